@@ -1,0 +1,49 @@
+"""What every parameter model shares: strictness, units, bounds.
+
+Parameters come from YAML. A physical quantity is written with its unit (``"0.3 TeV"``) and arrives as
+an `astropy.units.Quantity` in the unit that the model declares.
+"""
+
+from typing import Annotated, Any
+
+import astropy.units as u
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+
+
+class Parameters(BaseModel):
+    """Base of all parameter models: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+def quantity(unit: str, minimum: float | None = None, maximum: float | None = None) -> Any:
+    """Make a field type for a scalar quantity.
+
+    Parameters
+    ----------
+    unit : str
+        Unit that the value is converted to; values without a unit are refused.
+    minimum, maximum : float, optional
+        Closed bounds, in ``unit``.
+
+    Returns
+    -------
+    type
+        Annotated `~astropy.units.Quantity`, for use as a pydantic field type.
+    """
+
+    def parse(value: Any) -> u.Quantity:
+        try:
+            parsed = u.Quantity(value)
+            converted = parsed.to(unit)
+        except (TypeError, ValueError) as error:  # UnitConversionError is a TypeError
+            raise ValueError(f"expected a value in {unit}, such as '1 {unit}'. Received: {value!r}") from error
+        if not converted.isscalar:
+            raise ValueError(f"expected one value in {unit}. Received: {value!r}")
+        if minimum is not None and not converted.value >= minimum:
+            raise ValueError(f"must be at least {minimum} {unit}. Received: {value!r}")
+        if maximum is not None and not converted.value <= maximum:
+            raise ValueError(f"must be at most {maximum} {unit}. Received: {value!r}")
+        return converted
+
+    return Annotated[u.Quantity, BeforeValidator(parse), PlainSerializer(str, return_type=str)]

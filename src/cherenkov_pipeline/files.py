@@ -1,0 +1,264 @@
+"""Files that are made from other files: atomic writing, fingerprints, plans that can be interrupted.
+
+A node describes the files that it wants as a `FilePlan`; `run_plan` makes those that do not exist yet, in
+parallel, and returns a `FileSet`. Each file is written beside its place and renamed, with its record (counts,
+inputs) next to it, so that a run may be killed at any moment and started again.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from cherenkov_pipeline.errors import UserError
+
+MANIFEST = "manifest.json"
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
+    """Give a path to write to that becomes ``path`` only when the block ends well.
+
+    Parameters
+    ----------
+    path : path-like
+        File or folder to write. An existing file is replaced in one step, an existing folder is refused.
+
+    Yields
+    ------
+    pathlib.Path
+        A name beside ``path``, with the same suffixes. Removed when the block raises.
+
+    Raises
+    ------
+    UserError
+        If the disk is full.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".part-{os.getpid()}-{path.name}")
+    _remove(part)
+    try:
+        yield part
+        part.replace(path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(f"No space left while writing {path}: free some, or set data_root to another disk.") from error
+        raise
+    finally:
+        _remove(part)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_json(path: str | os.PathLike, content: Any) -> None:
+    """Write ``content`` as JSON, atomically."""
+    with atomic_path(path) as part:
+        part.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def fingerprint_file(path: str | os.PathLike) -> str:
+    """Fingerprint of a file's content: 16 hexadecimal digits of its BLAKE2b hash."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
+
+
+def fingerprint(*parts: Any) -> str:
+    """Fingerprint of plain values, pydantic models and containers of them: 16 hexadecimal digits."""
+    text = json.dumps(parts, sort_keys=True, default=_plain)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"Cannot make a fingerprint of {type(value).__name__}.")
+
+
+@dataclass(frozen=True)
+class FileJob:
+    """One file to make.
+
+    Attributes
+    ----------
+    name : str
+        File name inside the plan's folder.
+    function : callable
+        Picklable; called with the path to write, returns the file's record (plain values: inputs, counts).
+    """
+
+    name: str
+    function: Callable[[Path], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class FilePlan:
+    """Files to make from known inputs and parameters.
+
+    Attributes
+    ----------
+    fingerprint : str
+        Of everything that the content depends on: inputs, parameters, code version.
+    jobs : sequence of FileJob
+    kept : sequence of dict
+        Records of files that exist elsewhere and are part of the result as they are (each with ``path``).
+    description : str
+        Short text for the progress bar.
+    n_workers : int
+        Processes working side by side.
+    """
+
+    fingerprint: str
+    jobs: Sequence[FileJob]
+    kept: Sequence[Mapping[str, Any]] = ()
+    description: str = "files"
+    n_workers: int = 1
+
+
+@dataclass(frozen=True)
+class FileSet:
+    """Files that belong together, each with its record.
+
+    Attributes
+    ----------
+    fingerprint : str
+        Of everything that the content depends on.
+    records : sequence of dict
+        One a file: ``path``, ``fingerprint`` of its content, and what its job recorded (counts, inputs).
+    """
+
+    fingerprint: str
+    records: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files, in the order of the plan."""
+        return [Path(record["path"]) for record in self.records]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+def run_plan(plan: FilePlan, folder: str | os.PathLike) -> FileSet:
+    """Make the files of a plan that do not exist yet.
+
+    Parameters
+    ----------
+    plan : FilePlan
+    folder : path-like
+        Folder of this plan alone. Files finished by an earlier, interrupted run are kept.
+
+    Returns
+    -------
+    FileSet
+
+    Raises
+    ------
+    UserError
+        From a job, for the first file that failed; the files finished before it stay.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [job for job in plan.jobs if _finished_record(folder / job.name) is None]
+    if missing:
+        _run_jobs(missing, folder, plan)
+    records = [_finished_record(folder / job.name) for job in plan.jobs]
+    manifest = {"fingerprint": plan.fingerprint, "records": [*records, *plan.kept]}
+    if not (folder / MANIFEST).exists() or missing:
+        write_json(folder / MANIFEST, _relative(manifest, folder))
+    return FileSet(plan.fingerprint, tuple(manifest["records"]))
+
+
+def read_file_set(folder: str | os.PathLike) -> FileSet:
+    """Read what an earlier `run_plan` left in ``folder``.
+
+    Raises
+    ------
+    UserError
+        If the manifest is missing or a file that it names is gone.
+    """
+    folder = Path(folder)
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+    except FileNotFoundError:
+        raise UserError(f"{folder} holds no finished set of files: run the step that makes it again.") from None
+    records = [{**record, "path": str(folder / record["path"])} for record in manifest["records"]]
+    for record in records:
+        if not Path(record["path"]).exists():
+            raise UserError(f"{record['path']} is gone: run the step that makes it again.")
+    return FileSet(manifest["fingerprint"], tuple(records))
+
+
+def _run_jobs(jobs: Sequence[FileJob], folder: Path, plan: FilePlan) -> None:
+    from tqdm.auto import tqdm
+
+    with tqdm(total=len(jobs), desc=plan.description, unit="file", dynamic_ncols=True) as bar:
+        if plan.n_workers == 1 or len(jobs) == 1:
+            for job in jobs:
+                _run_job(job, folder)
+                bar.update()
+            return
+        # spawn: the parent may hold TensorFlow or open HDF5 files, which do not survive a fork
+        with ProcessPoolExecutor(min(plan.n_workers, len(jobs)), mp_context=get_context("spawn")) as pool:
+            futures = [pool.submit(_run_job, job, folder) for job in jobs]
+            try:
+                for future in as_completed(futures):
+                    future.result()
+                    bar.update()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+
+def _run_job(job: FileJob, folder: Path) -> None:
+    path = folder / job.name
+    with atomic_path(path) as part:
+        record = job.function(part)
+        digest = fingerprint_file(part)
+        # the record first: a file without one counts as unfinished, a record without its file as well
+        write_json(_record_path(path), {**record, "fingerprint": digest, "size": part.stat().st_size})
+
+
+def _finished_record(path: Path) -> dict[str, Any] | None:
+    """Record of a finished file; None if the file or its record is missing or cut off."""
+    try:
+        record = json.loads(_record_path(path).read_text())
+        if path.stat().st_size != record["size"]:
+            return None
+    except FileNotFoundError:
+        return None
+    return {**record, "path": str(path)}
+
+
+def _record_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def _relative(manifest: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Paths inside ``folder`` relative to it, so that a data folder can be moved."""
+    records = [
+        {**record, "path": os.path.relpath(record["path"], folder) if _inside(record["path"], folder) else record["path"]}
+        for record in manifest["records"]
+    ]
+    return {**manifest, "records": records}
+
+
+def _inside(path: str, folder: Path) -> bool:
+    return Path(path).resolve().is_relative_to(folder.resolve())
