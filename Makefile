@@ -1,0 +1,35 @@
+# make run: from a fresh clone to the report, in one command. make test: the whole suite.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: run test lint bench viz lock
+
+run: $(INSTALLED)
+	$(BIN)/kedro run
+
+test: $(INSTALLED)
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: $(INSTALLED)
+	for name in $$(ls benchmarks/*.py | xargs -n 1 basename -s .py | grep -v '^_'); do $(BIN)/python -m benchmarks.$$name || exit 1; done
+
+# the pipeline as a static site, in build/
+viz: $(INSTALLED)
+	$(BIN)/kedro viz build --include-previews
+
+lock:
+	$(BIN)/uv pip compile --universal --python-version 3.12 --extra dev --upgrade pyproject.toml -o requirements.lock
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 12) <= sys.version_info < (3, 14))' \
+	  || { echo "Python 3.12 or 3.13 is needed: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.8
+	$(BIN)/uv pip install --quiet --compile-bytecode -r requirements.lock
+	$(BIN)/uv pip install --quiet --no-deps -e .
+	touch $@

@@ -1,0 +1,58 @@
+"""The project's `kedro run`: Kedro's own, which tells a user's error in one line."""
+
+import copy
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+from kedro.framework.cli.project import run as kedro_run
+from kedro.framework.cli.utils import CONTEXT_SETTINGS
+from kedro.validation.exceptions import ParameterValidationError
+
+from cherenkov_pipeline.errors import UserError
+
+
+@click.group(context_settings=CONTEXT_SETTINGS, name="cherenkov-pipeline")
+def cli() -> None:
+    """Commands of the project."""
+
+
+def one_line(error: BaseException) -> str | None:
+    """The line that tells a user what to do, or None if ``error`` is not of his making.
+
+    Kedro and multiprocessing wrap errors: the whole chain of causes is looked at.
+    """
+    for cause in _chain(error):
+        if isinstance(cause, UserError):
+            return str(cause)
+        if isinstance(cause, ParameterValidationError):
+            return " ".join(str(cause).split())
+    return None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _speaking(callback: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(callback)
+    def run(*, pipeline: str, pipelines: list[str], **options: Any) -> Any:
+        # both spellings stay: Kedro deprecates the one that people type
+        names = [name for name in (pipeline, *pipelines) if name]
+        try:
+            return callback(pipeline="", pipelines=names, **options)
+        except Exception as error:
+            line = one_line(error)
+            if line is None:
+                raise
+            raise click.ClickException(line) from error
+
+    return run
+
+
+run = copy.copy(kedro_run)
+run.callback = _speaking(kedro_run.callback)
+cli.add_command(run)

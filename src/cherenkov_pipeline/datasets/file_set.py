@@ -1,0 +1,78 @@
+"""Sets of large files, versioned by the fingerprint of what they were made from."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from kedro.io import AbstractDataset, Version
+from kedro.io.core import VersionNotFoundError
+
+from cherenkov_pipeline.files import FilePlan, FileSet, read_file_set, run_plan, write_json
+
+LATEST = "latest.json"
+
+
+class FileSetDataset(AbstractDataset[FilePlan, FileSet]):
+    """Files in ``filepath/<fingerprint>/``, made from a plan when they are saved.
+
+    Saving a `~cherenkov_pipeline.files.FilePlan` makes the files that do not exist yet, so that a plan with the
+    same inputs and parameters costs nothing, and an interrupted one goes on. Loading returns a
+    `~cherenkov_pipeline.files.FileSet`: of the fingerprint given as load version, or of the latest one.
+
+    Parameters
+    ----------
+    filepath : str
+        Folder of all versions.
+    version : kedro.io.Version, optional
+        Only its ``load`` part counts: a fingerprint. Kedro hands it over for ``versioned: true``.
+    metadata : dict, optional
+        For plugins, ignored here.
+    """
+
+    def __init__(self, *, filepath: str, version: Version | None = None, metadata: dict[str, Any] | None = None):
+        self._folder = Path(filepath)
+        self._version = version
+        self.metadata = metadata
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the version that `load` returns."""
+        return self._folder / self.resolve_load_version()
+
+    def resolve_load_version(self) -> str:
+        """Fingerprint of the version that `load` returns.
+
+        Raises
+        ------
+        kedro.io.core.VersionNotFoundError
+            If nothing was saved yet.
+        """
+        if self._version and self._version.load:
+            return self._version.load
+        try:
+            return json.loads((self._folder / LATEST).read_text())["fingerprint"]
+        except FileNotFoundError:
+            raise VersionNotFoundError(f"Nothing was saved in {self._folder} yet.") from None
+
+    def list_versions(self) -> list[str]:
+        """Fingerprints of all versions."""
+        return sorted(path.name for path in self._folder.glob("*/") if not path.name.startswith("."))
+
+    def load(self) -> FileSet:
+        """Return the files with their records."""
+        return read_file_set(self.folder)
+
+    def save(self, plan: FilePlan) -> None:
+        """Make the files of ``plan`` that do not exist yet."""
+        run_plan(plan, self._folder / plan.fingerprint)
+        write_json(self._folder / LATEST, {"fingerprint": plan.fingerprint})
+
+    def _exists(self) -> bool:
+        try:
+            self.load()
+        except Exception:
+            return False
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._folder), "version": self._version}

@@ -1,0 +1,235 @@
+"""Kedro hooks, one purpose each: early checks, MLflow tracking, a closing word.
+
+MLflow stays out of nodes and datasets. A catalog entry says in its ``metadata`` what is to be recorded::
+
+    metadata:
+      mlflow: {metrics: true}              # a flat JSON of numbers
+      mlflow: {artifact_path: figures}     # the file that was saved
+      mlflow: {tag: data_fingerprint}      # the fingerprint of a file set
+      announce: Report                     # its path is printed when the run ends
+"""
+
+import difflib
+import logging
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+from pydantic import BaseModel
+
+from cherenkov_pipeline.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+class EnvironmentCheck:
+    """Refuses an environment that does not exist; Kedro would run with empty parameters."""
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Look for the environment's folder."""
+        conf = Path(context.config_loader.conf_source)
+        environments = sorted(path.name for path in conf.iterdir() if path.is_dir() and path.name != "base")
+        if context.env and context.env not in environments:
+            raise UserError(f"Unknown environment '{context.env}': use one of {', '.join(environments)}.")
+
+
+class ParameterCheck:
+    """Refuses parameters that no pipeline uses, before anything runs."""
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Compare the parameters, those of the command line included, with what the nodes take."""
+        from kedro.framework.project import pipelines
+
+        used = {name.removeprefix("params:") for pipeline in pipelines.values() for name in pipeline.inputs()}
+        unknown = list(unknown_parameters(context.config_loader["parameters"], used))
+        if unknown:
+            near = difflib.get_close_matches(unknown[0], used, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(sorted(_top_level(used)))}."
+            raise UserError(f"Unknown parameter '{unknown[0]}': {hint}")
+
+
+def unknown_parameters(parameters: Mapping[str, Any], used: set[str], prefix: str = "") -> Iterator[str]:
+    """Dotted names of parameters that are neither in ``used`` nor part of one that is."""
+    for key, value in parameters.items():
+        name = f"{prefix}{key}"
+        if name in used:
+            continue
+        if isinstance(value, Mapping) and any(known.startswith(f"{name}.") for known in used):
+            yield from unknown_parameters(value, used, f"{name}.")
+        else:
+            yield name
+
+
+def _top_level(used: set[str]) -> set[str]:
+    # inputs of pipelines are datasets as well as parameters; datasets of a namespace look alike
+    return {name.split(".")[0] for name in used if ":" not in name}
+
+
+class MlflowTracking:
+    """One MLflow run for each pipeline run: parameters, metrics, files, data fingerprints, git revision."""
+
+    def __init__(self):
+        self._context: KedroContext | None = None
+        self._run_id: str | None = None
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Remember the context; MLflow is set up only when a pipeline runs."""
+        self._context = context
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline) -> None:
+        """Start the run, or go on with the one named by ``MLFLOW_RUN_ID``."""
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        import mlflow
+        from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig
+
+        config = KedroMlflowConfig.model_validate(self._context.config_loader["mlflow"])
+        _create_sqlite_folder(config.server.mlflow_tracking_uri)
+        config.setup(self._context)
+        names = run_params.get("pipeline_names") or ["__default__"]
+        run = mlflow.start_run(
+            run_id=os.environ.get("MLFLOW_RUN_ID"),
+            experiment_id=config.tracking.experiment._experiment.experiment_id,
+            run_name="+".join(names),
+        )
+        self._run_id = run.info.run_id
+        mlflow.set_tags({**git_revision(self._context.project_path), "environment": self._context.env or "local"})
+        mlflow.log_params(flatten_parameters(self._context.params, _parameters_of(pipeline)))
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
+        """Record what the catalog entry's metadata asks for."""
+        if self._run_id is None:
+            return
+        import mlflow
+
+        dataset = self._catalog[dataset_name]
+        wanted = (getattr(dataset, "metadata", None) or {}).get("mlflow", {})
+        if wanted.get("metrics"):
+            prefix = dataset_name.split(".")[0]
+            numbers = {f"{prefix}.{key}": value for key, value in data.items() if isinstance(value, int | float)}
+            mlflow.log_metrics(numbers, run_id=self._run_id)
+        if "artifact_path" in wanted:
+            path = saved_path(dataset)
+            mlflow.log_artifact(str(path), wanted["artifact_path"], run_id=self._run_id)
+        if "tag" in wanted:
+            mlflow.set_tag(wanted["tag"], data.fingerprint)
+
+    @hook_impl
+    def after_catalog_created(self, catalog: CatalogProtocol) -> None:
+        """Keep the catalog: the metadata of its entries says what to record."""
+        self._catalog = catalog
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """Close the run."""
+        self._end("FINISHED")
+
+    @hook_impl
+    def on_pipeline_error(self) -> None:
+        """Close the run as failed."""
+        self._end("FAILED")
+
+    def _end(self, status: str) -> None:
+        if self._run_id is not None:
+            import mlflow
+
+            mlflow.end_run(status)
+            self._run_id = None
+
+
+def _parameters_of(pipeline: Pipeline) -> set[str]:
+    return {name.removeprefix("params:") for name in pipeline.inputs() if name.startswith("params:")}
+
+
+def flatten_parameters(parameters: Mapping[str, Any], names: set[str]) -> dict[str, str]:
+    """Flatten the parameters that a pipeline uses: dotted name -> text, as MLflow keeps them.
+
+    Parameters
+    ----------
+    parameters : mapping
+        Nested; values may be pydantic models.
+    names : set of str
+        Dotted names of the blocks to keep.
+
+    Returns
+    -------
+    dict of str to str
+    """
+
+    def walk(value: Any, name: str) -> Iterator[tuple[str, str]]:
+        if isinstance(value, BaseModel):
+            value = value.model_dump(mode="json")
+        if isinstance(value, Mapping):
+            for key, part in value.items():
+                yield from walk(part, f"{name}.{key}")
+        else:
+            yield name, str(value)[:6000]  # MLflow's limit
+
+    flat: dict[str, str] = {}
+    for name in sorted(names):
+        value: Any = parameters
+        for key in name.split("."):
+            value = value[key]
+        flat.update(walk(value, name))
+    return flat
+
+
+def git_revision(folder: Path) -> dict[str, str]:
+    """Tags with the revision of the checkout; ``unknown`` outside one."""
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        revision = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        revision = "unknown"
+    return {"git_revision": revision}
+
+
+def saved_path(dataset: Any) -> Path:
+    """Path of what a dataset just saved, of its newest version if it has versions."""
+    if hasattr(dataset, "folder"):
+        return dataset.folder
+    return Path(dataset._get_load_path())
+
+
+def _create_sqlite_folder(uri: str | None) -> None:
+    if uri and uri.startswith("sqlite:///"):
+        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+
+
+class ClosingWord:
+    """Says where the things are that people want to look at next."""
+
+    @hook_impl
+    def after_catalog_created(self, catalog: CatalogProtocol) -> None:
+        """Keep the catalog for the end of the run."""
+        self._catalog = catalog
+
+    @hook_impl
+    def after_pipeline_run(self, pipeline: Pipeline) -> None:
+        """Print one line for each announced output of the pipeline."""
+        for name in sorted(pipeline.all_outputs()):
+            dataset = self._catalog[name]
+            announced = (getattr(dataset, "metadata", None) or {}).get("announce")
+            if announced:
+                logger.info("%s: %s", announced, saved_path(dataset))
+        if self._context.config_loader["mlflow"].get("server"):
+            logger.info("MLflow store: %s", self._context.config_loader["mlflow"]["server"]["mlflow_tracking_uri"])
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Keep the context, which knows where MLflow stores its runs."""
+        self._context = context
+
+
+HOOKS = (EnvironmentCheck(), ParameterCheck(), MlflowTracking(), ClosingWord())

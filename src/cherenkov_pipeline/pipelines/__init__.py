@@ -1,0 +1,1 @@
+"""Pipelines: wiring only, the work is done in the rooms beside this one."""
