@@ -4,7 +4,7 @@ MLflow stays out of nodes and datasets. A catalog entry says in its ``metadata``
 
     metadata:
       mlflow: {metrics: true}              # a flat JSON of numbers
-      mlflow: {artifact_path: figures}     # the file that was saved
+      mlflow: {artifact_path: figures}     # what was saved: all files of the version
       mlflow: {tag: data_fingerprint}      # the fingerprint of a file set
       announce: Report                     # its path is printed when the run ends
 """
@@ -19,7 +19,7 @@ from typing import Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.io import CatalogProtocol
+from kedro.io import CatalogProtocol, MemoryDataset
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic import BaseModel
@@ -49,11 +49,11 @@ class ParameterCheck:
         """Compare the parameters, those of the command line included, with what the nodes take."""
         from kedro.framework.project import pipelines
 
-        used = {name.removeprefix("params:") for pipeline in pipelines.values() for name in pipeline.inputs()}
+        used = set().union(*(_parameters_of(pipeline) for pipeline in pipelines.values()))
         unknown = list(unknown_parameters(context.config_loader["parameters"], used))
         if unknown:
             near = difflib.get_close_matches(unknown[0], used, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(sorted(_top_level(used)))}."
+            hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(sorted(used))}."
             raise UserError(f"Unknown parameter '{unknown[0]}': {hint}")
 
 
@@ -69,11 +69,6 @@ def unknown_parameters(parameters: Mapping[str, Any], used: set[str], prefix: st
             yield name
 
 
-def _top_level(used: set[str]) -> set[str]:
-    # inputs of pipelines are datasets as well as parameters; datasets of a namespace look alike
-    return {name.split(".")[0] for name in used if ":" not in name}
-
-
 class MlflowTracking:
     """One MLflow run for each pipeline run: parameters, metrics, files, data fingerprints, git revision."""
 
@@ -87,8 +82,8 @@ class MlflowTracking:
         self._context = context
 
     @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline) -> None:
-        """Start the run, or go on with the one named by ``MLFLOW_RUN_ID``."""
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        """Start the run, or go on with the one named by ``MLFLOW_RUN_ID``; nodes get its identifier as a dataset."""
         logging.getLogger("alembic").setLevel(logging.WARNING)
         import mlflow
         from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig
@@ -103,6 +98,7 @@ class MlflowTracking:
             run_name="+".join(names),
         )
         self._run_id = run.info.run_id
+        catalog["mlflow_run"] = MemoryDataset(self._run_id)
         mlflow.set_tags({**git_revision(self._context.project_path), "environment": self._context.env or "local"})
         mlflow.log_params(flatten_parameters(self._context.params, _parameters_of(pipeline)))
 
@@ -120,8 +116,8 @@ class MlflowTracking:
             numbers = {f"{prefix}.{key}": value for key, value in data.items() if isinstance(value, int | float)}
             mlflow.log_metrics(numbers, run_id=self._run_id)
         if "artifact_path" in wanted:
-            path = saved_path(dataset)
-            mlflow.log_artifact(str(path), wanted["artifact_path"], run_id=self._run_id)
+            # the folder of the version: a model has its card beside it
+            mlflow.log_artifacts(str(saved_path(dataset).parent), wanted["artifact_path"], run_id=self._run_id)
         if "tag" in wanted:
             mlflow.set_tag(wanted["tag"], data.fingerprint)
 

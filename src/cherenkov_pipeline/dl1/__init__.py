@@ -1,0 +1,1 @@
+"""From raw or simulated events to DL1 files in ctapipe's data model: convert, strip, merge, select."""

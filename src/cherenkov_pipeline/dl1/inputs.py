@@ -1,0 +1,174 @@
+"""Raw input: a file, a folder or a pattern becomes a list of files whose content is known."""
+
+import glob
+import logging
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.files import FileSet, fingerprint_file
+
+logger = logging.getLogger(__name__)
+
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+Kind = Literal["simtel", "dl1"]
+
+
+@dataclass(frozen=True)
+class RawInput:
+    """A file that DL1 can be made from.
+
+    Attributes
+    ----------
+    path : str
+    kind : str
+        ``"simtel"`` (sim_telarray, compressed or not) or ``"dl1"`` (ctapipe's HDF5 with DL1 data in it).
+    size : int
+        In bytes.
+    fingerprint : str
+        Of the content.
+    """
+
+    path: str
+    kind: Kind
+    size: int
+    fingerprint: str
+
+
+def find_inputs(raw_path: str | Path) -> list[RawInput]:
+    """Find the simtel and DL1 files that ``raw_path`` stands for.
+
+    Parameters
+    ----------
+    raw_path : str or pathlib.Path
+        A file, a folder (searched with its subfolders; what is neither simtel nor DL1 is passed over, with a
+        warning) or a pattern such as ``runs/gamma_*.simtel.zst``.
+
+    Returns
+    -------
+    list of RawInput
+        Sorted by path.
+
+    Raises
+    ------
+    UserError
+        If nothing is there, a named file is of no use, or two files have the same content, which would let the same
+        events stand in training and test.
+    """
+    path = Path(raw_path).expanduser()
+    if path.is_dir():
+        inputs = _inputs_in_folder(path)
+    elif path.exists():
+        inputs = [_raw_input(path)]
+    elif glob.has_magic(str(path)):
+        pattern = path.relative_to(path.anchor)
+        inputs = [_raw_input(found) for found in sorted(Path(path.anchor).glob(str(pattern))) if found.is_file()]
+        if not inputs:
+            raise UserError(f"No file matches {raw_path}: correct raw_path.")
+    else:
+        raise UserError(f"{raw_path} does not exist: set raw_path to a simtel or DL1 file, a folder or a pattern.")
+    _refuse_copies(inputs)
+    return inputs
+
+
+def inputs_of(file_set: FileSet) -> list[RawInput]:
+    """Take the DL1 files of an earlier step (simulated here) as inputs."""
+    return [RawInput(record["path"], "dl1", record["size"], record["fingerprint"]) for record in file_set.records]
+
+
+def classify(path: Path) -> Kind:
+    """Tell from its content what a file is.
+
+    Raises
+    ------
+    UserError
+        If it is neither simtel nor a DL1 file that the installed ctapipe reads; the message says why.
+    """
+    if path.stat().st_size == 0:
+        raise UserError(f"{path} is empty: make it again or take it out.")
+    with path.open("rb") as stream:
+        is_hdf5 = stream.read(len(HDF5_SIGNATURE)) == HDF5_SIGNATURE
+    if is_hdf5:
+        _check_dl1(path)
+        return "dl1"
+    _check_simtel(path)
+    return "simtel"
+
+
+def _inputs_in_folder(folder: Path) -> list[RawInput]:
+    inputs, passed_over = [], []
+    for path in _visible_files(folder):
+        try:
+            inputs.append(_raw_input(path))
+        except UserError:
+            # a damaged file of showers must not disappear among the notes and logs
+            if ".simtel" in path.suffixes:
+                raise
+            passed_over.append(path.name)
+    if not inputs:
+        content = f"holds only {_some(passed_over)}" if passed_over else "is empty"
+        raise UserError(f"{folder} {content}: set raw_path to simtel or DL1 files.")
+    if passed_over:
+        logger.warning("Neither simtel nor DL1, passed over in %s: %s", folder, _some(passed_over))
+    return inputs
+
+
+def _visible_files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts):
+            yield path
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
+
+
+def _raw_input(path: Path) -> RawInput:
+    return RawInput(str(path), classify(path), path.stat().st_size, fingerprint_file(path))
+
+
+def _refuse_copies(inputs: Sequence[RawInput]) -> None:
+    first_with: dict[str, str] = {}
+    for item in inputs:
+        other = first_with.setdefault(item.fingerprint, item.path)
+        if other != item.path:
+            raise UserError(f"{other} and {item.path} have the same content: take one of them out.")
+
+
+def _check_simtel(path: Path) -> None:
+    from eventio.file_types import is_eventio
+    from zstandard import ZstdError
+
+    try:
+        if is_eventio(path):
+            return
+    except (EOFError, OSError, zlib.error, ZstdError) as error:
+        raise UserError(f"{path} cannot be decompressed ({error}): copy it again or take it out.") from error
+    raise UserError(f"{path} is neither simtel nor DL1 HDF5 (or cut off at its beginning): take it out.")
+
+
+def _check_dl1(path: Path) -> None:
+    import tables
+    from ctapipe.io.hdf5dataformat import DL1_TEL_IMAGES_GROUP, DL1_TEL_PARAMETERS_GROUP
+    from ctapipe.io.hdf5eventsource import COMPATIBLE_DATA_MODEL_VERSIONS
+
+    try:
+        with tables.open_file(str(path)) as file:
+            attributes = file.root._v_attrs
+            version = getattr(attributes, "CTA PRODUCT DATA MODEL VERSION", None)
+            has_data = DL1_TEL_IMAGES_GROUP in file.root or DL1_TEL_PARAMETERS_GROUP in file.root
+            has_trigger = "/dl1/event/subarray/trigger" in file.root
+    except (OSError, tables.HDF5ExtError) as error:
+        raise UserError(f"{path} is a damaged HDF5 file: make it again or take it out.") from error
+    if version is None:
+        raise UserError(f"{path} is HDF5, but not in ctapipe's data model: make DL1 with ctapipe-process.")
+    if version not in COMPATIBLE_DATA_MODEL_VERSIONS:
+        known = f"{COMPATIBLE_DATA_MODEL_VERSIONS[0]} to {COMPATIBLE_DATA_MODEL_VERSIONS[-1]}"
+        raise UserError(f"{path} has ctapipe's data model {version}, not {known}: make it with a newer ctapipe.")
+    if not (has_data and has_trigger):
+        raise UserError(f"{path} holds no DL1 images or parameters of telescopes: make it with ctapipe-process.")

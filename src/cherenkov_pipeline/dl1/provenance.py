@@ -1,0 +1,92 @@
+"""Where the events of a store come from: one table, from the raw files to the split."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from cherenkov_pipeline.files import FileSet
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+type Record = Mapping[str, Any]
+
+COLUMNS = ("step", "item", "fingerprint", "n_in", "n_out", "detail")
+
+
+class HasProvenance(Protocol):
+    """An event store, as far as its provenance is concerned."""
+
+    fingerprint: str
+    provenance: Record
+
+
+def provenance_table(
+    raw_files: Sequence[Record], dl1_files: FileSet, stores: Mapping[str, HasProvenance] | None = None
+) -> "DataFrame":
+    """Tabulate inputs, cuts and counts of every step.
+
+    Parameters
+    ----------
+    raw_files : sequence of dict
+        The inputs (`cherenkov_pipeline.dl1.inputs.RawInput` as dict).
+    dl1_files : FileSet
+        Made from them by `plan_dl1` and `plan_merge`.
+    stores : dict of EventStore, optional
+        Made from the DL1 files.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``step`` (``raw file``, ``DL1 file``, ``store input``, ``cut`` or ``split``), ``item``,
+        ``fingerprint``, ``n_in`` and ``n_out`` (images), ``detail``.
+    """
+    from pandas import DataFrame
+
+    rows = [*_raw_rows(raw_files, dl1_files.records), *_dl1_rows(dl1_files.records)]
+    for name, store in (stores or {}).items():
+        rows += _store_rows(Path(name).name, store)
+    return DataFrame(rows, columns=list(COLUMNS))
+
+
+def _raw_rows(raw_files: Sequence[Record], dl1_records: Sequence[Record]) -> Iterator[tuple]:
+    used = {item["fingerprint"]: item for record in dl1_records for item in record.get("inputs", ())}
+    for raw in raw_files:
+        item = used.get(raw["fingerprint"])
+        n_images = item["n_images"] if item else 0
+        detail = [raw["kind"], f"{raw['size'] / 1e6:.1f} MB"]
+        if item is None:
+            detail.append("no event with an image: left out")
+        elif item["problem"]:
+            detail.append(f"ends early ({item['problem']}), its {item['n_events']} readable events are kept")
+        yield ("raw file", Path(raw["path"]).name, raw["fingerprint"], n_images, n_images, "; ".join(detail))
+
+
+def _dl1_rows(records: Sequence[Record]) -> Iterator[tuple]:
+    for record in records:
+        inputs = record.get("inputs", ())
+        n_read = sum(item["n_images"] for item in inputs) if inputs else record["n_images"]
+        particles = ", ".join(f"{n} {name} events" for name, n in record["particles"].items())
+        types = ", ".join(f"{one['n_images']} images of {name}" for name, one in record["telescope_types"].items())
+        thrown = "" if record["n_thrown"] is None else f"{record['n_thrown']} showers thrown"
+        sources = f"from {_names(inputs)}" if inputs else ""
+        detail = "; ".join(filter(None, (particles or f"{record['n_events']} events", thrown, types, sources)))
+        yield ("DL1 file", Path(record["path"]).name, record["fingerprint"], n_read, record["n_images"], detail)
+
+
+def _names(inputs: Sequence[Record]) -> str:
+    first = Path(inputs[0]["path"]).name
+    return first if len(inputs) == 1 else f"{first} and {len(inputs) - 1} more"
+
+
+def _store_rows(name: str, store: HasProvenance) -> Iterator[tuple]:
+    provenance = store.provenance
+    for item in provenance["inputs"]:
+        detail = f"{name}; pixels reordered" if item["pixels_reordered"] else name
+        yield ("store input", item["production"], item["fingerprint"], item["n_read"], item["n_selected"], detail)
+    for cut in provenance["cuts"]:
+        detail = f"{name}; {cut['condition']}" if cut["condition"] else name
+        yield ("cut", cut["cut"], store.fingerprint, cut["n_in"], cut["n_out"], detail)
+    for sample in provenance["samples"]:
+        item, n = f"{sample['particle']} {sample['split']}", sample["n_images"]
+        yield ("split", item, store.fingerprint, n, n, f"{name}; {sample['n_showers']} showers")

@@ -1,0 +1,14 @@
+"""Networks: backbone and head by name, the model card, files.
+
+Only parameters and the registry are light; the modules that build and load networks import Keras.
+"""
+
+import os
+
+# before Keras imports TensorFlow: its notes on CPU features and missing GPUs are no news to the user
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from cherenkov_pipeline.models.parameters import HeadParameters, ModelParameters
+from cherenkov_pipeline.models.registry import HEADS, REGISTRY, ModelEntry
+
+__all__ = ["HEADS", "REGISTRY", "HeadParameters", "ModelEntry", "ModelParameters"]

@@ -1,0 +1,102 @@
+"""Networks from parameters: inputs, backbone, head and the task's output layer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cherenkov_pipeline.models.backend import keras
+from cherenkov_pipeline.models.likelihoods import LIKELIHOODS
+from cherenkov_pipeline.models.parameters import ModelParameters
+from cherenkov_pipeline.models.registry import HEADS, REGISTRY, resolve
+from cherenkov_pipeline.tasks import Task
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Means and deviations of the training data, which become part of the network.
+
+    Attributes
+    ----------
+    target_mean, target_deviation : sequence of float
+        One a target.
+    inputs : mapping
+        Name of the input -> (mean, deviation), each one number a channel. An input without an entry is used as it is.
+    """
+
+    target_mean: Sequence[float]
+    target_deviation: Sequence[float]
+    inputs: Mapping[str, tuple[Sequence[float], Sequence[float]]] = field(default_factory=dict)
+
+
+def measure_scales(inputs: Mapping[str, np.ndarray], targets: np.ndarray) -> Scales:
+    """Measure `Scales` on training events.
+
+    Parameters
+    ----------
+    inputs : mapping
+        Name -> array (n, ..., channels), finite.
+    targets : ndarray
+        (n, n_targets), finite.
+
+    Returns
+    -------
+    Scales
+        Images (more than one dimension) keep their zero: an empty pixel stays empty. A constant has deviation 1.
+    """
+
+    def scale(values: np.ndarray) -> tuple[list[float], list[float]]:
+        axes = tuple(range(values.ndim - 1))
+        mean = values.mean(axes, dtype=float)
+        if values.ndim > 2:
+            mean = np.zeros_like(mean)
+        deviation = np.sqrt(np.square(values - mean.astype(values.dtype)).mean(axes, dtype=float))
+        return mean.tolist(), np.where(deviation > 0, deviation, 1.0).tolist()
+
+    mean, deviation = scale(targets)
+    return Scales(mean, deviation, {name: scale(values) for name, values in inputs.items()})
+
+
+def build_model(
+    parameters: ModelParameters, task: Task, shapes: Mapping[str, tuple[int, ...]], scales: Scales
+) -> keras.Model:
+    """Build a network; its weights are random (Keras' seed).
+
+    Parameters
+    ----------
+    parameters : ModelParameters
+    task : Task
+    shapes : mapping
+        Name of the input -> shape of one event.
+    scales : Scales
+
+    Returns
+    -------
+    keras.Model
+        From a dict of named inputs to the outputs of the task's likelihood, in the target's units.
+
+    Raises
+    ------
+    UserError
+        If the backbone or head cannot be imported or does not take its options.
+    """
+    likelihood = LIKELIHOODS[task.likelihood]
+    backbone = resolve(parameters.name, REGISTRY, parameters.options)
+    head = resolve(parameters.head.name, HEADS, parameters.head.options)
+    inputs = {name: keras.Input(shape, name=name) for name, shape in shapes.items()}
+    features = backbone({name: _normalized(x, name, scales) for name, x in inputs.items()}, **parameters.options)
+    features = head(features, **parameters.head.options)
+    n_outputs = task.n_targets * likelihood.outputs_per_target
+    # zeros: training starts from the targets' mean and deviation, whatever the size of the features
+    raw = keras.layers.Dense(n_outputs, kernel_initializer="zeros", name="head_raw")(features)
+    outputs = likelihood.output_layer(scales.target_mean, scales.target_deviation, name=f"head_{task.name}")(raw)
+    name = parameters.name.rpartition(":")[2]
+    return keras.Model(inputs, outputs, name=f"{name}_{task.name}")
+
+
+def _normalized(x: keras.KerasTensor, name: str, scales: Scales) -> keras.KerasTensor:
+    if name not in scales.inputs:
+        return x
+    mean, deviation = scales.inputs[name]
+    variance = np.square(deviation).tolist()
+    return keras.layers.Normalization(axis=-1, mean=list(mean), variance=variance, name=f"input_{name}")(x)

@@ -1,0 +1,103 @@
+"""The model card: what a model is, what it was made from, and which data it may be applied to."""
+
+import os
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+import cherenkov_pipeline
+from cherenkov_pipeline.models.parameters import ModelParameters
+
+SUFFIX = ".card.json"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Camera(_Section):
+    """The camera that the model was trained for."""
+
+    telescope_type: str
+    name: str = Field(description="ctapipe's name of the camera.")
+    n_pixels: int
+    fingerprint: str = Field(description="Of the pixels' positions in the order of the training data.")
+
+
+class Data(_Section):
+    """The training data."""
+
+    fingerprint: str
+    n_train: int
+    n_validation: int
+
+
+class Validity(_Section):
+    """Ranges that the training data cover; outside them the model extrapolates."""
+
+    particles: tuple[str, ...]
+    energy: tuple[float, float] = Field(description="TeV.")
+    zenith: tuple[float, float] | None = Field(description="Of the telescopes' pointing, deg; null: not known.")
+
+
+class Cost(_Section):
+    """What one prediction costs."""
+
+    parameters: int
+    layers: int
+    gflops: float = Field(description="Of one forward pass, one event; a multiplication and an addition count as two.")
+
+
+class ModelCard(_Section):
+    """What a model is, what it was made from, and which data it may be applied to."""
+
+    name: str = Field(description="Prefix of the columns in DL2 files.")
+    task: str
+    model: ModelParameters
+    inputs: dict[str, Any] = Field(description="Input parameters: channels, mapping.")
+    camera: Camera
+    data: Data
+    validity: Validity
+    training: dict[str, Any] = Field(description="Training parameters, epochs done, best epoch, duration.")
+    metrics: dict[str, float] = Field(description="At the best epoch.")
+    cost: Cost
+    versions: dict[str, str]
+    created: datetime
+    file_fingerprint: str | None = Field(None, description="Of the .keras file that this card describes.")
+
+
+def card_path(path: str | os.PathLike) -> Path:
+    """Path of the card that belongs to a ``.keras`` file."""
+    return Path(path).with_suffix(SUFFIX)
+
+
+def now() -> datetime:
+    """Time for `ModelCard.created`, to the second."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def software_versions() -> dict[str, str]:
+    """Versions of what a model's numbers depend on, and the git revision where the package stands in a repository."""
+    import keras
+
+    backend = keras.backend.backend()
+    return {
+        "cherenkov_pipeline": cherenkov_pipeline.__version__,
+        "git_revision": _git_revision(),
+        "keras": keras.__version__,
+        "backend": backend,
+        backend: version(backend),
+        "ctapipe": version("ctapipe"),
+    }
+
+
+def _git_revision() -> str:
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"

@@ -1,0 +1,192 @@
+"""Trained models as files: one ``.keras`` file, with its card, its history and its camera beside it."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from astropy.table import QTable, Table
+from pydantic import ValidationError
+
+# registers the layers and losses that a saved model may name
+import cherenkov_pipeline.models.likelihoods  # noqa: F401
+from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.files import atomic_path, fingerprint_file
+from cherenkov_pipeline.models.backend import keras
+from cherenkov_pipeline.models.card import ModelCard, card_path
+from cherenkov_pipeline.models.registry import HEADS, REGISTRY, resolve
+from cherenkov_pipeline.store.camera import camera_fingerprint, pixel_order
+
+if TYPE_CHECKING:
+    from ctapipe.instrument import CameraGeometry
+
+MODEL_FILE = "model.keras"
+HISTORY_SUFFIX = ".history.ecsv"
+CAMERA_SUFFIX = ".camera.ecsv"
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A network ready for predictions.
+
+    Attributes
+    ----------
+    model : keras.Model
+        From a dict of named inputs to outputs in the task's units; not compiled.
+    card : ModelCard
+    history : QTable
+        One row an epoch: ``epoch``, ``loss``, ``val_loss``, metrics, ``learning_rate``, ``seconds``.
+    camera : ctapipe.instrument.CameraGeometry
+        Of the training data, in the camera frame: its pixel order is the model's.
+    """
+
+    model: keras.Model
+    card: ModelCard
+    history: QTable
+    camera: "CameraGeometry"
+
+
+def save_model(trained: TrainedModel, path: str | os.PathLike) -> TrainedModel:
+    """Write a model with its card, history and camera.
+
+    Parameters
+    ----------
+    trained : TrainedModel
+    path : path-like
+        Ends in ``.keras``, or a folder for `MODEL_FILE`.
+
+    Returns
+    -------
+    TrainedModel
+        With the card as written: it names the file's fingerprint.
+
+    Raises
+    ------
+    UserError
+        If the disk is full.
+    """
+    path = _model_path(path)
+    with atomic_path(path) as part:
+        trained.model.save(part)
+        card = trained.card.model_copy(update={"file_fingerprint": fingerprint_file(part)})
+        # the model last: a model that exists is complete
+        with atomic_path(path.with_suffix(HISTORY_SUFFIX)) as history:
+            trained.history.write(history, format="ascii.ecsv")
+        with atomic_path(path.with_suffix(CAMERA_SUFFIX)) as camera:
+            _camera_table(trained.camera).write(camera, format="ascii.ecsv")
+        with atomic_path(card_path(path)) as text:
+            text.write_text(card.model_dump_json(indent=1) + "\n")
+    return replace(trained, card=card)
+
+
+def load_model(path: str | os.PathLike) -> TrainedModel:
+    """Read a model with its card, history and camera; nothing is unpickled.
+
+    Parameters
+    ----------
+    path : path-like
+        The ``.keras`` file, or the folder that holds `MODEL_FILE`.
+
+    Raises
+    ------
+    UserError
+        If a file is missing or cut off, or they do not belong together.
+    """
+    path = _model_path(path)
+    card = read_card(path)
+    if card.file_fingerprint != fingerprint_file(path):
+        raise UserError(f"{path} is not the file that {card_path(path).name} describes: take both from one training.")
+    # importing the user's own backbone registers its layers
+    resolve(card.model.name, REGISTRY, card.model.options)
+    resolve(card.model.head.name, HEADS, card.model.head.options)
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (OSError, ValueError, TypeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"Cannot load {path} ({reason}): train the model again with the installed versions.") from error
+    try:
+        history = QTable.read(path.with_suffix(HISTORY_SUFFIX), format="ascii.ecsv")
+        camera = _read_camera(path.with_suffix(CAMERA_SUFFIX))
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{error.filename} is gone: copy it beside {path.name}, from where the model was saved."
+        ) from None
+    return TrainedModel(model, card, history, camera)
+
+
+def read_card(path: str | os.PathLike) -> ModelCard:
+    """Read the card of a saved model, without Keras loading it.
+
+    Raises
+    ------
+    UserError
+        If the model or its card is missing or the card cannot be read.
+    """
+    path = _model_path(path)
+    if not path.is_file():
+        raise UserError(f"There is no model {path}: train it first, or correct the path.")
+    try:
+        return ModelCard.model_validate_json(card_path(path).read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path} has no card: copy {card_path(path).name} beside it.") from None
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        raise UserError(f"Cannot read {card_path(path)}: {place}: {problem['msg']}.") from error
+
+
+def check_fit(trained: TrainedModel, camera: "CameraGeometry") -> np.ndarray | None:
+    """Check that images of a camera may be given to the model.
+
+    Parameters
+    ----------
+    trained : TrainedModel
+    camera : ctapipe.instrument.CameraGeometry
+        Of the images, in the camera frame.
+
+    Returns
+    -------
+    ndarray or None
+        ``image[:, order]`` has the model's pixel order; None where the orders are the same.
+
+    Raises
+    ------
+    UserError
+        If it is another camera: says why.
+    """
+    if camera_fingerprint(camera) == trained.card.camera.fingerprint:
+        return None
+    try:
+        return pixel_order(trained.camera, camera)
+    except UserError as error:
+        raise UserError(
+            f"The model {trained.card.name} ({trained.card.task}) was trained on {trained.card.camera.telescope_type} "
+            f"and does not fit the camera {camera.name}: take a model of this camera. {error}"
+        ) from error
+
+
+def _model_path(path: str | os.PathLike) -> Path:
+    path = Path(path)
+    if path.is_dir():
+        return path / MODEL_FILE
+    if path.suffix != ".keras":
+        raise UserError(f"A model's file ends in .keras. Received: {path}")
+    return path
+
+
+def _camera_table(camera: "CameraGeometry") -> Table:
+    table = camera.to_table()
+    table.meta["focal_length"] = float(camera.frame.focal_length.to_value("m"))
+    return table
+
+
+def _read_camera(path: Path) -> "CameraGeometry":
+    import astropy.units as u
+    from ctapipe.coordinates import CameraFrame
+    from ctapipe.instrument import CameraGeometry
+
+    table = Table.read(path, format="ascii.ecsv")
+    camera = CameraGeometry.from_table(table)
+    camera.frame = CameraFrame(focal_length=table.meta["focal_length"] * u.m, rotation=camera.cam_rotation)
+    return camera

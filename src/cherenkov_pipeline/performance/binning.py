@@ -1,0 +1,27 @@
+"""Energy bins, and the rows that fall into each."""
+
+import astropy.units as u
+import numpy as np
+from pyirf.binning import calculate_bin_indices, create_bins_per_decade
+
+from cherenkov_pipeline.performance.parameters import EvaluationParameters
+
+
+def energy_edges(parameters: EvaluationParameters, bins_per_decade: int | None = None) -> u.Quantity:
+    """Edges of the energy bins in TeV, equal in the logarithm.
+
+    Parameters
+    ----------
+    parameters : EvaluationParameters
+    bins_per_decade : int, optional
+        In place of the parameter of this name.
+    """
+    return create_bins_per_decade(
+        parameters.energy_min.to("TeV"), parameters.energy_max.to("TeV"), bins_per_decade or parameters.bins_per_decade
+    )
+
+
+def rows_per_bin(energy: u.Quantity, edges: u.Quantity) -> list[np.ndarray]:
+    """Row numbers of each bin; the lower edge belongs to a bin, the upper one does not."""
+    bins, _ = calculate_bin_indices(energy, edges)
+    return [np.flatnonzero(bins == index) for index in range(len(edges) - 1)]

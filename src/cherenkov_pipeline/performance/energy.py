@@ -1,0 +1,311 @@
+"""Metrics and curves of the energy task, from its predictions.
+
+Conventions: gammas only; relative error E_reco/E_true - 1; bias is its median; resolution is half of its central
+68.27 % interval (`pyirf.benchmarks.energy_bias_resolution`), with the 68.27 % quantile of its absolute value
+(ctaplot, sst1mpipe) beside it; bins are in true energy.
+
+The network predicts a Gaussian in the logarithm of the energy, so the pull is taken there:
+(ln E_reco - ln E_true) / (sigma_E / E_reco), and the 68 % interval covers an event if its pull is within ±1.
+"""
+
+from dataclasses import dataclass
+
+import astropy.units as u
+import numpy as np
+from astropy.table import QTable, Table
+from pyirf.benchmarks import energy_bias_resolution
+
+from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.performance import statistics
+from cherenkov_pipeline.performance.binning import energy_edges, rows_per_bin
+from cherenkov_pipeline.performance.bootstrap import shower_labels
+from cherenkov_pipeline.performance.metrics import Metric, grouped_metrics, metrics_table
+from cherenkov_pipeline.performance.parameters import EvaluationParameters
+
+REQUIRED_COLUMNS = ("production", "obs_id", "event_id", "true_energy", "reco_energy", "reco_energy_uncert", "is_valid")
+
+BIAS = Metric("bias", "Median bias of E_reco/E_true − 1", ("relative_error",), statistics.median)
+RESOLUTION = Metric(
+    "resolution",
+    "Energy resolution: half of the central 68.27 % interval",
+    ("relative_error",),
+    statistics.half_width_68,
+)
+QUANTILE_68 = Metric(
+    "quantile_68", "68.27 % quantile of |E_reco/E_true − 1|", ("relative_error",), statistics.quantile_68
+)
+STANDARD_DEVIATION = Metric(
+    "standard_deviation",
+    "Standard deviation of E_reco/E_true − 1",
+    ("relative_error",),
+    statistics.standard_deviation,
+)
+COVERAGE = Metric("coverage_68", "Coverage of the predicted 68.27 % interval", ("covered",), statistics.mean)
+PULL_MEAN = Metric("pull_mean", "Pull, mean", ("pull",), statistics.mean)
+PULL_WIDTH = Metric("pull_width", "Pull, standard deviation", ("pull",), statistics.standard_deviation)
+PREDICTED_ERROR = Metric("predicted_error", "Median predicted relative error", ("predicted_error",), statistics.median)
+
+SUMMARY_METRICS = (
+    RESOLUTION,
+    QUANTILE_68,
+    BIAS,
+    STANDARD_DEVIATION,
+    Metric("mse", "MSE of E", ("error",), statistics.mean_square, "TeV2"),
+    Metric("mae", "MAE of E", ("error",), statistics.mean_absolute, "TeV"),
+    Metric("r2", "R² of E", ("true", "reco"), statistics.r_squared),
+    Metric("mse_log", "MSE of log10(E/TeV)", ("log_error",), statistics.mean_square),
+    Metric("mae_log", "MAE of log10(E/TeV)", ("log_error",), statistics.mean_absolute),
+    Metric("r2_log", "R² of log10(E/TeV)", ("log_true", "log_reco"), statistics.r_squared),
+    Metric("rmsle", "RMSLE: RMS error of ln(1 + E/TeV)", ("log1p_error",), statistics.root_mean_square),
+    COVERAGE,
+    PULL_MEAN,
+    PULL_WIDTH,
+)
+BIN_METRICS = (BIAS, RESOLUTION, QUANTILE_68, STANDARD_DEVIATION, COVERAGE, PULL_MEAN, PULL_WIDTH)
+QUARTER_METRICS = (PREDICTED_ERROR, BIAS, RESOLUTION, QUANTILE_68, COVERAGE)
+
+#: Edges of the pull histogram; the outermost bins also hold what lies beyond.
+PULL_EDGES = np.linspace(-5, 5, 41)
+
+
+@dataclass(frozen=True)
+class EnergySample:
+    """Valid gamma events of a predictions table, as plain columns.
+
+    Attributes
+    ----------
+    columns : dict of str to ndarray, shape (n,)
+        ``true`` and ``reco`` in TeV and what follows from them.
+    showers : ndarray of int, shape (n,)
+        Label of the shower that each event belongs to.
+    counts : dict of str to (label, number)
+        Every event of the predictions table: ``events_total`` is the sum of the others.
+    """
+
+    columns: dict[str, np.ndarray]
+    showers: np.ndarray
+    counts: dict[str, tuple[str, int]]
+
+    def energies(self) -> QTable:
+        """Columns ``true_energy`` and ``reco_energy``, as pyirf takes them."""
+        return QTable({"true_energy": self.columns["true"] * u.TeV, "reco_energy": self.columns["reco"] * u.TeV})
+
+
+def energy_sample(predictions: Table) -> EnergySample:
+    """Select the events that energies can be judged by, and count the rest.
+
+    Parameters
+    ----------
+    predictions : Table
+        Predictions table; energies with units. Without ``true_shower_primary_id`` all events count as gammas.
+
+    Raises
+    ------
+    UserError
+        If a column or the unit of an energy is missing.
+    """
+    missing = [name for name in REQUIRED_COLUMNS if name not in predictions.colnames]
+    if missing:
+        raise UserError(f"The predictions have no column {', '.join(missing)}: make them again with this version.")
+    true = _in_tev(predictions, "true_energy")
+    reco = _in_tev(predictions, "reco_energy")
+    uncertainty = _in_tev(predictions, "reco_energy_uncert")
+
+    known = np.isfinite(true) & (true > 0)
+    gamma = np.ones(len(predictions), dtype=bool)
+    if "true_shower_primary_id" in predictions.colnames:
+        gamma = np.asarray(predictions["true_shower_primary_id"]) == 0
+    predicted = np.asarray(predictions["is_valid"], dtype=bool) & np.isfinite(reco) & (reco > 0)
+    used = known & gamma & predicted
+    counts = {
+        "events_total": ("Events in the predictions", len(predictions)),
+        "events_valid": ("Gammas with a valid energy", int(used.sum())),
+        "events_invalid": ("Gammas without a valid energy", int((known & gamma & ~predicted).sum())),
+        "events_other": ("Other particles, left out", int((known & ~gamma).sum())),
+        "events_without_truth": ("Events without a true energy, left out", int((~known).sum())),
+    }
+    return EnergySample(_columns(true[used], reco[used], uncertainty[used]), shower_labels(predictions)[used], counts)
+
+
+def _in_tev(table: Table, name: str) -> np.ndarray:
+    if table[name].unit is None:
+        raise UserError(f"The column {name} of the predictions has no unit: give it one, such as TeV.")
+    return u.Quantity(table[name]).to_value("TeV").astype(np.float64)
+
+
+def _columns(true: np.ndarray, reco: np.ndarray, uncertainty: np.ndarray) -> dict[str, np.ndarray]:
+    log_true, log_reco = np.log10(true), np.log10(reco)
+    predicted_error = np.where(np.isfinite(uncertainty) & (uncertainty > 0), uncertainty, np.nan) / reco
+    pull = np.log(reco / true) / predicted_error
+    return {
+        "true": true,
+        "reco": reco,
+        "error": reco - true,
+        "relative_error": reco / true - 1,
+        "log_true": log_true,
+        "log_reco": log_reco,
+        "log_error": log_reco - log_true,
+        "log1p_error": np.log1p(reco) - np.log1p(true),
+        "predicted_error": predicted_error,
+        "pull": pull,
+        "covered": np.where(np.isfinite(pull), np.abs(pull) <= 1, np.nan),
+    }
+
+
+def energy_metrics(
+    predictions: Table | EnergySample, parameters: EvaluationParameters, rng: np.random.Generator
+) -> QTable:
+    """Metrics over all energies, with bootstrap intervals.
+
+    Returns
+    -------
+    QTable
+        ``metric``, ``label``, ``value``, ``low``, ``high``, ``unit``, ``n``; the last rows count events.
+    """
+    sample = _sample(predictions)
+    return metrics_table(sample.columns, SUMMARY_METRICS, sample.showers, sample.counts, parameters, rng)
+
+
+def energy_per_bin(
+    predictions: Table | EnergySample, parameters: EvaluationParameters, rng: np.random.Generator
+) -> QTable:
+    """Bias, resolution, spread and calibration of the predicted error per bin of true energy.
+
+    Returns
+    -------
+    QTable
+        One row a bin: ``true_energy_low``, ``true_energy_high`` and ``true_energy_center`` (geometric) in TeV, ``n``,
+        each of `BIN_METRICS` with ``_low`` and ``_high``, and ``drawn``: whether the bin has enough events.
+    """
+    sample = _sample(predictions)
+    edges = energy_edges(parameters)
+    reference = energy_bias_resolution(sample.energies(), edges)
+    table = _bins("true_energy", edges)
+    groups = rows_per_bin(sample.columns["true"] * u.TeV, edges)
+    for name, column in grouped_metrics(
+        sample.columns, BIN_METRICS, sample.showers, groups, parameters, rng
+    ).columns.items():
+        table[name] = column
+    # the field's own implementation gives the values, the bootstrap their intervals
+    table["bias"] = reference["bias"]
+    table["resolution"] = reference["resolution"]
+    table["drawn"] = table["n"] >= parameters.minimum_events
+    table.meta["minimum_events"] = parameters.minimum_events
+    table.meta["n_outside_bins"] = int(len(sample.showers) - table["n"].sum())
+    return table
+
+
+def energy_distribution(predictions: Table | EnergySample, parameters: EvaluationParameters) -> QTable:
+    """Count the events per energy bin, by true and by reconstructed energy.
+
+    Returns
+    -------
+    QTable
+        ``energy_low``, ``energy_high``, ``energy_center`` in TeV, ``n_true``, ``n_reco``.
+    """
+    sample = _sample(predictions)
+    edges = energy_edges(parameters, parameters.migration_bins_per_decade)
+    table = _bins("energy", edges)
+    table["n_true"] = np.histogram(sample.columns["true"], edges.value)[0]
+    table["n_reco"] = np.histogram(sample.columns["reco"], edges.value)[0]
+    return table
+
+
+def migration_matrix(predictions: Table | EnergySample, parameters: EvaluationParameters) -> QTable:
+    """Count the events by true and reconstructed energy.
+
+    Returns
+    -------
+    QTable
+        One row a bin of true energy: ``true_energy_low``, ``true_energy_high``, ``true_energy_center`` in TeV, ``n``
+        (with those reconstructed outside the bins), ``n_reco`` (a vector over the same bins of reconstructed energy).
+    """
+    sample = _sample(predictions)
+    edges = energy_edges(parameters, parameters.migration_bins_per_decade)
+    table = _bins("true_energy", edges)
+    table["n"] = np.histogram(sample.columns["true"], edges.value)[0]
+    table["n_reco"] = np.histogram2d(sample.columns["true"], sample.columns["reco"], bins=(edges.value, edges.value))[
+        0
+    ].astype(np.int64)
+    return table
+
+
+def energy_pulls(predictions: Table | EnergySample) -> QTable:
+    """Histogram of the pulls; the outermost bins also hold what lies beyond.
+
+    Returns
+    -------
+    QTable
+        ``pull_low``, ``pull_high``, ``n``; in ``meta`` the ``mean``, ``width``, ``coverage_68`` and ``n``.
+    """
+    columns = _sample(predictions).columns
+    pull = columns["pull"][np.isfinite(columns["pull"])]
+    table = QTable({"pull_low": PULL_EDGES[:-1], "pull_high": PULL_EDGES[1:]})
+    table["n"] = np.histogram(np.clip(pull, PULL_EDGES[0], PULL_EDGES[-1]), PULL_EDGES)[0]
+    table.meta.update(
+        mean=float(PULL_MEAN(columns)),
+        width=float(PULL_WIDTH(columns)),
+        coverage_68=float(COVERAGE(columns)),
+        n=len(pull),
+    )
+    return table
+
+
+def energy_quarters(
+    predictions: Table | EnergySample, parameters: EvaluationParameters, rng: np.random.Generator
+) -> QTable:
+    """Metrics of the events split in quarters by their predicted relative error, smallest first.
+
+    Returns
+    -------
+    QTable
+        ``quarter`` (1 to 4), ``n`` and each of `QUARTER_METRICS` with ``_low`` and ``_high``.
+    """
+    sample = _sample(predictions)
+    order = np.argsort(sample.columns["predicted_error"], kind="stable")  # NaN comes last
+    n_predicted = PREDICTED_ERROR.count(sample.columns)
+    groups = np.array_split(order[:n_predicted], 4)
+    table = grouped_metrics(sample.columns, QUARTER_METRICS, sample.showers, groups, parameters, rng)
+    table.add_column(np.arange(1, 5), name="quarter", index=0)
+    return table
+
+
+def energy_tables(predictions: Table, parameters: EvaluationParameters) -> dict[str, QTable]:
+    """Make every table of the energy task.
+
+    Parameters
+    ----------
+    predictions : Table
+        Predictions table.
+    parameters : EvaluationParameters
+        Its seed makes the intervals reproducible.
+
+    Returns
+    -------
+    dict of str to QTable
+        ``metrics``, ``per_energy``, ``distribution``, ``migration``, ``pulls``, ``quarters``.
+
+    Raises
+    ------
+    UserError
+        If a column or the unit of an energy is missing.
+    """
+    sample = energy_sample(predictions)
+    streams = [np.random.default_rng(seed) for seed in np.random.SeedSequence(parameters.seed).spawn(3)]
+    return {
+        "metrics": energy_metrics(sample, parameters, streams[0]),
+        "per_energy": energy_per_bin(sample, parameters, streams[1]),
+        "distribution": energy_distribution(sample, parameters),
+        "migration": migration_matrix(sample, parameters),
+        "pulls": energy_pulls(sample),
+        "quarters": energy_quarters(sample, parameters, streams[2]),
+    }
+
+
+def _sample(predictions: Table | EnergySample) -> EnergySample:
+    return predictions if isinstance(predictions, EnergySample) else energy_sample(predictions)
+
+
+def _bins(name: str, edges: u.Quantity) -> QTable:
+    low, high = edges[:-1], edges[1:]
+    return QTable({f"{name}_low": low, f"{name}_high": high, f"{name}_center": np.sqrt(low * high)})

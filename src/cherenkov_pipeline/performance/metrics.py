@@ -1,0 +1,182 @@
+"""Metrics with intervals: a list of `Metric` and columns in, a table out; the same for every task."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.table import QTable
+
+from cherenkov_pipeline.performance.bootstrap import resampled_rows
+from cherenkov_pipeline.performance.parameters import EvaluationParameters
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number that describes a sample.
+
+    Attributes
+    ----------
+    name : str
+        Short name: ``resolution``.
+    label : str
+        Name for a reader, with its convention.
+    columns : tuple of str
+        Columns that it is computed from, in the order of the function's arguments.
+    function : callable
+        From `performance.statistics`: arrays ``(..., n)`` in, array ``(...)`` out, NaN left out.
+    unit : str
+        Unit in astropy's spelling, empty for a pure number.
+    """
+
+    name: str
+    label: str
+    columns: tuple[str, ...]
+    function: Callable[..., np.ndarray]
+    unit: str = ""
+
+    def __call__(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Value for these columns."""
+        return self.function(*(columns[name] for name in self.columns))
+
+    def count(self, columns: Mapping[str, np.ndarray]) -> int:
+        """Rows that the value rests on."""
+        return int(np.logical_and.reduce([np.isfinite(columns[name]) for name in self.columns]).sum())
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Value of a metric with the bounds of its bootstrap interval and the number of rows behind it."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def estimate(
+    columns: Mapping[str, np.ndarray],
+    metrics: Sequence[Metric],
+    clusters: np.ndarray,
+    parameters: EvaluationParameters,
+    rng: np.random.Generator,
+) -> dict[str, Estimate]:
+    """Estimate metrics with percentile bootstrap intervals, all on the same resamples.
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray, shape (n,)
+        NaN where an event has no value.
+    metrics : sequence of Metric
+    clusters : ndarray of int, shape (n,)
+        Rows of equal label are drawn together.
+    parameters : EvaluationParameters
+        Number of resamples and confidence level.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    dict of str to Estimate
+        By the metric's name. An empty sample gives NaN, fewer than two clusters give no interval.
+    """
+    values = {metric.name: float(metric(columns)) for metric in metrics}
+    bounds = dict.fromkeys(values, (np.nan, np.nan))
+    if len(np.unique(clusters)) > 1:
+        bounds = _bootstrap_bounds(columns, metrics, clusters, parameters, rng)
+    return {m.name: Estimate(values[m.name], *bounds[m.name], m.count(columns)) for m in metrics}
+
+
+def _bootstrap_bounds(
+    columns: Mapping[str, np.ndarray],
+    metrics: Sequence[Metric],
+    clusters: np.ndarray,
+    parameters: EvaluationParameters,
+    rng: np.random.Generator,
+) -> dict[str, tuple[float, float]]:
+    needed = {name for metric in metrics for name in metric.columns}
+    # the padding -1 of a resample points to this last NaN
+    padded = {name: np.append(columns[name], np.nan) for name in sorted(needed)}
+    replicas: dict[str, list[np.ndarray]] = {metric.name: [] for metric in metrics}
+    for rows in resampled_rows(clusters, parameters.resamples, rng):
+        resample = {name: values[rows] for name, values in padded.items()}
+        for metric in metrics:
+            replicas[metric.name].append(metric(resample))
+    tail = 0.5 * (1 - parameters.confidence)
+    return {name: _quantile_bounds(np.concatenate(parts), tail) for name, parts in replicas.items()}
+
+
+def _quantile_bounds(replicas: np.ndarray, tail: float) -> tuple[float, float]:
+    finite = replicas[np.isfinite(replicas)]
+    if not len(finite):
+        return np.nan, np.nan
+    low, high = np.quantile(finite, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def metrics_table(
+    columns: Mapping[str, np.ndarray],
+    metrics: Sequence[Metric],
+    clusters: np.ndarray,
+    counts: Mapping[str, tuple[str, int]],
+    parameters: EvaluationParameters,
+    rng: np.random.Generator,
+) -> QTable:
+    """Make the metrics table of a task.
+
+    Parameters
+    ----------
+    columns, metrics, clusters, parameters, rng
+        As for `estimate`.
+    counts : mapping of str to (label, number)
+        Numbers of events, appended as rows without an interval.
+
+    Returns
+    -------
+    QTable
+        One row a metric: ``metric``, ``label``, ``value``, ``low``, ``high``, ``unit``, ``n``.
+    """
+    estimates = estimate(columns, metrics, clusters, parameters, rng)
+    rows = [
+        (m.name, m.label, found.value, found.low, found.high, m.unit, found.n)
+        for m, found in ((m, estimates[m.name]) for m in metrics)
+    ]
+    rows += [(name, label, float(n), np.nan, np.nan, "", n) for name, (label, n) in counts.items()]
+    table = QTable(rows=rows, names=("metric", "label", "value", "low", "high", "unit", "n"))
+    table.meta["confidence"] = parameters.confidence
+    table.meta["resamples"] = parameters.resamples
+    table.meta["interval"] = "percentile bootstrap over showers"
+    return table
+
+
+def grouped_metrics(
+    columns: Mapping[str, np.ndarray],
+    metrics: Sequence[Metric],
+    clusters: np.ndarray,
+    groups: Sequence[np.ndarray],
+    parameters: EvaluationParameters,
+    rng: np.random.Generator,
+) -> QTable:
+    """Estimate metrics in groups of rows: energy bins, quarters.
+
+    Parameters
+    ----------
+    columns, metrics, clusters, parameters, rng
+        As for `estimate`.
+    groups : sequence of ndarray of int
+        Row numbers of each group.
+
+    Returns
+    -------
+    QTable
+        One row a group: ``n``, and for each metric ``name``, ``name_low``, ``name_high``.
+    """
+    table = QTable({"n": [len(rows) for rows in groups]})
+    estimates = [
+        estimate({name: column[rows] for name, column in columns.items()}, metrics, clusters[rows], parameters, rng)
+        for rows in groups
+    ]
+    for metric in metrics:
+        found = [group[metric.name] for group in estimates]
+        table[metric.name] = [e.value for e in found]
+        table[f"{metric.name}_low"] = [e.low for e in found]
+        table[f"{metric.name}_high"] = [e.high for e in found]
+    return table

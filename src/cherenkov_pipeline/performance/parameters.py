@@ -1,0 +1,30 @@
+"""Parameters of the evaluation: bins, smallest samples, bootstrap."""
+
+from typing import Literal, Self
+
+import astropy.units as u
+from pydantic import Field, model_validator
+
+from cherenkov_pipeline.config import Parameters, quantity
+
+
+class EvaluationParameters(Parameters):
+    """How models are evaluated. The defaults are the conventions of the SST-1M collaboration."""
+
+    energy_min: quantity("TeV", minimum=1e-3) = Field(0.1 * u.TeV, description="lower edge of the first energy bin")
+    energy_max: quantity("TeV", minimum=1e-3) = Field(1000 * u.TeV, description="upper edge of the last energy bin")
+    bins_per_decade: int = Field(5, ge=1, le=50, description="energy bins a decade, curves per energy")
+    migration_bins_per_decade: int = Field(10, ge=1, le=50, description="energy bins a decade, migration matrix")
+    minimum_events: int = Field(20, ge=1, description="bins with fewer events are listed, but not drawn")
+    resamples: int = Field(1000, ge=100, le=100_000, description="bootstrap resamples behind every interval")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="confidence level of the bootstrap intervals")
+    seed: int = Field(0, ge=0, description="seed of the bootstrap")
+    published_curve: Literal["mono_tel1", "mono_tel2", "stereo"] | None = Field(
+        "mono_tel1", description="published SST-1M random-forest curve drawn as a reference; null draws none"
+    )
+
+    @model_validator(mode="after")
+    def _energy_range(self) -> Self:
+        if not self.energy_min < self.energy_max:
+            raise ValueError(f"energy_min must be below energy_max. Received: {self.energy_min}, {self.energy_max}")
+        return self

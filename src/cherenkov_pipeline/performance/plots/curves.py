@@ -1,0 +1,77 @@
+"""Curves per energy bin: one quantity of one or several models, with their bootstrap intervals."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from astropy.table import QTable
+from matplotlib.axes import Axes
+
+from cherenkov_pipeline.performance.plots.style import MUTED, PALETTE, empty_note, energy_axis
+
+
+def draw_curve(axes: Axes, table: QTable, quantity: str, color: str, label: str) -> None:
+    """Draw one quantity of a table per energy bin, its bootstrap intervals as bars and as a band.
+
+    Parameters
+    ----------
+    axes : Axes
+    table : QTable
+        One row a bin, from `energy.energy_per_bin`; rows not marked ``drawn`` are left out.
+    quantity : str
+        Column, with ``_low`` and ``_high`` beside it.
+    color, label : str
+    """
+    center = table["true_energy_center"].to_value("TeV")
+    value, low, high = (_drawn(table, quantity + suffix) for suffix in ("", "_low", "_high"))
+    axes.plot(center, value, color=color, marker="o", label=label)
+    axes.vlines(center, low, high, color=color, linewidth=1.2)
+    axes.fill_between(center, low, high, color=color, alpha=0.15, linewidth=0)
+
+
+def draw_side_curve(axes: Axes, table: QTable, quantity: str, color: str, label: str) -> None:
+    """Draw a second quantity beside `draw_curve`: a broken line without its intervals."""
+    axes.plot(
+        table["true_energy_center"].to_value("TeV"),
+        _drawn(table, quantity),
+        color=color,
+        linestyle="--",
+        linewidth=1.4,
+        label=label,
+    )
+
+
+def _drawn(table: QTable, column: str) -> np.ndarray:
+    return np.where(table["drawn"], table[column], np.nan)
+
+
+def draw_published(axes: Axes, published: QTable, quantity: str) -> None:
+    """Draw a published curve as a grey reference line."""
+    center = np.sqrt(published["true_energy_low"] * published["true_energy_high"]).to_value("TeV")
+    axes.plot(center, published[quantity], color=MUTED, linestyle="--", linewidth=1.4, label=published.meta["label"])
+
+
+def frame_energy(axes: Axes, curves: Mapping[str, QTable]) -> None:
+    """Limit the energy axis to the bins that are drawn; say so if there are none."""
+    energy_axis(axes)
+    bins = [table[table["drawn"]] for table in curves.values()]
+    bins = [table for table in bins if len(table)]
+    if not bins:
+        minimum = {table.meta["minimum_events"] for table in curves.values()}
+        empty_note(axes, f"every bin has fewer than {max(minimum, default=1)} events")
+        return
+    axes.set_xlim(
+        min(table["true_energy_low"].to_value("TeV").min() for table in bins),
+        max(table["true_energy_high"].to_value("TeV").max() for table in bins),
+    )
+
+
+def colors_of(curves: Mapping[str, QTable]) -> dict[str, str]:
+    """Give each model its colour, in their order."""
+    return {name: PALETTE[index % len(PALETTE)] for index, name in enumerate(curves)}
+
+
+def largest_drawn(curves: Mapping[str, QTable], *quantities: str) -> float:
+    """Largest absolute value of some columns over the bins that are drawn; 0 if there is none."""
+    values = [np.asarray(table[name])[np.asarray(table["drawn"])] for table in curves.values() for name in quantities]
+    finite = np.concatenate([column[np.isfinite(column)] for column in values]) if values else np.empty(0)
+    return float(np.abs(finite).max(initial=0))

@@ -1,0 +1,69 @@
+"""Figure of a training: loss and learning rate per epoch."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from astropy.table import Table
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from cherenkov_pipeline.performance.plots.style import ORANGE, PALETTE, empty_note, new_figure, styled
+
+
+@styled
+def loss_curves(histories: Mapping[str, pd.DataFrame | Table]) -> Figure:
+    """Draw training and validation loss per epoch, and the learning rate below.
+
+    Parameters
+    ----------
+    histories : mapping of str to table
+        By the model's name; columns ``epoch``, ``loss``, ``val_loss``, ``learning_rate`` (the last two may be absent).
+        The epoch of the smallest validation loss is marked.
+    """
+    figure = new_figure(height=4.6)
+    loss, rate = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+    for index, (name, history) in enumerate(histories.items()):
+        columns = _columns(history)
+        color = PALETTE[index % len(PALETTE)]
+        alone = len(histories) == 1
+        _draw_losses(loss, columns, (color, ORANGE if alone else color), "" if alone else f"{name}, ")
+        if "learning_rate" in columns:
+            rate.step(columns["epoch"], columns["learning_rate"], where="mid", color=color, linewidth=1.4)
+    if any(len(history) for history in histories.values()):
+        loss.legend(loc="upper right")
+    else:
+        empty_note(loss, "no epoch was recorded")
+    loss.set_ylabel("Loss")
+    _format_rate(rate)
+    figure.align_ylabels()
+    return figure
+
+
+def _draw_losses(axes: Axes, columns: dict[str, np.ndarray], colors: tuple[str, str], prefix: str) -> None:
+    epoch = columns["epoch"]
+    style = {"marker": "o" if len(epoch) <= 40 else None, "markersize": 3.5}
+    axes.plot(epoch, columns["loss"], color=colors[0], label=f"{prefix}training", **style)
+    validation = columns.get("val_loss", np.empty(0))
+    if not np.isfinite(validation).any():
+        return
+    best = int(np.nanargmin(validation))
+    label = f"{prefix}validation, best {validation[best]:.4g} in epoch {epoch[best]:g}".replace("-", "−")
+    axes.plot(epoch, validation, color=colors[1], linestyle="--", label=label, **style)
+    axes.plot(epoch[best], validation[best], "o", color=colors[1], markersize=10, markerfacecolor="none")
+
+
+def _format_rate(axes: Axes) -> None:
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=5))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set(xlabel="Epoch", ylabel="Learning rate")
+
+
+def _columns(history: pd.DataFrame | Table) -> dict[str, np.ndarray]:
+    names = history.columns if isinstance(history, pd.DataFrame) else history.colnames
+    wanted = ("epoch", "loss", "val_loss", "learning_rate")
+    return {name: np.asarray(history[name], dtype=float) for name in wanted if name in names}

@@ -1,0 +1,34 @@
+"""Figures published by others, with their source and convention, for reference lines."""
+
+from importlib.resources import as_file, files
+
+from astropy.table import QTable
+
+
+def random_forest_energy(mode: str) -> QTable:
+    """Energy resolution and bias of the SST-1M collaboration's random forest at 20 degrees of zenith.
+
+    Parameters
+    ----------
+    mode : str
+        ``mono_tel1``, ``mono_tel2`` or ``stereo``.
+
+    Returns
+    -------
+    QTable
+        ``true_energy_low``, ``true_energy_high`` in TeV, ``quantile_68``, ``bias``; NaN where nothing is published.
+        ``meta`` holds ``label``, ``source`` and ``conventions``.
+
+    Raises
+    ------
+    ValueError
+        If nothing is published for this mode.
+    """
+    with as_file(files(__name__) / "sst1mpipe_random_forest_energy.ecsv") as path:
+        table = QTable.read(path, format="ascii.ecsv")
+    chosen = table[table["mode"] == mode]
+    if not len(chosen):
+        raise ValueError(f"mode must be one of {', '.join(sorted(set(table['mode'])))}. Received: {mode!r}")
+    chosen.meta["label"] = f"SST-1M random forest, {chosen.meta['modes'][mode]} (published)"
+    chosen.remove_column("mode")
+    return chosen

@@ -1,0 +1,5 @@
+"""Reports: tables and figures in, one self-contained HTML page or a Markdown summary out.
+
+`content` says what a report consists of, `render` makes the page, `tables` writes numbers, `svg` draws figures
+inline. `task` holds what every trained model's report shows; `energy` and `reconstruction` are reports.
+"""

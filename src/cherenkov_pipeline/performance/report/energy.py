@@ -1,0 +1,187 @@
+"""The report of an energy model."""
+
+from collections.abc import Mapping
+
+import matplotlib.figure
+from astropy.table import QTable
+
+from cherenkov_pipeline.performance.parameters import EvaluationParameters
+from cherenkov_pipeline.performance.plots import energy as plots
+from cherenkov_pipeline.performance.plots import uncertainty
+from cherenkov_pipeline.performance.published import random_forest_energy
+from cherenkov_pipeline.performance.report.content import Cell, KeyNumber, Section, Table
+from cherenkov_pipeline.performance.report.tables import (
+    cell,
+    estimate_cells,
+    event_facts,
+    format_estimate,
+    format_number,
+    metrics_table,
+)
+from cherenkov_pipeline.performance.report.task import TaskResult, illustrations
+
+CONVENTIONS = {
+    "Events": "gammas of the test set with a valid energy; no training or tuning saw them",
+    "Energy bins": "5 a decade of true energy from 0.1 to 1000 TeV, unless configured otherwise",
+    "Bias": "median of E_reco/E_true − 1 (pyirf)",
+    "Resolution": "half of the central 68.27 % interval of E_reco/E_true − 1 (pyirf)",
+    "68 % quantile": "68.27 % quantile of |E_reco/E_true − 1|, a bias counts (ctaplot, sst1mpipe)",
+    "RMSLE": "root mean square of ln(1 + E_reco/TeV) − ln(1 + E_true/TeV)",
+    "Pull": "(ln E_reco − ln E_true) / (σ_E / E_reco), σ_E the predicted error",
+    "Coverage": "fraction of events with |pull| ≤ 1; 68.27 % if the predicted errors are right",
+    "Intervals": "percentile bootstrap; whole showers are drawn, with all their images",
+}
+
+FIGURES = {
+    "resolution": (
+        "Energy resolution",
+        "Full line: half of the central 68.27 % interval, with its bootstrap interval. Broken lines: 68.27 % quantile "
+        "of the absolute error, as the published reference defines its resolution.",
+    ),
+    "bias": ("Bias and standard deviation", "Of E_reco/E_true − 1, with their bootstrap intervals."),
+    "migration": ("Migration matrix", "Reconstructed against true energy; the line marks equality."),
+    "distribution": ("Energy distribution", "The same events by true and by reconstructed energy."),
+}
+UNCERTAINTY_FIGURES = {
+    "pulls": ("Pull distribution", "Errors in units of the predicted error. The outermost bins hold what lies beyond."),
+    "quarters": (
+        "Quarters by predicted error",
+        "Events sorted by their predicted relative error: a good prediction tells good events from bad ones.",
+    ),
+    "coverage": ("Coverage per energy", "Fraction of events inside their predicted 68.27 % interval."),
+    "pulls_per_energy": ("Pull per energy", "Mean and standard deviation of the pull: 0 and 1, if all is right."),
+}
+
+
+def energy_figures(
+    tables: Mapping[str, QTable], model: str, parameters: EvaluationParameters
+) -> dict[str, matplotlib.figure.Figure]:
+    """Draw every figure of the energy task.
+
+    Parameters
+    ----------
+    tables : mapping of str to QTable
+        From `performance.energy.energy_tables`.
+    model : str
+        Name for the legends.
+    parameters : EvaluationParameters
+        Says which published curve is drawn for reference.
+
+    Returns
+    -------
+    dict of str to Figure
+        ``resolution``, ``bias``, ``migration``, ``distribution``, ``pulls``, ``quarters``, ``coverage``,
+        ``pulls_per_energy``.
+    """
+    published = random_forest_energy(parameters.published_curve) if parameters.published_curve else None
+    curves = {model: tables["per_energy"]}
+    return {
+        "resolution": plots.energy_resolution(curves, published),
+        "bias": plots.energy_bias(curves, published),
+        "migration": plots.migration_matrix(tables["migration"]),
+        "distribution": plots.energy_distribution(tables["distribution"]),
+        "pulls": uncertainty.pull_distribution(tables["pulls"]),
+        "quarters": uncertainty.error_quarters(tables["quarters"]),
+        "coverage": uncertainty.coverage(curves),
+        "pulls_per_energy": uncertainty.pull_per_energy(curves),
+    }
+
+
+def energy_result(tables: Mapping[str, QTable], figures: Mapping[str, matplotlib.figure.Figure]) -> TaskResult:
+    """Make the energy task's part of a report.
+
+    Parameters
+    ----------
+    tables : mapping of str to QTable
+        From `performance.energy.energy_tables`.
+    figures : mapping of str to Figure
+        From `energy_figures`; a figure that is not there is left out.
+    """
+    metrics = {row["metric"]: row for row in tables["metrics"]}
+    summary = _summary(metrics, tables["metrics"].meta["confidence"])
+    sections = (
+        Section(
+            "Results",
+            (metrics_table(tables["metrics"], "Intervals by bootstrap over showers."), event_facts(tables["metrics"])),
+        ),
+        Section(
+            "Performance per energy",
+            (*illustrations(FIGURES, figures), _per_energy_table(tables["per_energy"])),
+        ),
+        Section(
+            "Predicted errors",
+            (*illustrations(UNCERTAINTY_FIGURES, figures), _quarters_table(tables["quarters"])),
+        ),
+    )
+    return TaskResult(summary, _key_numbers(metrics), sections, CONVENTIONS)
+
+
+_QUANTITIES = {
+    "predicted_error": "Predicted error",
+    "resolution": "Resolution",
+    "quantile_68": "68 % quantile",
+    "bias": "Bias",
+    "standard_deviation": "Std. dev.",
+    "coverage_68": "Coverage",
+}
+
+
+def _per_energy_table(per_energy: QTable) -> Table:
+    filled = per_energy[per_energy["n"] > 0]
+    lows, highs = (filled[f"true_energy_{side}"].to_value("TeV") for side in ("low", "high"))
+    bins = [Cell(f"{format_number(low)} to {format_number(high)}", low) for low, high in zip(lows, highs, strict=True)]
+    caption = (
+        f"Empty bins are left out; those with fewer than {per_energy.meta['minimum_events']} events are not drawn."
+    )
+    n_outside = per_energy.meta["n_outside_bins"]
+    if n_outside:
+        caption += f" {format_number(n_outside)} events lie outside all bins."
+    return _grouped_table("E_true [TeV]", bins, filled, caption)
+
+
+def _quarters_table(quarters: QTable) -> Table:
+    names = ("smallest", "second", "third", "largest")
+    first = [Cell(name, index) for index, name in enumerate(names)]
+    return _grouped_table("Quarter", first, quarters, "Quarters by predicted relative error.")
+
+
+def _grouped_table(name: str, first: list[Cell], table: QTable, caption: str) -> Table:
+    quantities = {column: label for column, label in _QUANTITIES.items() if column in table.colnames}
+    columns = [first, [cell(n) for n in table["n"]], *(estimate_cells(table, column) for column in quantities)]
+    return Table((name, "Events", *quantities.values()), tuple(zip(*columns, strict=True)), caption)
+
+
+def _summary(metrics: Mapping[str, QTable.Row], confidence: float) -> str:
+    n_valid, n_invalid = int(metrics["events_valid"]["value"]), int(metrics["events_invalid"]["value"])
+    if not n_valid:
+        return "No gamma event has a valid energy: there is nothing to evaluate."
+    resolution, interval = _estimate(metrics["resolution"])
+    bias, bias_interval = _estimate(metrics["bias"])
+    text = (
+        f"On {format_number(n_valid)} of {format_number(n_valid + n_invalid)} test gammas the energy is reconstructed "
+        f"with a resolution of {resolution} ({interval}) and a median bias of {bias} ({bias_interval})."
+    )
+    if metrics["coverage_68"]["n"]:
+        coverage, coverage_interval = _estimate(metrics["coverage_68"], factor=100)
+        text += f" The predicted 68 % intervals hold {coverage} % ({coverage_interval}) of the true energies."
+    if interval:
+        text += f" In brackets: {100 * confidence:g} % intervals."
+    return text.replace(" ()", "")
+
+
+def _key_numbers(metrics: Mapping[str, QTable.Row]) -> tuple[KeyNumber, ...]:
+    entries = (
+        ("Energy resolution", "resolution", 1, ""),
+        ("Median bias", "bias", 1, ""),
+        ("Coverage of 68 % intervals", "coverage_68", 100, " %"),
+        ("R² of log10(E/TeV)", "r2_log", 1, ""),
+    )
+    return tuple(
+        KeyNumber(label, value + unit, interval)
+        for label, name, factor, unit in entries
+        for value, interval in [_estimate(metrics[name], factor)]
+    )
+
+
+def _estimate(row: QTable.Row, factor: float = 1) -> tuple[str, str]:
+    return format_estimate(*(factor * float(row[name]) for name in ("value", "low", "high")))

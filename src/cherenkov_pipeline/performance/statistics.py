@@ -1,0 +1,80 @@
+"""Statistics along the last axis that leave out NaN, and are NaN where nothing is left.
+
+They take one sample ``(n,)`` or a stack of resamples ``(k, n)`` whose rows are padded with NaN, which is what
+the bootstrap hands in. The quantiles interpolate linearly, as `numpy.quantile` does.
+"""
+
+import numpy as np
+from scipy.stats import norm
+
+#: Probabilities that enclose the central 68.27 %, and their difference.
+LOWER_SIGMA, UPPER_SIGMA = norm.cdf([-1, 1])
+ONE_SIGMA = UPPER_SIGMA - LOWER_SIGMA
+
+
+def mean(values: np.ndarray) -> np.ndarray:
+    """Arithmetic mean."""
+    used = np.isfinite(values)
+    n = used.sum(axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(used, values, 0).sum(axis=-1) / n
+
+
+def standard_deviation(values: np.ndarray) -> np.ndarray:
+    """Root mean square distance from the mean (of the population)."""
+    return np.sqrt(mean((values - mean(values)[..., np.newaxis]) ** 2))
+
+
+def quantiles(values: np.ndarray, probabilities: tuple[float, ...]) -> tuple[np.ndarray, ...]:
+    """Quantiles, one array for each probability; one sort serves them all."""
+    ordered = np.sort(values, axis=-1)  # NaN comes last
+    n = np.isfinite(values).sum(axis=-1)
+    if ordered.shape[-1] == 0:
+        return tuple(np.full(n.shape, np.nan) for _ in probabilities)
+    return tuple(_interpolate(ordered, probability * np.maximum(n - 1, 0)) for probability in probabilities)
+
+
+def _interpolate(ordered: np.ndarray, position: np.ndarray) -> np.ndarray:
+    below = np.floor(position).astype(np.int64)
+    above = np.ceil(position).astype(np.int64)
+    low = np.take_along_axis(ordered, below[..., np.newaxis], axis=-1)[..., 0]
+    high = np.take_along_axis(ordered, above[..., np.newaxis], axis=-1)[..., 0]
+    return low + (position - below) * (high - low)
+
+
+def median(values: np.ndarray) -> np.ndarray:
+    """Median."""
+    return quantiles(values, (0.5,))[0]
+
+
+def half_width_68(values: np.ndarray) -> np.ndarray:
+    """Half width of the central 68.27 % interval: one standard deviation, if the values are Gaussian."""
+    low, high = quantiles(values, (LOWER_SIGMA, UPPER_SIGMA))
+    return 0.5 * (high - low)
+
+
+def quantile_68(values: np.ndarray) -> np.ndarray:
+    """68.27 % quantile of the absolute values, the resolution of ctaplot and sst1mpipe; a bias counts."""
+    return quantiles(np.abs(values), (ONE_SIGMA,))[0]
+
+
+def mean_square(values: np.ndarray) -> np.ndarray:
+    """Mean of the squares."""
+    return mean(values**2)
+
+
+def mean_absolute(values: np.ndarray) -> np.ndarray:
+    """Mean of the absolute values."""
+    return mean(np.abs(values))
+
+
+def root_mean_square(values: np.ndarray) -> np.ndarray:
+    """Root of the mean of the squares."""
+    return np.sqrt(mean_square(values))
+
+
+def r_squared(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Coefficient of determination; NaN where the true values do not vary."""
+    variance = mean_square(true - mean(true)[..., np.newaxis])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(variance > 0, 1 - mean_square(predicted - true) / variance, np.nan)

@@ -1,0 +1,101 @@
+"""Nodes of the evaluation, the same for every task."""
+
+import resource
+import time
+from collections.abc import Callable
+from typing import Any
+
+from cherenkov_pipeline.performance.evaluations import Evaluation
+from cherenkov_pipeline.performance.parameters import EvaluationParameters
+from cherenkov_pipeline.pipelines.flow import DataFrame, EventStores, Figure, QTable, TrainedModel
+
+
+def predict_test_events(stores: EventStores, model: TrainedModel) -> tuple[QTable, dict[str, Any]]:
+    """Predict the events that no training saw, and measure what that costs."""
+    from cherenkov_pipeline.reconstruction.predict import predict_store
+    from cherenkov_pipeline.store import only_store
+
+    store = only_store(stores)
+    start = time.perf_counter()
+    predictions = predict_store(model, store, "test")
+    seconds = time.perf_counter() - start
+    return predictions, {
+        "inference_s": seconds,
+        "inference_ms_per_event": 1000 * seconds / len(predictions),
+        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "n_events": len(predictions),
+    }
+
+
+def tabulate_with(evaluation: Evaluation) -> Callable[..., list[QTable]]:
+    """Make the node function that makes the tables of ``evaluation``, in the order of their names."""
+
+    def tabulate(predictions: QTable, parameters: EvaluationParameters) -> list[QTable]:
+        tables = evaluation.tables(predictions, parameters)
+        return [tables[name] for name in evaluation.table_names]
+
+    return tabulate
+
+
+def summarize(metrics: QTable) -> dict[str, float]:
+    """Flatten the metrics: name -> value, and its interval."""
+    summary = {}
+    for row in metrics:
+        summary[row["metric"]] = float(row["value"])
+        summary[f"{row['metric']}_low"] = float(row["low"])
+        summary[f"{row['metric']}_high"] = float(row["high"])
+    return {name: value for name, value in summary.items() if value == value}  # no NaN: JSON has none
+
+
+def draw_with(evaluation: Evaluation) -> Callable[..., list[Figure]]:
+    """Make the node function that draws the figures of ``evaluation``, in the order of their names."""
+
+    def draw(model: TrainedModel, parameters: EvaluationParameters, *tables: QTable) -> list[Figure]:
+        named = dict(zip(evaluation.table_names, tables, strict=True))
+        figures = evaluation.figures(named, model.card.name, parameters)
+        return [figures[name] for name in evaluation.figure_names]
+
+    return draw
+
+
+def draw_training(model: TrainedModel) -> tuple[Figure, Figure]:
+    """Draw the loss per epoch and the network's architecture."""
+    from cherenkov_pipeline.performance.report.training import training_figures
+
+    figures = training_figures(model)
+    return figures["loss"], figures["architecture"]
+
+
+def report_with(evaluation: Evaluation) -> Callable[..., str]:
+    """Make the node function that writes the report of ``evaluation``.
+
+    The page holds the figures as drawings, not as the pictures that the catalog keeps: they are drawn once more.
+    """
+
+    def write_report(
+        model: TrainedModel,
+        cost: dict[str, Any],
+        predictions: QTable,
+        provenance: DataFrame,
+        parameters: EvaluationParameters,
+        *tables: QTable,
+    ) -> str:
+        from cherenkov_pipeline.models.cost import summary_text
+        from cherenkov_pipeline.performance.report.render import render_report
+        from cherenkov_pipeline.performance.report.task import task_report
+        from cherenkov_pipeline.performance.report.training import run_cost, run_facts, training_figures
+
+        named = dict(zip(evaluation.table_names, tables, strict=True))
+        figures = evaluation.figures(named, model.card.name, parameters)
+        return render_report(
+            task_report(
+                run_facts(model.card, len(predictions)),
+                run_cost(model.card, cost),
+                evaluation.result(named, figures),
+                training_figures(model),
+                summary_text(model.model),
+                provenance,
+            )
+        )
+
+    return write_report

@@ -1,0 +1,44 @@
+"""Evaluation: one template, instantiated for each task in its namespace."""
+
+from kedro.pipeline import Pipeline, node
+
+from cherenkov_pipeline.performance.evaluations import EVALUATIONS
+from cherenkov_pipeline.pipelines.evaluation.nodes import (
+    draw_training,
+    draw_with,
+    predict_test_events,
+    report_with,
+    summarize,
+    tabulate_with,
+)
+
+
+def create_pipeline(task: str) -> Pipeline:
+    """Build the pipeline that evaluates the model of ``task`` on the test events."""
+    evaluation = EVALUATIONS[task]
+    tables = [f"{name}_table" for name in evaluation.table_names]
+    figures = [f"{name}_figure" for name in evaluation.figure_names]
+    template = [
+        node(predict_test_events, ["event_store", "model"], ["predictions", "cost"]),
+        node(tabulate_with(evaluation), ["predictions", "params:evaluation"], tables, name="tabulate"),
+        node(summarize, "metrics_table", "metrics"),
+        node(draw_with(evaluation), ["model", "params:evaluation", *tables], figures, name="draw"),
+        node(draw_training, "model", ["loss_figure", "architecture_figure"]),
+        node(
+            report_with(evaluation),
+            ["model", "cost", "predictions", "processing_provenance", "params:evaluation", *tables],
+            "report",
+            name="write_report",
+        ),
+    ]
+    return Pipeline(
+        template,
+        namespace=task,
+        inputs={
+            "event_store": "event_store",
+            "processing_provenance": "processing_provenance",
+            "model": f"{task}_model",
+        },
+        parameters={"params:evaluation"},
+        tags="evaluation",
+    )

@@ -1,0 +1,61 @@
+"""Nodes of the reconstruction."""
+
+from dataclasses import asdict
+from typing import Any
+
+from cherenkov_pipeline.dl1.parameters import SelectionParameters
+from cherenkov_pipeline.files import FilePlan, FileSet
+from cherenkov_pipeline.pipelines.flow import DataFrame, Figure, QTable, TrainedModel
+from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
+
+
+def list_inputs(input_path: str | None, point_source: FileSet) -> list[dict[str, Any]]:
+    """List the files to reconstruct: the user's, or the simulated point source."""
+    from cherenkov_pipeline.dl1.inputs import find_inputs, inputs_of
+
+    return [asdict(item) for item in (find_inputs(input_path) if input_path else inputs_of(point_source))]
+
+
+def plan_reconstruction(
+    dl1_files: FileSet,
+    selection: SelectionParameters,
+    reconstruction: ReconstructionParameters,
+    *models: TrainedModel,
+) -> FilePlan:
+    """Plan a DL2 file for each DL1 file, with the predictions of all models."""
+    from cherenkov_pipeline.reconstruction.dl2 import plan_dl2
+
+    return plan_dl2(dl1_files, models, selection, reconstruction)
+
+
+def gather_events(dl2_files: FileSet) -> QTable:
+    """Gather the predictions of all DL2 files in one table."""
+    from cherenkov_pipeline.reconstruction.dl2 import read_predictions
+
+    return read_predictions(dl2_files)
+
+
+def draw_energies(events: QTable) -> Figure:
+    """Draw reconstructed against true energies."""
+    from cherenkov_pipeline.performance.plots.energy import true_against_reco
+
+    return true_against_reco(events)
+
+
+def tabulate_provenance(inputs: list[dict[str, Any]], dl1_files: FileSet, dl2_files: FileSet) -> DataFrame:
+    """Tabulate where the predictions come from, with counts in and out at every step."""
+    from cherenkov_pipeline.dl1.provenance import provenance_table
+
+    return provenance_table(inputs, dl1_files, dl2_files)
+
+
+def write_report(events: QTable, provenance: DataFrame, dl2_files: FileSet, *models: TrainedModel) -> str:
+    """Write the report of the reconstruction."""
+    from datetime import UTC, datetime
+
+    from cherenkov_pipeline.performance.report.reconstruction import reconstruction_report
+    from cherenkov_pipeline.performance.report.render import render_report
+
+    facts = {f"Model, {model.card.task}": f"{model.card.name}, {model.card.created:%Y-%m-%d %H:%M} UTC" for model in models}
+    facts["DL2 files"] = ", ".join(str(path) for path in dl2_files.paths)
+    return render_report(reconstruction_report(events, facts, provenance, datetime.now(UTC)))

@@ -1,0 +1,53 @@
+"""Reconstruction: any simtel or DL1 files become DL2, with a report of their own."""
+
+from kedro.pipeline import Pipeline, node
+
+from cherenkov_pipeline.pipelines.data_processing.nodes import plan_conversion
+from cherenkov_pipeline.pipelines.reconstruction.nodes import (
+    draw_energies,
+    gather_events,
+    list_inputs,
+    plan_reconstruction,
+    tabulate_provenance,
+    write_report,
+)
+from cherenkov_pipeline.tasks import TASKS
+
+
+def create_pipeline() -> Pipeline:
+    """Build the pipeline."""
+    models = [f"{task}_model" for task in TASKS]
+    return Pipeline(
+        [
+            node(list_inputs, ["params:input_path", "simulated_point_source"], "reconstruction_inputs"),
+            node(
+                plan_conversion,
+                ["reconstruction_inputs", "params:dl1"],
+                "reconstruction_dl1_files",
+                name="convert_inputs",
+                tags="cpu",
+            ),
+            node(
+                plan_reconstruction,
+                ["reconstruction_dl1_files", "params:selection", "params:reconstruction", *models],
+                "dl2_files",
+                name="reconstruct_events",
+                tags="cpu",
+            ),
+            node(gather_events, "dl2_files", "reconstructed_events"),
+            node(draw_energies, "reconstructed_events", "reconstructed_energy_figure"),
+            node(
+                tabulate_provenance,
+                ["reconstruction_inputs", "reconstruction_dl1_files", "dl2_files"],
+                "reconstruction_provenance",
+                name="tabulate_reconstruction_provenance",
+            ),
+            node(
+                write_report,
+                ["reconstructed_events", "reconstruction_provenance", "dl2_files", *models],
+                "reconstruction_report",
+                name="write_reconstruction_report",
+            ),
+        ],
+        tags="reconstruction",
+    )

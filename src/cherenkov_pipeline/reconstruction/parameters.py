@@ -1,0 +1,20 @@
+"""Parameters of the reconstruction."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from cherenkov_pipeline.config import Parameters
+
+
+class ReconstructionParameters(Parameters):
+    """DL1 files to DL2 files."""
+
+    prefix: str | None = Field(
+        None, pattern=r"^[A-Za-z]\w*$", description="First part of the DL2 columns' names; null: name of the model."
+    )
+    combination: Literal["predicted_error", "intensity", "none"] = Field(
+        "predicted_error", description="Weights of an event's telescopes: by predicted error, charge, or none."
+    )
+    keep_images: bool = Field(False, description="Copy the images to the DL2 files as well.")
+    chunk_size: int = Field(2048, ge=1, le=100_000, description="Images in memory at a time.")

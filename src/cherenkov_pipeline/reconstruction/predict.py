@@ -1,0 +1,257 @@
+"""Predictions, event by event: every event has its row, and what cannot be predicted is NaN with the reason."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import astropy.units as u
+import numpy as np
+from astropy.table import QTable, Table, vstack
+
+from cherenkov_pipeline.dl1.parameters import SelectionParameters
+from cherenkov_pipeline.dl1.selection import select
+from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.models.backend import jit_compile
+from cherenkov_pipeline.models.saved import TrainedModel, check_fit
+from cherenkov_pipeline.store import EventChunk, EventStore
+from cherenkov_pipeline.store.chunks import cameras, iter_chunks
+from cherenkov_pipeline.store.inputs import input_mapping, make_inputs
+from cherenkov_pipeline.store.mapping import ImageMapping
+from cherenkov_pipeline.store.parameters import InputParameters
+from cherenkov_pipeline.tasks import get_task
+
+if TYPE_CHECKING:
+    from ctapipe.instrument import CameraGeometry
+
+BATCH_SIZE = 256
+"""Images in a forward pass: larger ones are not faster on a CPU and take gigabytes in wide networks."""
+
+COPIED = (
+    "obs_id",
+    "event_id",
+    "tel_id",
+    "shower",
+    "true_energy",
+    "true_alt",
+    "true_az",
+    "true_shower_primary_id",
+    "telescope_pointing_altitude",
+    "telescope_pointing_azimuth",
+    "hillas_intensity",
+)
+"""Columns of the events that the predictions carry along, where there are any."""
+
+VALID, NOT_SELECTED, NO_SIGNAL, NOT_FINITE, OTHER_CAMERA = (
+    "",
+    "not selected",
+    "no pixel survives the cleaning",
+    "prediction is not finite",
+    "no model for this camera",
+)
+"""Column ``reason`` of the predictions."""
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A trained model, ready for the images of one camera.
+
+    Attributes
+    ----------
+    trained : TrainedModel
+    inputs : InputParameters
+    mapping : ImageMapping or None
+        For the model's pixel order.
+    order : ndarray or None
+        Brings images to the model's pixel order; None where they have it.
+    """
+
+    trained: TrainedModel
+    inputs: InputParameters
+    mapping: ImageMapping | None
+    order: np.ndarray | None
+
+    def predict(self, chunk: EventChunk, selected: np.ndarray) -> QTable:
+        """Predict the selected images.
+
+        Parameters
+        ----------
+        chunk : EventChunk
+            n images.
+        selected : ndarray of bool
+            (n,)
+
+        Returns
+        -------
+        QTable
+            n rows: `COPIED` columns, the task's physical columns, ``is_valid``, ``reason``.
+        """
+        task = get_task(self.trained.card.task)
+        reason = np.full(len(chunk), VALID, dtype=f"U{max(map(len, (NO_SIGNAL, NOT_FINITE, OTHER_CAMERA)))}")
+        reason[~chunk.image_mask.any(axis=1)] = NO_SIGNAL
+        reason[~selected] = NOT_SELECTED
+        usable = reason == VALID
+        outputs = np.full((len(chunk), *self.trained.model.output_shape[1:]), np.nan, dtype=np.float32)
+        if usable.any():
+            outputs[usable] = self._outputs(chunk[usable])
+        columns = task.to_physical(outputs, chunk.table)
+        finite = np.all([np.isfinite(values) for values in columns.values()], axis=0)
+        reason[usable & ~finite] = NOT_FINITE
+        for values in columns.values():
+            values[reason != VALID] = np.nan
+        return _with_keys(chunk.table, columns, reason)
+
+    def _outputs(self, chunk: EventChunk) -> np.ndarray:
+        if self.order is not None:
+            chunk = chunk.reorder_pixels(self.order)
+        outputs = [
+            self.trained.model.predict_on_batch(
+                make_inputs(chunk[start : start + BATCH_SIZE], self.inputs, self.mapping)
+            )
+            for start in range(0, len(chunk), BATCH_SIZE)
+        ]
+        return np.concatenate(outputs)
+
+
+def make_predictor(trained: TrainedModel, camera: "CameraGeometry") -> Predictor:
+    """Prepare a model for the images of a camera.
+
+    Raises
+    ------
+    UserError
+        If the model was trained on another camera.
+    """
+    order = check_fit(trained, camera)
+    inputs = InputParameters.model_validate(trained.card.inputs)
+    trained.model.jit_compile = jit_compile() is not False and trained.model.jit_compile
+    return Predictor(trained, inputs, input_mapping(trained.camera, inputs), order)
+
+
+def predict_store(
+    trained: TrainedModel, store: EventStore, split: str | None = "test", chunk_size: int = 2048
+) -> QTable:
+    """Predict the images of one side of a store's split.
+
+    Parameters
+    ----------
+    trained : TrainedModel
+    store : EventStore
+    split : str, optional
+        ``train``, ``validation`` or ``test``; None: all.
+    chunk_size : int
+        Images in memory at a time.
+
+    Returns
+    -------
+    QTable
+        One row an image, all particles, in the order of the store: ``production`` (name), keys, true values,
+        ``hillas_intensity``, the task's physical columns, ``is_valid``, ``reason``.
+
+    Raises
+    ------
+    UserError
+        If the model was trained on another camera, or there are no events.
+    """
+    predictor = make_predictor(trained, store.camera)
+    rows = store.indices(split)
+    if not len(rows):
+        raise UserError(f"{store.path} has no {split or 'events'} events to predict: add files or change the split.")
+    tables = []
+    for start in range(0, len(rows), chunk_size):
+        chunk = store.read(rows[start : start + chunk_size])
+        tables.append(predictor.predict(chunk, np.ones(len(chunk), dtype=bool)))
+    predictions = vstack(tables, metadata_conflicts="silent")
+    predictions.add_column(np.array(store.productions)[store.table["production"][rows]], name="production", index=0)
+    return predictions
+
+
+def predict_dl1(
+    models: Sequence[TrainedModel],
+    path: str | os.PathLike,
+    selection: SelectionParameters,
+    chunk_size: int = 2048,
+) -> dict[str, QTable]:
+    """Predict all images of a DL1 file with all models, in one pass over its images.
+
+    Parameters
+    ----------
+    models : sequence of TrainedModel
+        Of one or more tasks and cameras. Where several of one task fit a camera, the first is taken.
+    path : path-like
+    selection : SelectionParameters
+        Images that are predicted; conditions on true values do not count.
+    chunk_size : int
+        Images in memory at a time.
+
+    Returns
+    -------
+    dict
+        Task -> predictions table, as `predict_store` gives it, of every image in the file. Images of a camera that no
+        model of the task fits are invalid.
+
+    Raises
+    ------
+    UserError
+        If no model fits any camera of the file.
+    """
+    path = Path(path)
+    predictors = match_models(models, path)
+    tasks = list(dict.fromkeys(trained.card.task for trained in models))
+    tables: dict[str, list[QTable]] = {task: [] for task in tasks}
+    for telescope_type, by_task in predictors.items():
+        for chunk in iter_chunks(path, telescope_type, chunk_size):
+            selected, _ = select(chunk.table, selection, use_truth=False)
+            for task in tasks:
+                predictor = by_task.get(task)
+                tables[task].append(predictor.predict(chunk, selected) if predictor else _unpredicted(chunk, task))
+    production = path.name.removesuffix(".h5").removesuffix(".dl1")
+    return {task: _joined(parts, production) for task, parts in tables.items()}
+
+
+def match_models(models: Sequence[TrainedModel], path: Path) -> dict[str, dict[str, Predictor]]:
+    """Find the models for the cameras of a DL1 file.
+
+    Returns
+    -------
+    dict
+        Telescope type -> task -> predictor; a task without a fitting model is absent.
+
+    Raises
+    ------
+    UserError
+        If no model fits any camera: the first reason.
+    """
+    found: dict[str, dict[str, Predictor]] = {}
+    reasons: list[str] = []
+    for telescope_type, camera in cameras(path).items():
+        found[telescope_type] = {}
+        for trained in models:
+            try:
+                predictor = make_predictor(trained, camera)
+            except UserError as error:
+                reasons.append(str(error))
+            else:
+                found[telescope_type].setdefault(trained.card.task, predictor)
+    if not any(found.values()):
+        raise UserError(f"{path} cannot be reconstructed. {reasons[0] if reasons else 'There is no model.'}")
+    return found
+
+
+def _unpredicted(chunk: EventChunk, task: str) -> QTable:
+    """Rows of a camera without a model."""
+    columns = {name: np.full(len(chunk), np.nan) * unit for name, unit in get_task(task).units.items()}
+    return _with_keys(chunk.table, columns, np.full(len(chunk), OTHER_CAMERA))
+
+
+def _with_keys(events: Table, columns: Mapping[str, u.Quantity], reason: np.ndarray) -> QTable:
+    copied = {name: events[name] for name in COPIED if name in events.colnames}
+    return QTable({**copied, **columns, "is_valid": reason == VALID, "reason": reason})
+
+
+def _joined(tables: Sequence[QTable], production: str) -> QTable:
+    if not tables:
+        return QTable()
+    joined = vstack(list(tables), metadata_conflicts="silent")
+    joined.add_column(np.full(len(joined), production), name="production", index=0)
+    return joined

@@ -1,0 +1,110 @@
+"""Cherenkov light of the electrons of a shower: yield and angular distribution about the shower axis.
+
+Electrons of energy E are scattered about the axis; each radiates on a cone. For a Gaussian scattering of width
+sigma the two convolve to exp(-(x^2 + c^2) / 2 sigma^2) I0(x c / sigma^2) / (2 pi sigma^2) per solid angle, x being the
+angle to the axis and c that of the cone. The sum over Nerling's electron energies is tabulated in height, age and
+angle.
+"""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from scipy.special import i0e
+
+from cherenkov_pipeline.simulation.atmosphere import Slices
+from cherenkov_pipeline.simulation.electromagnetic import electron_spectrum
+
+FINE_STRUCTURE = 1 / 137.036
+ELECTRON_MASS = 0.511  # MeV
+#: photons per metre and sin^2 of the Cherenkov angle, 300-550 nm (Frank and Tamm)
+PHOTONS_PER_METRE = 2 * np.pi * FINE_STRUCTURE * (1 / 300e-9 - 1 / 550e-9)
+#: scattering: root mean square angle to the axis [rad] times the energy [MeV]
+SCATTERING = 9.0
+MAX_ANGLE = 0.6  # rad
+MAX_AGE = 2.0
+
+
+class AngularTable(NamedTuple):
+    """Photons per electron, g/cm2 of its path and steradian, about the axis of an electromagnetic shower.
+
+    Tabulated in slice of the atmosphere, age and square root of the angle; a tuple, so that numba takes it.
+    """
+
+    photons: np.ndarray  # (n_slices, n_ages, n_angles), 1 / (g/cm2) / sr
+    age_step: float
+    root_step: float  # of the square root of the angle [rad^0.5]
+
+
+def angular_table(atmosphere: Slices, n_heights: int = 24, n_ages: int = 21, n_angles: int = 240) -> AngularTable:
+    """Tabulate the light of electromagnetic showers in an atmosphere.
+
+    Parameters
+    ----------
+    atmosphere : Slices
+    n_heights : int
+        Heights that are computed; the slices are interpolated between them.
+    n_ages, n_angles : int
+        Size of the table in age (0 to 2) and angle (0 to 0.6 rad).
+
+    Returns
+    -------
+    AngularTable
+    """
+    ages = np.linspace(0, MAX_AGE, n_ages)
+    angles = np.linspace(0, np.sqrt(MAX_ANGLE), n_angles) ** 2
+    energies = np.geomspace(1, 1e5, 100)
+    log_step = np.log(energies[1] / energies[0])
+    spectra = np.array([electron_spectrum(energies, max(age, 0.1)) for age in ages])
+
+    log_density = np.log(atmosphere.density)
+    nodes = np.linspace(log_density.min(), log_density.max(), n_heights)
+    table = np.empty((n_heights, n_ages, n_angles))
+    for index, density in enumerate(np.exp(nodes)):
+        refractivity = np.interp(np.log(density), log_density, atmosphere.refractivity)
+        sin2 = 2 * refractivity * (1 - np.minimum(ELECTRON_MASS**2 / (2 * refractivity) / energies**2, 1))
+        light = PHOTONS_PER_METRE * sin2 / (100 * density)  # per g/cm2
+        ring = _ring(angles, np.sqrt(sin2)[:, None], SCATTERING / np.sqrt(2) / energies[:, None])
+        table[index] = (spectra * light * log_step) @ ring
+
+    # linear in the logarithm of the density: the light varies smoothly with it
+    position = np.interp(log_density, nodes, np.arange(n_heights))
+    low = np.minimum(position.astype(int), n_heights - 2)
+    share = (position - low)[:, None, None]
+    photons = (1 - share) * table[low] + share * table[low + 1]
+    return AngularTable(photons, MAX_AGE / (n_ages - 1), np.sqrt(MAX_ANGLE) / (n_angles - 1))
+
+
+def _ring(angle: np.ndarray, cone: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """Probability per steradian at ``angle`` of a cone scattered with ``sigma`` in each direction."""
+    variance = sigma**2
+    exponent = -((angle - cone) ** 2) / (2 * variance)
+    return np.exp(exponent) * i0e(angle * cone / variance) / (2 * np.pi * variance)
+
+
+@numba.njit(cache=True)
+def light_density(table: AngularTable, index: int, age: float, angle: float) -> float:
+    """Interpolate an `AngularTable`: photons per electron, g/cm2 and steradian.
+
+    Parameters
+    ----------
+    table : AngularTable
+    index : int
+        Slice of the atmosphere.
+    age : float
+        Age of the shower; above 2 as at 2.
+    angle : float
+        Angle to the axis [rad]; beyond 0.6 there is no light.
+    """
+    a = min(age / table.age_step, table.photons.shape[1] - 1.000001)
+    b = np.sqrt(angle) / table.root_step
+    i = int(a)
+    j = int(b)
+    if j >= table.photons.shape[2] - 1:
+        return 0.0
+    da = a - i
+    db = b - j
+    row = table.photons[index]
+    return (1 - da) * ((1 - db) * row[i, j] + db * row[i, j + 1]) + da * (
+        (1 - db) * row[i + 1, j] + db * row[i + 1, j + 1]
+    )

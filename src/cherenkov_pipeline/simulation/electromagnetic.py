@@ -1,0 +1,53 @@
+"""Electromagnetic showers: number and energies of the electrons.
+
+Longitudinal profile after Greisen (1956), energy spectrum after Nerling et al. 2006 (astro-ph/0506729).
+"""
+
+import math
+
+import numba
+import numpy as np
+
+RADIATION_LENGTH = 36.7  # g/cm2
+CRITICAL_ENERGY = 0.085  # GeV
+CONVERSION_LENGTH = 9 / 7 * RADIATION_LENGTH  # g/cm2, of a photon
+
+
+@numba.njit(cache=True)
+def shower_size(log_energy: float, t: float) -> float:
+    """Mean number of electrons and positrons: Greisen's formula.
+
+    Parameters
+    ----------
+    log_energy : float
+        ln(E / critical energy).
+    t : float
+        Depth since the first interaction, in radiation lengths.
+    """
+    if t <= 0.0:
+        return 0.0
+    age = 3.0 * t / (t + 2.0 * log_energy)
+    return 0.31 / math.sqrt(log_energy) * math.exp(t * (1.0 - 1.5 * math.log(age)))
+
+
+def electron_spectrum(energy: np.ndarray, age: float) -> np.ndarray:
+    """Share of the electrons per logarithmic interval of energy.
+
+    Equation 8 of Nerling et al. 2006, normalised to 1 above 1 MeV over the given energies.
+
+    Parameters
+    ----------
+    energy : ndarray
+        Energies [MeV], equally spaced in the logarithm.
+    age : float
+        Age s of the shower.
+
+    Returns
+    -------
+    ndarray
+        dN / dlnE, same shape.
+    """
+    a1 = 6.42522 - 1.53183 * age
+    a2 = 168.168 - 42.1368 * age
+    spectrum = energy / ((energy + a1) * (energy + a2) ** age)
+    return spectrum / (spectrum.sum() * np.log(energy[1] / energy[0]))

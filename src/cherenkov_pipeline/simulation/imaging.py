@@ -1,0 +1,295 @@
+"""Light of a shower in the cameras: photo-electrons per pixel and their arrival times.
+
+An electromagnetic sub-shower radiates from the slices of its axis: the number of photo-electrons of a slice in a
+telescope is Poissonian about electrons x light per solid angle x solid angle of the mirror x transmission x
+efficiency. Each photo-electron then comes from a point beside the axis, drawn from the lateral width of the shower.
+Muons radiate on an exact cone, so that those close by draw rings and arcs. All times count from the moment when
+the primary would have reached the core.
+"""
+
+import math
+
+import numba
+import numpy as np
+
+from cherenkov_pipeline.simulation.atmosphere import Slices
+from cherenkov_pipeline.simulation.cherenkov import PHOTONS_PER_METRE, AngularTable, light_density
+from cherenkov_pipeline.simulation.electromagnetic import CRITICAL_ENERGY, RADIATION_LENGTH, shower_size
+from cherenkov_pipeline.simulation.hadronic import DEPTH, DX, DY, DZ, ENERGY, SPEED_OF_LIGHT, TIME, X, Y, Z
+from cherenkov_pipeline.simulation.telescope import Telescopes, pixel_at
+
+MOLIERE_DEPTH = 9.6  # g/cm2
+LATERAL_WIDTH = 0.06  # Moliere radii, standard deviation in each direction of the light's origin at age 1
+LATERAL_START = 0.35  # share of this width at age 0
+OLDEST = 1.9  # age at which the light of a shower is negligible
+ROULETTE = 0.5  # p.e.: sub-showers expected below are thinned, and those kept weighted up
+FINE = 10.0  # p.e.: dimmer sub-showers are drawn in steps of `COARSE_STRIDE` slices
+COARSE_STRIDE = 3
+
+MUON_MASS = 0.10566  # GeV
+MUON_DECAY_LENGTH = 6233.0  # m per GeV
+MUON_LOSS = 0.002  # GeV per g/cm2
+MUON_REACH = 60.0  # m: farther from the mirror a muon gives less than 4 p.e.
+MUON_STEP = 12.0  # m
+MUON_LIGHT = 2700.0  # photons per metre of distance on a mirror of 10 m2, for estimates
+
+#: depths at which an estimate evaluates a sub-shower, in units of the depth of its maximum, and their weights
+ESTIMATE_DEPTHS = np.array([0.5, 0.75, 1.0, 1.3, 1.7])
+ESTIMATE_WEIGHTS = np.array([0.25, 0.25, 0.275, 0.35, 0.4])
+
+
+@numba.njit(cache=True)
+def _light_of_slice(
+    shower: np.ndarray,
+    index: int,
+    age: float,
+    position: np.ndarray,
+    telescopes: Telescopes,
+    atmosphere: Slices,
+    table: AngularTable,
+) -> float:
+    """Photo-electrons in a telescope per electron and g/cm2 of its path, from a slice of a shower's axis."""
+    path = (shower[Z] - atmosphere.z[index]) / -shower[DZ]
+    rx = position[0] - shower[X] - path * shower[DX]
+    ry = position[1] - shower[Y] - path * shower[DY]
+    rz = position[2] - atmosphere.z[index]
+    distance = math.sqrt(rx * rx + ry * ry + rz * rz)
+    cosine = (rx * shower[DX] + ry * shower[DY] + rz * shower[DZ]) / distance
+    density = light_density(table, index, age, math.acos(min(max(cosine, -1.0), 1.0)))
+    pointing = telescopes.axes[0]
+    facing = -(rx * pointing[0] + ry * pointing[1] + rz * pointing[2]) / distance
+    if density == 0.0 or facing <= 0.0 or rz >= 0.0:
+        return 0.0
+    transmission = math.exp(atmosphere.optical_depth[index] * distance / rz)
+    return density * facing * telescopes.mirror_area * telescopes.efficiency * transmission / (distance * distance)
+
+
+@numba.njit(cache=True)
+def estimate(
+    photons: np.ndarray,
+    muons: np.ndarray,
+    position: np.ndarray,
+    telescopes: Telescopes,
+    atmosphere: Slices,
+    table: AngularTable,
+) -> tuple[np.ndarray, float]:
+    """Estimate the photo-electrons in one telescope from a few points of each sub-shower, without random numbers.
+
+    Returns
+    -------
+    photons : ndarray, shape (n_photons,)
+        Photo-electrons of each sub-shower.
+    muons : float
+        Photo-electrons of all muons that pass nearby.
+    """
+    light = np.zeros(photons.shape[0])
+    for number in range(photons.shape[0]):
+        shower = photons[number]
+        log_energy = math.log(shower[ENERGY] / CRITICAL_ENERGY)
+        for node in range(ESTIMATE_DEPTHS.size):
+            t = ESTIMATE_DEPTHS[node] * log_energy
+            index = int((shower[DEPTH] - t * RADIATION_LENGTH * shower[DZ]) / atmosphere.step)
+            if index >= atmosphere.z.size:
+                break
+            age = 3.0 * t / (t + 2.0 * log_energy)
+            weight = ESTIMATE_WEIGHTS[node] * log_energy * RADIATION_LENGTH * shower_size(log_energy, t)
+            light[number] += weight * _light_of_slice(shower, index, age, position, telescopes, atmosphere, table)
+    muon_light = 0.0
+    for number in range(muons.shape[0]):
+        distance = _passing_distance(muons[number], position)
+        if distance < MUON_REACH:
+            muon_light += MUON_LIGHT * telescopes.efficiency * telescopes.mirror_area / 10 / max(distance, 2.0)
+    return light, muon_light
+
+
+@numba.njit(cache=True)
+def _passing_distance(particle: np.ndarray, position: np.ndarray) -> float:
+    wx, wy, wz = position[0] - particle[X], position[1] - particle[Y], position[2] - particle[Z]
+    along = wx * particle[DX] + wy * particle[DY] + wz * particle[DZ]
+    return math.sqrt(max(wx * wx + wy * wy + wz * wz - along * along, 0.0))
+
+
+@numba.njit(cache=True)
+def _register(
+    ux: float,
+    uy: float,
+    uz: float,
+    time: float,
+    telescopes: Telescopes,
+    counts: np.ndarray,
+    times: np.ndarray,
+    rng: np.random.Generator,
+) -> None:
+    """Count a photo-electron whose photon came from direction (ux, uy, uz), blurred by the optics."""
+    axes = telescopes.axes
+    forward = ux * axes[0, 0] + uy * axes[0, 1] + uz * axes[0, 2]
+    x = (ux * axes[1, 0] + uy * axes[1, 1] + uz * axes[1, 2]) / forward
+    y = (ux * axes[2, 0] + uy * axes[2, 1] + uz * axes[2, 2]) / forward
+    off_axis = math.sqrt(x * x + y * y)
+    if off_axis > 1.2 * telescopes.field_radius:
+        return
+    sigma = telescopes.psf_sigma + telescopes.psf_slope * off_axis
+    x += sigma * rng.standard_normal()
+    y += sigma * rng.standard_normal()
+    pixel = pixel_at(telescopes, telescopes.focal_length * x, telescopes.focal_length * y)
+    if pixel >= 0:
+        counts[pixel] += 1
+        times[pixel] += time
+
+
+@numba.njit(cache=True)
+def _image_photon(
+    shower: np.ndarray,
+    weight: float,
+    stride: int,
+    position: np.ndarray,
+    telescopes: Telescopes,
+    atmosphere: Slices,
+    table: AngularTable,
+    counts: np.ndarray,
+    times: np.ndarray,
+    rng: np.random.Generator,
+) -> None:
+    """Add the light of one electromagnetic sub-shower to an image, from each ``stride``-th slice of its axis."""
+    log_energy = math.log(shower[ENERGY] / CRITICAL_ENERGY)
+    dx, dy, dz = shower[DX], shower[DY], shower[DZ]
+    norm = math.sqrt(dx * dx + dz * dz)
+    ax, az = dz / norm, -dx / norm
+    bx, by, bz = dy * az, dz * ax - dx * az, -dy * ax
+    scale = weight * stride * atmosphere.step / -dz
+    for index in range(int(shower[DEPTH] / atmosphere.step) + stride // 2, atmosphere.z.size, stride):
+        t = (shower[DEPTH] - atmosphere.depth[index]) / (dz * RADIATION_LENGTH)
+        if t <= 0.0:
+            continue
+        age = 3.0 * t / (t + 2.0 * log_energy)
+        if age > OLDEST:
+            break
+        mean = (
+            scale
+            * shower_size(log_energy, t)
+            * _light_of_slice(shower, index, age, position, telescopes, atmosphere, table)
+        )
+        n_electrons = rng.poisson(mean) if mean > 0.0 else 0
+        if n_electrons == 0:
+            continue
+        width = LATERAL_WIDTH * MOLIERE_DEPTH / (100 * atmosphere.density[index])
+        width *= LATERAL_START + (1 - LATERAL_START) * age
+        for _ in range(n_electrons):
+            z = atmosphere.z[index] + (rng.random() - 0.5) * stride * atmosphere.thickness[index]
+            path = (shower[Z] - z) / -dz
+            a = width * rng.standard_normal()
+            b = width * rng.standard_normal()
+            ux = shower[X] + path * dx + a * ax + b * bx - position[0]
+            uy = shower[Y] + path * dy + b * by - position[1]
+            uz = z + a * az + b * bz - position[2]
+            if uz <= 1.0:
+                continue
+            distance = math.sqrt(ux * ux + uy * uy + uz * uz)
+            optical_path = distance * (1.0 + atmosphere.delay[index] / uz)
+            time = shower[TIME] + (path + optical_path) / SPEED_OF_LIGHT
+            _register(ux / distance, uy / distance, uz / distance, time, telescopes, counts, times, rng)
+
+
+@numba.njit(cache=True)
+def _image_muon(
+    muon: np.ndarray,
+    position: np.ndarray,
+    telescopes: Telescopes,
+    atmosphere: Slices,
+    counts: np.ndarray,
+    times: np.ndarray,
+    rng: np.random.Generator,
+) -> None:
+    """Add the light of one muon: at each step of its track, the part of the cone that meets the mirror's disk."""
+    dx, dy, dz = muon[DX], muon[DY], muon[DZ]
+    wx, wy, wz = position[0] - muon[X], position[1] - muon[Y], position[2] - muon[Z]
+    along = wx * dx + wy * dy + wz * dz
+    px, py, pz = wx - along * dx, wy - along * dy, wz - along * dz
+    distance = math.sqrt(px * px + py * py + pz * pz)
+    if distance > MUON_REACH:
+        return
+    # unit vectors across the track: a towards the telescope, b perpendicular to it
+    ax, ay, az = px / distance, py / distance, pz / distance
+    bx, by, bz = dy * az - dz * ay, dz * ax - dx * az, dx * ay - dy * ax
+    radius = math.sqrt(telescopes.mirror_area / math.pi)
+    track = rng.exponential(MUON_DECAY_LENGTH * muon[ENERGY])
+
+    back = max((distance - radius) / 0.025, 0.5 * MUON_STEP)  # the cone is never wider than 0.024 rad
+    while back < along:
+        flown = along - back
+        z = muon[Z] + flown * dz
+        index = min(np.searchsorted(-atmosphere.z, -z), atmosphere.z.size - 1)
+        energy = muon[ENERGY] - MUON_LOSS * (atmosphere.depth[index] - muon[DEPTH]) / -dz
+        sin2 = 2 * atmosphere.refractivity[index] - (MUON_MASS / energy) ** 2 if energy > MUON_MASS else 0.0
+        if sin2 > 0.0 and flown < track:
+            cone = math.asin(math.sqrt(sin2))
+            circle = back * math.tan(cone)
+            if circle > distance + radius:
+                break
+            half_arc = 0.0
+            if circle + distance <= radius:
+                half_arc = math.pi
+            elif circle + distance > radius and abs(circle - distance) < radius:
+                cosine = (circle**2 + distance**2 - radius**2) / (2 * circle * distance)
+                half_arc = math.acos(min(max(cosine, -1.0), 1.0))
+            transmission = math.exp(-atmosphere.optical_depth[index] / -dz * min(back / max(z, 1.0) * -dz, 1.0))
+            mean = PHOTONS_PER_METRE * sin2 * MUON_STEP * half_arc / math.pi * telescopes.efficiency * transmission
+            for _ in range(rng.poisson(mean)):
+                azimuth = half_arc * (2 * rng.random() - 1)
+                forward = math.cos(cone)
+                a, b = math.sin(cone) * math.cos(azimuth), math.sin(cone) * math.sin(azimuth)
+                time = muon[TIME] + (flown + back / forward * (1 + atmosphere.refractivity[index])) / SPEED_OF_LIGHT
+                ux = -(forward * dx + a * ax + b * bx)
+                uy = -(forward * dy + a * ay + b * by)
+                uz = -(forward * dz + a * az + b * bz)
+                _register(ux, uy, uz, time, telescopes, counts, times, rng)
+        back += MUON_STEP
+
+
+@numba.njit(cache=True)
+def collect(
+    photons: np.ndarray,
+    muons: np.ndarray,
+    light: np.ndarray,
+    position: np.ndarray,
+    telescopes: Telescopes,
+    atmosphere: Slices,
+    table: AngularTable,
+    counts: np.ndarray,
+    times: np.ndarray,
+    rng: np.random.Generator,
+) -> None:
+    """Draw the image of a shower in one telescope.
+
+    Parameters
+    ----------
+    photons, muons : ndarray
+        See `cherenkov_pipeline.simulation.hadronic`.
+    light : ndarray, shape (n_photons,)
+        Estimated photo-electrons of each sub-shower: dim ones are thinned at random, the mean is kept.
+    position : ndarray, shape (3,)
+        Telescope relative to the core [m].
+    telescopes : Telescopes
+    atmosphere : Slices
+    table : AngularTable
+    counts : ndarray of int32, shape (n_pixels,)
+        Overwritten with the photo-electrons.
+    times : ndarray, shape (n_pixels,)
+        Overwritten with their mean arrival time [ns]; 0 where there is none.
+    rng : numpy.random.Generator
+    """
+    counts[:] = 0
+    times[:] = 0.0
+    for number in range(photons.shape[0]):
+        chance = min(light[number] / ROULETTE, 1.0)
+        if chance < 1.0 and rng.random() >= chance:
+            continue
+        stride = 1 if light[number] > FINE else COARSE_STRIDE
+        _image_photon(
+            photons[number], 1.0 / chance, stride, position, telescopes, atmosphere, table, counts, times, rng
+        )
+    for number in range(muons.shape[0]):
+        _image_muon(muons[number], position, telescopes, atmosphere, counts, times, rng)
+    for pixel in range(counts.size):
+        if counts[pixel] > 0:
+            times[pixel] /= counts[pixel]

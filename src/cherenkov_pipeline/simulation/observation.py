@@ -1,0 +1,127 @@
+"""One shower after the other, from the cascade to triggered images: the loop that must be fast."""
+
+import math
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from cherenkov_pipeline.simulation.atmosphere import Slices
+from cherenkov_pipeline.simulation.cherenkov import AngularTable
+from cherenkov_pipeline.simulation.electromagnetic import CRITICAL_ENERGY, RADIATION_LENGTH
+from cherenkov_pipeline.simulation.electronics import Electronics, digitise, trigger
+from cherenkov_pipeline.simulation.hadronic import DEPTH, DZ, ENERGY, gamma_shower, proton_shower
+from cherenkov_pipeline.simulation.imaging import collect, estimate
+from cherenkov_pipeline.simulation.telescope import Telescopes
+
+#: share of the trigger threshold that the estimated light of a shower must reach for its image to be drawn
+WORTHWHILE = 0.4
+
+
+class Observatory(NamedTuple):
+    """Atmosphere, light, telescopes and electronics; a tuple, so that numba takes it."""
+
+    atmosphere: Slices
+    table: AngularTable
+    telescopes: Telescopes
+    electronics: Electronics
+
+
+class Images(NamedTuple):
+    """Room for the images of one shower, shape (n_uses, n_telescopes, n_pixels) each, and what triggered."""
+
+    true_image: np.ndarray  # int32, photo-electrons of the shower
+    image: np.ndarray  # float32, p.e.
+    peak_time: np.ndarray  # float32, ns
+    triggered: np.ndarray  # bool (n_uses, n_telescopes)
+
+
+def room_for_images(n_uses: int, observatory: Observatory) -> Images:
+    """Make room for the images of a shower that is used ``n_uses`` times."""
+    shape = (n_uses, len(observatory.telescopes.position), observatory.telescopes.n_pixels)
+    return Images(
+        true_image=np.zeros(shape, dtype=np.int32),
+        image=np.zeros(shape, dtype=np.float32),
+        peak_time=np.zeros(shape, dtype=np.float32),
+        triggered=np.zeros(shape[:2], dtype=np.bool_),
+    )
+
+
+@numba.njit(cache=True)
+def observe_next(
+    first: int,
+    primaries: np.ndarray,
+    hadronic: bool,
+    cores: np.ndarray,
+    worthwhile: np.ndarray,
+    observatory: Observatory,
+    images: Images,
+    rng: np.random.Generator,
+) -> tuple[int, float, float]:
+    """Simulate showers until one triggers a telescope.
+
+    Parameters
+    ----------
+    first : int
+        Shower to begin with.
+    primaries : ndarray, shape (n_showers, N_COLUMNS)
+        Primary particles, aimed at the origin.
+    hadronic : bool
+        Whether they are protons; gammas otherwise.
+    cores : ndarray, shape (n_showers, n_uses, 3)
+        Where the showers are moved to [m].
+    worthwhile : ndarray of bool, shape (n_showers, n_uses)
+        Uses that may trigger; the others are left out.
+    observatory : Observatory
+    images : Images
+        Overwritten with the images of the shower that triggered.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    shower : int
+        The shower that triggered; -1 if none is left.
+    first_interaction : float
+        Its height above the observation level [m].
+    depth_of_maximum : float
+        Slant depth [g/cm2].
+    """
+    atmosphere, table, telescopes, electronics = observatory
+    times = np.empty(telescopes.n_pixels)
+    for shower in range(first, primaries.shape[0]):
+        if not worthwhile[shower].any():
+            continue
+        if hadronic:
+            photons, muons, first_interaction = proton_shower(primaries[shower], atmosphere, rng)
+        else:
+            photons, muons, first_interaction = gamma_shower(primaries[shower], atmosphere, rng)
+        images.triggered[:] = False
+        for use in range(cores.shape[1]):
+            if not worthwhile[shower, use]:
+                continue
+            for telescope in range(telescopes.position.shape[0]):
+                position = telescopes.position[telescope] - cores[shower, use]
+                light, muon_light = estimate(photons, muons, position, telescopes, atmosphere, table)
+                if light.sum() + muon_light < WORTHWHILE * electronics.threshold:
+                    continue
+                counts = images.true_image[use, telescope]
+                collect(photons, muons, light, position, telescopes, atmosphere, table, counts, times, rng)
+                cluster, charges = trigger(counts, electronics, rng)
+                if cluster >= 0:
+                    images.triggered[use, telescope] = True
+                    image, peak_time = images.image[use, telescope], images.peak_time[use, telescope]
+                    digitise(counts, times, charges, cluster, electronics, image, peak_time, rng)
+        if images.triggered.any():
+            return shower, first_interaction, _depth_of_maximum(photons)
+    return -1, math.nan, math.nan
+
+
+@numba.njit(cache=True)
+def _depth_of_maximum(photons: np.ndarray) -> float:
+    """Slant depth of the maximum: the mean over the electromagnetic sub-showers, weighted by energy."""
+    energy, weighted = 0.0, 0.0
+    for photon in photons:
+        maximum = photon[DEPTH] / -photon[DZ] + RADIATION_LENGTH * math.log(photon[ENERGY] / CRITICAL_ENERGY)
+        energy += photon[ENERGY]
+        weighted += photon[ENERGY] * maximum
+    return weighted / energy if energy > 0 else math.nan

@@ -1,0 +1,15 @@
+"""DL1 files to a packed event store, and batches for networks from it.
+
+What to use when:
+
+- `store.build.plan_store`: DL1 files in, one store file a telescope type out.
+- `store.EventStore`: open a store, look at its table, read images in slices.
+- `store.chunks.iter_chunks`: images of any DL1 file without a store, chunk by chunk.
+- `store.inputs.make_inputs`: images as a network wants them, the same for stores and DL1 files.
+- `store.batches.Batches`: shuffled batches for training.
+"""
+
+from cherenkov_pipeline.store.chunks import EventChunk
+from cherenkov_pipeline.store.events import EventStore
+
+__all__ = ["EventChunk", "EventStore"]

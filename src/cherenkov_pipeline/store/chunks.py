@@ -1,0 +1,239 @@
+"""Images of a DL1 file, in slices of constant memory.
+
+Files are read through ctapipe (`ctapipe.io.TableLoader`), which undoes column transforms, NaN codes and units,
+joins the tables and knows merged files. Each file is closed when its last slice was taken.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from astropy.table import MaskedColumn, Table
+
+from cherenkov_pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    from ctapipe.instrument import CameraGeometry
+    from ctapipe.io import TableLoader
+
+IMAGES = "/dl1/event/telescope/images"
+PARAMETERS = "/dl1/event/telescope/parameters"
+
+TRUTH = {
+    "true_energy": "TeV",
+    "true_alt": "deg",
+    "true_az": "deg",
+    "true_core_x": "m",
+    "true_core_y": "m",
+    "true_h_first_int": "m",
+    "true_x_max": "g / cm2",
+}
+"""True values of the shower and their units; NaN where a file has none."""
+
+POINTING = {"telescope_pointing_altitude": "rad", "telescope_pointing_azimuth": "rad"}
+PRIMARY = "true_shower_primary_id"
+
+
+@dataclass(frozen=True)
+class EventChunk:
+    """Some images of one telescope type.
+
+    Attributes
+    ----------
+    table : astropy.table.Table
+        n rows: ``obs_id``, ``event_id``, ``tel_id``, true values (NaN, and -1 for ``true_shower_primary_id``, where
+        the file has none), telescope pointing, DL1 image parameters under ctapipe's names.
+    image : ndarray
+        (n, n_pixels) float32, charge in photo-electrons.
+    peak_time : ndarray
+        (n, n_pixels) float32, ns.
+    image_mask : ndarray
+        (n, n_pixels) bool, pixels that survived the cleaning.
+    """
+
+    table: Table
+    image: np.ndarray
+    peak_time: np.ndarray
+    image_mask: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> "EventChunk":
+        """Rows by slice, mask or indices."""
+        return EventChunk(self.table[rows], self.image[rows], self.peak_time[rows], self.image_mask[rows])
+
+    def reorder_pixels(self, order: np.ndarray) -> "EventChunk":
+        """Take pixel ``order[i]`` as pixel i."""
+        return replace(
+            self,
+            image=self.image[:, order],
+            peak_time=self.peak_time[:, order],
+            image_mask=self.image_mask[:, order],
+        )
+
+
+def telescope_types(path: str | os.PathLike) -> dict[str, list[int]]:
+    """Telescopes of a DL1 file by type.
+
+    Returns
+    -------
+    dict
+        ctapipe's name of the type, such as ``SST_1M_DigiCam`` -> telescope ids.
+
+    Raises
+    ------
+    UserError
+        If the file is no DL1 file of ctapipe's data model.
+    """
+    with _open(path) as loader:
+        return _telescope_types(loader)
+
+
+def cameras(path: str | os.PathLike) -> dict[str, "CameraGeometry"]:
+    """Camera of each telescope type that has images in a DL1 file, in their pixel order (camera frame, metres).
+
+    Raises
+    ------
+    UserError
+        If the file is no DL1 file, or has no images or image parameters.
+    """
+    with _open(path) as loader:
+        return {
+            name: loader.subarray.tel[tel_ids[0]].camera.geometry
+            for name, tel_ids in _telescope_types(loader).items()
+            if _with_images(loader, tel_ids, Path(path))
+        }
+
+
+def iter_chunks(path: str | os.PathLike, telescope_type: str, chunk_size: int = 2048) -> Iterator[EventChunk]:
+    """Read the images of one telescope type in slices.
+
+    Parameters
+    ----------
+    path : path-like
+        DL1 file with images and parameters.
+    telescope_type : str
+        One of `telescope_types`.
+    chunk_size : int
+        Greatest number of images in a chunk. All telescopes of an event are in the same chunk, which is therefore
+        larger where a single event has more images than that.
+
+    Yields
+    ------
+    EventChunk
+        In the order of the file, sorted by telescope within an event; never empty.
+
+    Raises
+    ------
+    UserError
+        If the file is no DL1 file, has no images or parameters, or not this telescope type.
+    """
+    with _open(path) as loader:
+        types = _telescope_types(loader)
+        if telescope_type not in types:
+            raise UserError(f"{path} has no telescopes of type {telescope_type!r}, only {', '.join(types)}.")
+        tel_ids = _with_images(loader, types[telescope_type], Path(path))
+        if not tel_ids:
+            return
+        events = loader.read_telescope_events_chunked(
+            max(1, chunk_size // len(tel_ids)),
+            telescopes=tel_ids,
+            dl1_images=True,
+            dl1_parameters=True,
+            dl1_muons=False,
+            dl2=False,
+            simulated=True,
+            true_images=False,
+            true_parameters=False,
+            instrument=False,
+            observation_info=False,
+            pointing=True,
+        )
+        for index in range(len(events)):
+            try:
+                table = events[index].data
+            except ValueError as error:  # ctapipe: tables of different lengths, or without common rows
+                raise UserError(f"{path} cannot be read, its tables do not fit together: {_first_line(error)}") from error
+            if len(table):
+                yield _chunk(table, Path(path))
+
+
+@contextmanager
+def _open(path: str | os.PathLike) -> Iterator["TableLoader"]:
+    from ctapipe.io import TableLoader
+
+    if not Path(path).is_file():
+        raise UserError(f"{path} does not exist: give a DL1 file.")
+    try:
+        loader = TableLoader(Path(path), focal_length_choice="EQUIVALENT")
+    except Exception as error:  # PyTables, ctapipe and HDF5 raise many kinds for a file that is not theirs
+        raise UserError(f"{path} is no DL1 file of ctapipe's data model: {_first_line(error)}") from error
+    try:
+        yield loader
+    finally:
+        loader.close()
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def _telescope_types(loader: "TableLoader") -> dict[str, list[int]]:
+    subarray = loader.subarray
+    types: dict[str, list[int]] = {}
+    for tel_id, telescope in subarray.tel.items():
+        types.setdefault(str(telescope), []).append(int(tel_id))
+    return types
+
+
+def _with_images(loader: "TableLoader", tel_ids: Sequence[int], path: Path) -> list[int]:
+    """Telescopes that have any image; others have empty tables, or none at all."""
+    for group, what in ((IMAGES, "images"), (PARAMETERS, "image parameters")):
+        if group not in loader.h5file.root:
+            raise UserError(f"{path} has no DL1 {what} ({group}): make it again with {what}.")
+
+    def n_rows(table: str) -> int:
+        return loader.h5file.root[table].nrows if table in loader.h5file.root else 0
+
+    return [
+        tel_id for tel_id in tel_ids if all(n_rows(f"{group}/tel_{tel_id:03d}") for group in (IMAGES, PARAMETERS))
+    ]
+
+
+def _chunk(table: Table, path: Path) -> EventChunk:
+    missing = [name for name in ("image", "peak_time", "image_mask") if name not in table.colnames]
+    if missing:
+        raise UserError(f"{path}: its images have no {missing[0]}, make it again with images and parameters.")
+    # ctapipe stores a charge image of one gain; float32 and bool are its own types, others' files may differ
+    image = np.asarray(_filled(table["image"]), dtype=np.float32)
+    peak_time = np.asarray(_filled(table["peak_time"]), dtype=np.float32)
+    image_mask = np.asarray(_filled(table["image_mask"]), dtype=bool)
+    columns = {
+        name: _filled(column)
+        for name, column in table.columns.items()
+        # suffix _mono: the telescope's own copy of a column that the array has as well
+        if len(column.shape) == 1 and name != "is_valid" and not name.endswith("_mono")
+    }
+    events = Table(columns, copy=False)
+    for name, unit in (TRUTH | POINTING).items():
+        if name not in events.colnames:
+            events[name] = np.full(len(table), np.nan)
+            events[name].unit = unit
+    if PRIMARY not in events.colnames:
+        events[PRIMARY] = np.full(len(table), -1)
+    return EventChunk(events, image, peak_time, image_mask)
+
+
+def _filled(column: Any) -> Any:
+    """Without a mask: joins leave one where a row had no partner. Missing numbers are NaN or -1."""
+    if not isinstance(column, MaskedColumn):
+        return column
+    if column.dtype.kind == "f":
+        return column.filled(np.nan)
+    return column.filled(False if column.dtype.kind == "b" else -1 if column.dtype.kind == "i" else 0)

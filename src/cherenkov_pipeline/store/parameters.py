@@ -1,0 +1,93 @@
+"""Parameters of the event store, of the split and of the networks' inputs."""
+
+import re
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from cherenkov_pipeline.config import Parameters
+
+Channel = Literal[
+    "image",
+    "log_image",
+    "peak_time",
+    "relative_peak_time",
+    "cleaned_image",
+    "cleaned_log_image",
+    "cleaned_peak_time",
+    "cleaned_relative_peak_time",
+]
+MappingName = Literal["axial", "shifting", "oversampling", "nearest_neighbor", "bilinear", "bicubic", "square"]
+
+RESIZABLE: tuple[MappingName, ...] = ("nearest_neighbor", "bilinear", "bicubic")
+"""Mappings whose image size can be chosen."""
+
+
+class SplitParameters(Parameters):
+    """Which showers are for training, validation and test. One shower is never on both sides."""
+
+    train: float = Field(0.7, ge=0, le=1, description="Fraction of the showers for training.")
+    validation: float = Field(0.1, ge=0, le=1, description="Fraction for early stopping and calibration.")
+    test: float = Field(0.2, ge=0, le=1, description="Fraction that no training or tuning sees.")
+    seed: int = Field(0, ge=0, description="Another seed is another split.")
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> Self:
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"train, validation and test must sum to 1. Received: {total:g}")
+        return self
+
+
+class StoreParameters(Parameters):
+    """How DL1 files become an event store."""
+
+    split: SplitParameters = SplitParameters()
+    chunk_size: int = Field(2048, ge=1, le=100_000, description="Images in memory while reading and writing.")
+    n_workers: int = Field(2, ge=1, description="Stores (telescope types) made side by side.")
+
+
+class InputParameters(Parameters):
+    """What a network sees of an image. Part of the model card: reconstruction uses the same."""
+
+    channels: tuple[Channel, ...] = Field(
+        ("cleaned_image", "cleaned_relative_peak_time"),
+        description="Channels of the image; log_ is sign(q) log10(1 + |q| / 1 p.e.), cleaned_ is 0 outside the cleaning mask.",
+    )
+    mapping: MappingName | None = Field(
+        "axial", description="Pixels to a square image, by dl1-data-handler's table of this name; null: pixel vectors."
+    )
+    size: int | None = Field(
+        None, ge=8, le=512, description="Rows and columns; only where the mapping interpolates. Null: the camera's own."
+    )
+    parameters: tuple[str, ...] = Field(
+        (), description="Image parameters (DL1 columns) as further input; log_NAME is the logarithm to base 10 of NAME."
+    )
+
+    @field_validator("parameters", "channels")
+    @classmethod
+    def _no_repetition(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError(f"names must differ. Received: {value}")
+        return value
+
+    @field_validator("parameters")
+    @classmethod
+    def _no_truth(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        truth = [name for name in value if re.match(r"(log_)?true_", name)]
+        if truth:
+            raise ValueError(f"true values are not inputs. Received: {truth}")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not (self.channels or self.parameters):
+            raise ValueError("name at least one channel or one image parameter")
+        if self.size is not None and self.mapping not in RESIZABLE:
+            raise ValueError(f"size can only be chosen for {', '.join(RESIZABLE)}. Received: mapping={self.mapping!r}")
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """DL1 columns that the inputs are made from."""
+        return tuple(dict.fromkeys(name.removeprefix("log_") for name in self.parameters))

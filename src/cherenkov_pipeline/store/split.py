@@ -1,0 +1,95 @@
+"""Which shower an image belongs to, and on which side of the split the shower stands.
+
+Both are hashes: they depend on the shower alone, not on order or number of the others. A store that grows never moves
+a shower from one side to the other.
+"""
+
+import hashlib
+
+import numpy as np
+from astropy.table import Table
+
+from cherenkov_pipeline.store.chunks import PRIMARY
+from cherenkov_pipeline.store.parameters import SplitParameters
+
+SPLITS = ("train", "validation", "test")
+"""Names of the sides; the store holds their position in this tuple."""
+
+_SHOWER = (PRIMARY, "true_energy", "true_alt", "true_az", "true_h_first_int", "true_x_max")
+"""What makes a simulated shower, as ctapipe keeps it: primary particle, direction, first interaction, maximum."""
+
+
+def shower_ids(table: Table, production: str) -> np.ndarray:
+    """Identify the shower of each row.
+
+    Simulated showers are known by their true values. Core position and event number are left out: one shower is used
+    several times with other cores and numbers, and the same shower may come in several files. Events without truth
+    are known by production, ``obs_id`` and ``event_id``.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        n rows with ``obs_id``, ``event_id`` and the true values (NaN where there are none).
+    production : str
+        Name of the file.
+
+    Returns
+    -------
+    ndarray
+        (n,) int64, not negative.
+    """
+    by_truth = _hash_columns([np.asarray(table[name]) for name in _SHOWER])
+    start = np.frombuffer(hashlib.blake2b(production.encode(), digest_size=8).digest(), dtype=np.uint64)
+    by_number = _hash_columns([np.broadcast_to(start, len(table)), table["obs_id"], table["event_id"]])
+    has_truth = np.isfinite(np.asarray(table["true_energy"], dtype=float))
+    return (np.where(has_truth, by_truth, by_number) >> np.uint64(1)).astype(np.int64)
+
+
+def split_codes(showers: np.ndarray, parameters: SplitParameters) -> np.ndarray:
+    """Side of the split of each shower.
+
+    Parameters
+    ----------
+    showers : ndarray
+        (n,) int64, from `shower_ids`.
+    parameters : SplitParameters
+
+    Returns
+    -------
+    ndarray
+        (n,) int8, positions in `SPLITS`.
+    """
+    seeds = np.broadcast_to(np.uint64(parameters.seed), len(showers))
+    # the 53 highest bits: a float64 has no more
+    uniform = (_hash_columns([seeds, showers]) >> np.uint64(11)) * 2.0**-53
+    edges = (parameters.train, parameters.train + parameters.validation)
+    if not parameters.test:  # rounding must not invent a side that was not wanted
+        edges = (parameters.train, np.inf)
+    return np.searchsorted(edges, uniform, side="right").astype(np.int8)
+
+
+def _hash_columns(columns: list[np.ndarray]) -> np.ndarray:
+    """Hash the rows of columns of numbers to uint64: SplitMix64's finaliser, column after column.
+
+    Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195.
+    """
+    state = np.zeros(len(columns[0]), dtype=np.uint64)
+    for column in columns:
+        state = _mix(state ^ _mix(_bits(np.asarray(column))))
+    return state
+
+
+def _bits(values: np.ndarray) -> np.ndarray:
+    if values.dtype.kind in "iub":
+        return values.astype(np.int64).view(np.uint64) if values.dtype != np.uint64 else values
+    values = values.astype(np.float64) + 0.0  # -0 becomes 0
+    values[np.isnan(values)] = np.nan  # one of the many NaN
+    return values.view(np.uint64)
+
+
+def _mix(z: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        z = z + np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return z ^ (z >> np.uint64(31))

@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from cherenkov_pipeline.performance import bootstrap, statistics
+from cherenkov_pipeline.performance.bootstrap import resampled_rows, shower_labels
+from cherenkov_pipeline.performance.metrics import Metric, estimate
+
+MEAN = Metric("mean", "Mean", ("x",), statistics.mean)
+
+
+def test_clusters_are_drawn_whole():
+    clusters = np.array([5, 2, 5, 9, 2, 5])
+    for rows in np.concatenate(list(resampled_rows(clusters, 50, np.random.default_rng(0)))):
+        used = rows[rows >= 0]
+        drawn, counts = np.unique(used, return_counts=True)
+        times = dict(zip(drawn, counts, strict=True))
+        for label in np.unique(clusters):
+            assert len({times.get(row, 0) for row in np.flatnonzero(clusters == label)}) == 1
+        assert sum(times[row] for row in times if row in (1, 0, 3)) == 3  # one row of each cluster: three draws
+
+
+def test_batches_do_not_change_what_is_drawn(monkeypatch):
+    clusters = np.arange(40)
+    whole = np.concatenate(list(resampled_rows(clusters, 30, np.random.default_rng(3))))
+    monkeypatch.setattr(bootstrap, "BATCH_ROWS", 200)
+    batches = list(resampled_rows(clusters, 30, np.random.default_rng(3)))
+    assert len(batches) == 6
+    np.testing.assert_array_equal(np.concatenate(batches), whole)
+
+
+def test_interval_holds_the_truth_as_often_as_it_says(parameters):
+    rng = np.random.default_rng(4)
+    inside = 0
+    for _ in range(200):
+        x = rng.exponential(1, 60)
+        found = estimate({"x": x}, [MEAN], np.arange(60), parameters, rng)["mean"]
+        inside += found.low <= 1 <= found.high
+    assert 0.88 <= inside / 200 <= 0.98
+
+
+def test_images_of_one_shower_do_not_count_twice(parameters):
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=400)
+    single = estimate({"x": x}, [MEAN], np.arange(400), parameters, rng)["mean"]
+    twice = np.repeat(x, 2)
+    clustered = estimate({"x": twice}, [MEAN], np.repeat(np.arange(400), 2), parameters, rng)["mean"]
+    naive = estimate({"x": twice}, [MEAN], np.arange(800), parameters, rng)["mean"]
+    width = single.high - single.low
+    assert clustered.high - clustered.low == pytest.approx(width, rel=0.2)
+    assert naive.high - naive.low < 0.85 * width
+
+
+def test_same_seed_same_interval(parameters):
+    x = np.random.default_rng(6).normal(size=50)
+    first, second = (estimate({"x": x}, [MEAN], np.arange(50), parameters, np.random.default_rng(7)) for _ in range(2))
+    assert first == second
+
+
+def test_one_shower_has_no_interval(parameters):
+    found = estimate({"x": np.ones(3)}, [MEAN], np.zeros(3), parameters, np.random.default_rng(0))["mean"]
+    assert found.value == 1
+    assert np.isnan(found.low)
+    assert found.n == 3
+
+
+def test_production_belongs_to_the_key_of_a_shower():
+    table = Table({"production": ["a", "a", "b", "a"], "obs_id": [1, 1, 1, 1], "event_id": [7, 8, 7, 7]})
+    first, second, third, fourth = shower_labels(table)
+    assert first == fourth
+    assert len({first, second, third}) == 3
+    table["shower"] = [3, 3, 3, 4]  # re-uses of one shower
+    first, second, third, fourth = shower_labels(table)
+    assert first == second
+    assert len({first, third, fourth}) == 3

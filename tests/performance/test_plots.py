@@ -1,0 +1,131 @@
+import astropy.units as u
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from cherenkov_pipeline.performance.energy import energy_tables
+from cherenkov_pipeline.performance.plots import energy, uncertainty
+from cherenkov_pipeline.performance.plots.architecture import architecture
+from cherenkov_pipeline.performance.plots.history import loss_curves
+from cherenkov_pipeline.performance.plots.style import BLUE
+from cherenkov_pipeline.performance.published import random_forest_energy
+from cherenkov_pipeline.performance.report.energy import energy_figures
+
+
+def texts(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.findobj(matplotlib.text.Text)]
+
+
+@pytest.mark.parametrize("n", [0, 1, 600])
+def test_every_figure_is_drawn_whatever_the_number_of_events(make_predictions, parameters, n):
+    figures = energy_figures(energy_tables(make_predictions(n), parameters), "single_tel", parameters)
+    assert set(figures) == {
+        "resolution",
+        "bias",
+        "migration",
+        "distribution",
+        "pulls",
+        "quarters",
+        "coverage",
+        "pulls_per_energy",
+    }
+    for figure in figures.values():
+        figure.draw_without_rendering()
+        assert any("[TeV]" in text or "Pull" in text or "Quarter" in text for text in texts(figure))
+
+
+def test_only_bins_with_enough_events_are_drawn(make_predictions, parameters):
+    table = energy_tables(make_predictions(150), parameters)["per_energy"]
+    (axes,) = energy.energy_resolution({"model": table}).axes
+    drawn = axes.lines[0].get_ydata()
+    np.testing.assert_array_equal(np.isfinite(drawn), table["drawn"])
+    np.testing.assert_array_equal(drawn[table["drawn"]], table["resolution"][table["drawn"]])
+
+
+def test_models_and_reference_are_told_apart(make_predictions, parameters):
+    curves = {
+        name: energy_tables(make_predictions(400, width=width), parameters)["per_energy"]
+        for name, width in (("first", 0.1), ("second", 0.3))
+    }
+    (axes,) = energy.energy_resolution(curves, random_forest_energy("stereo")).axes
+    labels = axes.get_legend_handles_labels()[1]
+    assert [label.split(":")[0] for label in labels] == ["first"] * 2 + ["second"] * 2 + [
+        "SST-1M random forest, stereo (published)"
+    ]
+    assert len({to_hex(line.get_color()) for line in axes.lines}) == 3
+
+
+def test_no_published_curve_where_none_is_asked_for(make_predictions, parameters):
+    without = parameters.model_copy(update={"published_curve": None})
+    figures = energy_figures(energy_tables(make_predictions(400), without), "single_tel", without)
+    assert not any("published" in text for text in texts(figures["resolution"]))
+
+
+def test_events_are_drawn_with_their_errors_and_the_rest_is_counted(make_predictions):
+    predictions = make_predictions(9)
+    predictions["is_valid"][0] = False
+    predictions["reco_energy"][1] = np.nan
+    predictions["true_energy"][2] = np.nan
+    figure = energy.true_against_reco(predictions)
+    container = figure.axes[0].containers[0]
+    np.testing.assert_allclose(container.lines[0].get_xdata(), predictions["true_energy"][3:].value)
+    np.testing.assert_allclose(container.lines[0].get_ydata(), predictions["reco_energy"][3:].value)
+    assert "6 events\n3 without a valid energy" in texts(figure)
+    predictions["is_valid"] = False
+    assert any("no event" in text for text in texts(energy.true_against_reco(predictions)))
+
+
+def test_pulls_are_compared_with_the_gaussian(make_predictions, parameters):
+    figure = uncertainty.pull_distribution(energy_tables(make_predictions(3000), parameters)["pulls"])
+    gaussian = figure.axes[0].lines[0].get_ydata()
+    bars = figure.axes[0].patches[0].get_data().values
+    assert gaussian.max() == pytest.approx(bars.max(), rel=0.15)
+
+
+def test_best_epoch_is_named(history):
+    figure = loss_curves({"single_tel": history})
+    best = history.loc[history["val_loss"].idxmin()]
+    assert any(f"epoch {best['epoch']:g}" in text for text in texts(figure))
+
+
+def test_history_may_be_empty_or_without_validation(history):
+    assert "no epoch was recorded" in texts(loss_curves({"model": history[:0]}))
+    assert "training" in texts(loss_curves({"model": history[["epoch", "loss"]]}))
+
+
+def test_layers_become_blocks_and_parameters_are_kept(layers):
+    words = texts(architecture(layers))
+    assert "Conv2D + BatchNorm" in words
+    assert any("48 × 48 × 32 · 736 par." in word for word in words)  # 608 and the 128 of its normalisation
+    assert "Dense" in words
+
+
+def test_long_networks_grow_sideways(layers):
+    many = pd.concat([layers] * 12)
+    width, height = architecture(many).get_size_inches()
+    small = architecture(layers).get_size_inches()
+    assert width > 3 * small[0]
+    assert height < 8
+    assert "no layers" in texts(architecture(layers[:0]))
+
+
+def test_style_does_not_leak_and_is_not_disturbed(history):
+    before = dict(matplotlib.rcParams)
+    with matplotlib.rc_context({"axes.facecolor": "black", "lines.linewidth": 9}):
+        figure = loss_curves({"single_tel": history})
+    assert dict(matplotlib.rcParams) == before
+    line = figure.axes[0].lines[0]
+    assert line.get_linewidth() < 3
+    assert to_hex(line.get_color()) == BLUE.lower()
+
+
+def test_energies_may_come_in_another_unit(make_predictions):
+    predictions = make_predictions(5)
+    in_gev = predictions.copy()
+    for name in ("true_energy", "reco_energy", "reco_energy_uncert"):
+        in_gev[name] = in_gev[name].to(u.GeV)
+    first, second = (energy.true_against_reco(table).axes[0].get_xlim() for table in (predictions, in_gev))
+    assert first == pytest.approx(second)

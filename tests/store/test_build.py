@@ -1,0 +1,185 @@
+import json
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+import pytest
+from toy_dl1 import ToyEvent, camera, geometry, subarray, toy_image, write_dl1
+
+from cherenkov_pipeline.dl1.parameters import SelectionParameters
+from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.files import FileSet, fingerprint_file, run_plan
+from cherenkov_pipeline.store import EventStore
+from cherenkov_pipeline.store.build import plan_store
+from cherenkov_pipeline.store.chunks import iter_chunks
+from cherenkov_pipeline.store.packing import CHARGE_PRECISION
+from cherenkov_pipeline.store.parameters import SplitParameters, StoreParameters
+
+ALL = SelectionParameters(quality={})
+TOY = "SST_TOY_ToyCam"
+
+
+def file_set(*paths: Path) -> FileSet:
+    return FileSet("toys", [{"path": str(path), "fingerprint": fingerprint_file(path)} for path in paths])
+
+
+def build(folder: Path, *paths: Path, selection=ALL, **parameters) -> list[EventStore]:
+    plan = plan_store(file_set(*paths), selection, StoreParameters(n_workers=1, **parameters))
+    return [EventStore(path) for path in run_plan(plan, folder).paths]
+
+
+def keys(store: EventStore) -> list[tuple]:
+    table = store.table
+    names = np.array(store.productions)[table["production"]]
+    return list(zip(names, table["obs_id"], table["event_id"], table["tel_id"], strict=True))
+
+
+def test_the_store_holds_what_the_dl1_file_holds(gamma_file, tmp_path):
+    (store,) = build(tmp_path, gamma_file, chunk_size=7)
+    (dl1,) = iter_chunks(gamma_file, TOY, 10_000)
+    chunk = store.read(slice(None))
+    assert len(store) == len(dl1) == 60
+    assert (np.abs(chunk.image - dl1.image) <= CHARGE_PRECISION * np.abs(dl1.image) + 1e-6).all()
+    np.testing.assert_array_equal(chunk.image_mask, dl1.image_mask)
+    for name in dl1.table.colnames:
+        if name != "time":
+            np.testing.assert_array_equal(store.table[name], dl1.table[name], err_msg=name)
+            assert store.table[name].unit == dl1.table[name].unit, name
+    assert store.telescope_type == TOY
+    np.testing.assert_allclose(store.camera.pix_x.to_value("m"), geometry().pix_x.to_value("m"), atol=1e-7)
+    assert store.camera.frame.focal_length.to_value("m") == pytest.approx(5.6)
+
+
+def test_gammas_and_protons_of_equal_numbers_stay_apart(gamma_file, proton_file, tmp_path):
+    (store,) = build(tmp_path, gamma_file, proton_file)
+    assert len(set(keys(store))) == len(store) == 100
+    assert store.productions == ("gamma", "proton")
+    assert len(store.indices(particles=("gamma",))) == 60
+    assert len(store.indices(particles=("proton",))) == 40
+    assert len(np.unique(store.table["shower"])) == 50
+    plain = {key[1:] for key in keys(store)}
+    assert len(plain) == 60  # obs_id, event_id and tel_id alone would have merged 40
+
+
+def test_files_of_equal_names_stay_apart(tmp_path, toy_gammas):
+    array = subarray({1: camera(), 2: camera()})
+    for folder, seed in (("a", 0), ("b", 500)):
+        (tmp_path / folder).mkdir()
+        events = [ToyEvent(event.event_id, event.seed + seed) for event in toy_gammas[:4]]
+        write_dl1(tmp_path / folder / "run.dl1.h5", array, events)
+    (store,) = build(tmp_path / "store", *(tmp_path / folder / "run.dl1.h5" for folder in "ab"))
+    assert len(set(keys(store))) == 16
+
+
+def test_no_shower_on_both_sides_of_the_split(tmp_path, toy_gammas):
+    """Two telescopes, two uses of each shower in one file, and the same showers once more in another file."""
+    array = subarray({1: camera(), 2: camera()})
+    uses = [ToyEvent(e.event_id + use, e.seed, core_x=50.0 * use) for e in toy_gammas for use in range(2)]
+    first = write_dl1(tmp_path / "first.dl1.h5", array, uses)
+    second = write_dl1(tmp_path / "second.dl1.h5", array, [ToyEvent(e.event_id + 7, e.seed) for e in toy_gammas])
+    (store,) = build(tmp_path / "store", first, second, split=SplitParameters(train=0.5, validation=0.2, test=0.3))
+    energies = [set(store.table["true_energy"][store.indices(side)]) for side in ("train", "validation", "test")]
+    assert all(energies)
+    assert sum(map(len, energies)) == len(set.union(*energies)) == len(toy_gammas)
+    assert len(store) == 180
+
+
+def test_a_growing_set_moves_no_event(gamma_file, proton_file, tmp_path):
+    (alone,) = build(tmp_path / "alone", gamma_file)
+    (both,) = build(tmp_path / "both", proton_file, gamma_file)
+    sides = dict(zip(keys(both), both.table["split"], strict=True))
+    assert [sides[key] for key in keys(alone)] == list(alone.table["split"])
+
+
+def test_two_pixel_orders_in_one_set(tmp_path, toy_gammas):
+    order = np.random.default_rng(5).permutation(331)
+    events = [ToyEvent(event.event_id, event.seed, tel_ids=(1,)) for event in toy_gammas[:5]]
+    first = write_dl1(tmp_path / "first.dl1.h5", subarray({1: camera()}), events)
+    second = write_dl1(tmp_path / "second.dl1.h5", subarray({1: camera(order=order)}), events)
+    (store,) = build(tmp_path / "store", first, second)
+    images = store.read(slice(None))
+    np.testing.assert_array_equal(images.image[:5], images.image[5:])
+    np.testing.assert_array_equal(images.image_mask[:5], images.image_mask[5:])
+    np.testing.assert_allclose(images.image[0], toy_image(geometry(), events[0].seed + 7)[0], rtol=CHARGE_PRECISION)
+    assert [entry["pixels_reordered"] for entry in store.provenance["inputs"]] == [False, True]
+
+
+def test_different_cameras_of_one_type_are_refused_before_work(gamma_file, tmp_path):
+    events = [ToyEvent(1, 1, tel_ids=(1,))]
+    other = write_dl1(tmp_path / "other.dl1.h5", subarray({1: camera(focal_length=5.4 * u.m)}), events)
+    with pytest.raises(UserError, match=r"other\.dl1\.h5 does not fit .*gamma\.dl1\.h5\. .*of a pixel apart"):
+        plan_store(file_set(gamma_file, other), ALL, StoreParameters())
+
+
+def test_one_store_a_telescope_type(tmp_path):
+    array = subarray({1: camera(), 2: camera(rings=6, pitch=0.05, name="BigCam"), 3: camera(name="Idle")})
+    path = write_dl1(tmp_path / "two.dl1.h5", array, [ToyEvent(1, 1), ToyEvent(2, 2), ToyEvent(3, 3, tel_ids=(2,))])
+    plan = plan_store(file_set(path), ALL, StoreParameters())
+    assert [job.name for job in plan.jobs] == ["ToyCam.store.h5", "BigCam.store.h5"]
+    files = run_plan(plan, tmp_path / "store")  # two processes
+    assert [record["telescope_type"] for record in files.records] == [TOY, "SST_TOY_BigCam"]
+    assert [len(EventStore(path)) for path in files.paths] == [2, 3]
+    for store in map(EventStore, files.paths):
+        store.verify()
+
+
+def test_counts_close(gamma_file, proton_file, tmp_path):
+    selection = SelectionParameters(
+        quality={"bright": "hillas_intensity > 800", "inside": "leakage_intensity_width_2 < 0.3"},
+        truth={"energetic": "true_energy > 2"},
+        min_telescopes=2,
+    )
+    (store,) = build(tmp_path, gamma_file, proton_file, selection=selection, chunk_size=9)
+    record = store.provenance
+    assert [entry["n_read"] for entry in record["inputs"]] == [60, 40]
+    assert all(entry["n_read"] == entry["n_cut"] + entry["n_selected"] for entry in record["inputs"])
+    assert all(cut["n_in"] == cut["n_cut"] + cut["n_out"] for cut in record["cuts"])
+    assert record["cuts"][0]["n_in"] == 100
+    assert [cut["n_in"] for cut in record["cuts"][1:]] == [cut["n_out"] for cut in record["cuts"][:-1]]
+    n_images = sum(entry["n_selected"] for entry in record["inputs"])
+    assert n_images == record["cuts"][-1]["n_out"] == sum(s["n_images"] for s in record["samples"]) == len(store) < 100
+    showers = sum(entry["n_showers"] for entry in record["samples"])
+    assert showers == len(np.unique(store.table["shower"])) == len(store) // 2
+    assert (store.table["hillas_intensity"] > 800).all()
+    json.dumps(record)
+
+
+def test_nothing_survives(gamma_file, tmp_path):
+    plan = plan_store(file_set(gamma_file), SelectionParameters(quality={"huge": "hillas_intensity > 1e9"}), StoreParameters())
+    with pytest.raises(UserError, match=r"SST_TOY_ToyCam: No image is left: the cut 'huge'"):
+        run_plan(plan, tmp_path)
+    assert not list(tmp_path.glob("*.h5*"))
+
+
+def test_no_files_and_no_images(tmp_path):
+    with pytest.raises(UserError, match="no DL1 files"):
+        plan_store(FileSet("none"), ALL, StoreParameters())
+    empty = write_dl1(tmp_path / "empty.dl1.h5", subarray({1: camera()}), [])
+    with pytest.raises(UserError, match="no DL1 images"):
+        plan_store(file_set(empty), ALL, StoreParameters())
+
+
+def test_missing_columns_are_nan(gamma_file, toy_gammas, tmp_path):
+    """Simulated and observed files in one store."""
+    array = subarray({1: camera(), 2: camera()})
+    data = write_dl1(tmp_path / "data.dl1.h5", array, toy_gammas[:3], simulated=False)
+    (store,) = build(tmp_path / "store", gamma_file, data)
+    assert np.isnan(store.table["true_energy"][60:]).all()
+    assert np.isfinite(store.table["hillas_intensity"]).all()
+    assert len(store.indices(particles=("gamma",))) == 60
+
+
+def test_fingerprint_follows_content_cuts_and_split(gamma_file, proton_file, tmp_path):
+    def identity(*paths, selection=ALL, **parameters):
+        return plan_store(file_set(*paths), selection, StoreParameters(**parameters)).fingerprint
+
+    moved = tmp_path / gamma_file.name
+    moved.write_bytes(gamma_file.read_bytes())
+    assert identity(gamma_file) == identity(moved, chunk_size=10, n_workers=1)
+    others = {
+        identity(gamma_file, proton_file),
+        identity(proton_file),
+        identity(gamma_file, selection=SelectionParameters()),
+        identity(gamma_file, split=SplitParameters(seed=1)),
+    }
+    assert len(others | {identity(gamma_file)}) == 5

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from cherenkov_pipeline.store.packing import CHARGE_PRECISION, TIME_PRECISION, pack, unpack
+
+
+@pytest.fixture
+def pixels():
+    rng = np.random.default_rng(3)
+    image = (rng.normal(0, 1, (20, 331)) * 10 ** rng.uniform(-3, 4.5, (20, 331))).astype(np.float32)
+    peak_time = (rng.uniform(10, 500, (20, 1)) + rng.uniform(-31, 31, (20, 331))).astype(np.float32)
+    return image, peak_time, rng.random((20, 331)) < 0.5
+
+
+def test_precision(pixels):
+    image, peak_time, image_mask = pixels
+    packed = pack(image, peak_time, image_mask)
+    found_image, found_time, found_mask = unpack(packed)
+    assert (np.abs(found_image - image) <= CHARGE_PRECISION * np.abs(image) + 1e-7).all()
+    assert np.abs(found_time - peak_time).max() <= TIME_PRECISION + 1e-4  # times lie within 32 ns of their mean
+    np.testing.assert_array_equal(found_mask, image_mask)
+    assert packed.nbytes / 20 <= 4 * 331 + 331 / 8 + 5
+    assert found_image.dtype == found_time.dtype == np.float32
+    assert found_mask.dtype == bool
+
+
+def test_packing_twice_changes_nothing_more(pixels):
+    once = unpack(pack(*pixels))
+    for first, second in zip(once, unpack(pack(*once)), strict=True):
+        np.testing.assert_allclose(second, first, atol=TIME_PRECISION)
+
+
+def test_empty_cleaning_broken_pixels_and_huge_charges(pixels):
+    image, peak_time, image_mask = (array.copy() for array in pixels)
+    image_mask[0] = False
+    peak_time[1] = np.nan
+    image[2, :3] = np.nan, 1e9, -1e9
+    found_image, found_time, _ = unpack(pack(image, peak_time, image_mask))
+    assert np.abs(found_time[0] - peak_time[0]).max() <= 4 * TIME_PRECISION  # up to 62 ns from the mean
+    assert np.isnan(found_time[1]).all()
+    assert np.isnan(found_image[2, 0])
+    assert found_image[2, 1:3].tolist() == [65504, -65504]
+    assert np.isfinite(found_image[3:]).all()
+
+
+def test_rows(pixels):
+    packed = pack(*pixels)
+    for whole, part in zip(unpack(packed), unpack(packed[np.array([5, 2])]), strict=True):
+        np.testing.assert_array_equal(whole[[5, 2]], part)
