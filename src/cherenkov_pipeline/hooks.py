@@ -17,16 +17,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import click
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.io import CatalogProtocol, MemoryDataset
+from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic import BaseModel
 
 from cherenkov_pipeline.errors import UserError
-
-logger = logging.getLogger(__name__)
 
 
 class EnvironmentCheck:
@@ -84,10 +83,11 @@ class MlflowTracking:
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
         """Start the run, or go on with the one named by ``MLFLOW_RUN_ID``; nodes get its identifier as a dataset."""
-        logging.getLogger("alembic").setLevel(logging.WARNING)
         import mlflow
         from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig
 
+        for talkative in ("mlflow", "alembic"):
+            logging.getLogger(talkative).setLevel(logging.WARNING)
         config = KedroMlflowConfig.model_validate(self._context.config_loader["mlflow"])
         _create_sqlite_folder(config.server.mlflow_tracking_uri)
         config.setup(self._context)
@@ -98,7 +98,7 @@ class MlflowTracking:
             run_name="+".join(names),
         )
         self._run_id = run.info.run_id
-        catalog["mlflow_run"] = MemoryDataset(self._run_id)
+        catalog.save("mlflow_run", self._run_id)
         mlflow.set_tags({**git_revision(self._context.project_path), "environment": self._context.env or "local"})
         mlflow.log_params(flatten_parameters(self._context.params, _parameters_of(pipeline)))
 
@@ -218,9 +218,8 @@ class ClosingWord:
             dataset = self._catalog[name]
             announced = (getattr(dataset, "metadata", None) or {}).get("announce")
             if announced:
-                logger.info("%s: %s", announced, saved_path(dataset))
-        if self._context.config_loader["mlflow"].get("server"):
-            logger.info("MLflow store: %s", self._context.config_loader["mlflow"]["server"]["mlflow_tracking_uri"])
+                click.echo(f"{announced}: {saved_path(dataset)}")
+        click.echo(f"MLflow store: {self._context.config_loader['mlflow']['server']['mlflow_tracking_uri']}")
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:

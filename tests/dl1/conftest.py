@@ -9,15 +9,27 @@ from cherenkov_pipeline.dl1.inputs import find_inputs
 from cherenkov_pipeline.dl1.parameters import DL1Parameters
 from cherenkov_pipeline.files import FileSet, run_plan
 
-SST1M = "sst1m_digicam_gamma_9ev"
-GAMMA_DIFFUSE = "gamma_diffuse_run000010_za20deg_azm000deg_North_alpha_6.0.0_test_file"
-PROTON = "proton_run000001_za20deg_azm180deg_North_alpha_6.0.2_test"
+RAW = {
+    "sst1m": "sst1m_digicam_gamma_9ev.simtel.gz",
+    "gamma_diffuse": "gamma_diffuse_run000010_za20deg_azm000deg_North_alpha_6.0.0_test_file.simtel.zst",
+    "proton": "proton_run000001_za20deg_azm180deg_North_alpha_6.0.2_test.simtel.zst",
+    "flashcam": "run201_proton_prod5_LST_FlashCam.simtel.zst",
+    "truncated": "test_lasercal_v3.simtel.gz",
+    "empty": "gamma_merged.simtel.gz",
+    "history": "history_meta_75.simtel.zst",
+}
 
 
 @pytest.fixture(scope="session")
 def simtel(test_data: Path) -> Path:
     """Folder of real simtel files."""
     return test_data / "simtel"
+
+
+@pytest.fixture(scope="session")
+def raw(simtel: Path) -> dict[str, Path]:
+    """Real simtel files by short name."""
+    return {name: simtel / file for name, file in RAW.items()}
 
 
 @pytest.fixture(scope="session")
@@ -34,5 +46,6 @@ def converted(simtel: Path, serial: DL1Parameters, tmp_path_factory: pytest.Temp
 
 @pytest.fixture(scope="session")
 def records(converted: FileSet) -> dict[str, dict]:
-    """Records of the converted files by name."""
-    return {Path(record["path"]).name.removesuffix(".dl1.h5"): dict(record) for record in converted.records}
+    """Records of the converted files by short name."""
+    made_from = {Path(record["inputs"][0]["path"]).name: dict(record) for record in converted.records}
+    return {name: made_from[file] for name, file in RAW.items()}

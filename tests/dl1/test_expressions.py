@@ -38,7 +38,7 @@ def test_columns(expression, columns):
     ],
 )
 def test_only_arithmetic_is_allowed(expression):
-    with pytest.raises(ValueError, match="not allowed|alone") as caught:
+    with pytest.raises(ValueError, match=r"not allowed|alone") as caught:
         columns_of(expression)
     assert "\n" not in str(caught.value)
 

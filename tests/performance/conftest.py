@@ -12,12 +12,12 @@ from astropy.table import QTable
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def parameters() -> EvaluationParameters:
     return EvaluationParameters(resamples=200)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_predictions() -> Callable[..., QTable]:
     """Gammas of 0.3 to 30 TeV whose ln E_reco is Gaussian about ln E_true + ``shift`` with the width ``width``."""
 
@@ -43,7 +43,7 @@ def make_predictions() -> Callable[..., QTable]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def history() -> pd.DataFrame:
     epoch = np.arange(1, 9)
     loss = np.exp(-epoch / 3) - 1
@@ -51,25 +51,25 @@ def history() -> pd.DataFrame:
     return pd.DataFrame({**columns, "seconds": 1.5})
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def layers() -> pd.DataFrame:
     rows = [
-        ("image", "InputLayer", "(None, 48, 48, 2)", 0),
-        ("conv", "Conv2D", "(None, 48, 48, 32)", 608),
-        ("norm", "BatchNormalization", "(None, 48, 48, 32)", 128),
-        ("flat", "GlobalAveragePooling2D", "(None, 32)", 0),
-        ("head", "Dense", "(None, 2)", 66),
+        ("image", "InputLayer", "48x48x2", 0),
+        ("conv", "Conv2D", "48x48x32", 608),
+        ("norm", "BatchNormalization", "48x48x32", 128),
+        ("flat", "GlobalAveragePooling2D", "32", 0),
+        ("head", "Dense", "2", 66),
     ]
-    return pd.DataFrame(rows, columns=["layer", "type", "output_shape", "parameters"])
+    return pd.DataFrame(rows, columns=["name", "kind", "output_shape", "parameters"])
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def provenance() -> pd.DataFrame:
     rows = [("data_processing", "cuts", "a81e55c90b7712fe", 1000, 812, "hillas_intensity > 50")]
     return pd.DataFrame(rows, columns=["step", "item", "fingerprint", "n_in", "n_out", "detail"])
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def created() -> datetime:
     return datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 

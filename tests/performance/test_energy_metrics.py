@@ -185,7 +185,7 @@ def test_same_seed_same_tables(make_predictions, parameters):
 def test_missing_column_and_missing_unit_are_named(make_predictions, parameters):
     predictions = make_predictions(5)
     predictions["true_energy"] = predictions["true_energy"].value
-    with pytest.raises(UserError, match="true_energy .* no unit"):
+    with pytest.raises(UserError, match=r"true_energy .* no unit"):
         energy_tables(predictions, parameters)
     predictions.remove_column("is_valid")
     with pytest.raises(UserError, match="no column is_valid"):

@@ -10,6 +10,7 @@ from astropy.table import QTable
 
 from cherenkov_pipeline.performance.energy import energy_tables
 from cherenkov_pipeline.performance.plots.architecture import architecture
+from cherenkov_pipeline.performance.plots.energy import migration_matrix
 from cherenkov_pipeline.performance.plots.history import loss_curves
 from cherenkov_pipeline.performance.report.content import Cell, Facts, ReportContent, Section, Table, Text
 from cherenkov_pipeline.performance.report.energy import energy_figures, energy_result
@@ -60,7 +61,7 @@ class Page(HTMLParser):
         return [value for _, key, value in self.attributes if key == name]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def make_content(make_predictions, parameters, history, layers, provenance, created):
     def make(model: str = "single_tel", n: int = 400) -> ReportContent:
         tables = energy_tables(make_predictions(n), parameters)
@@ -88,20 +89,31 @@ def make_content(make_predictions, parameters, history, layers, provenance, crea
     return make
 
 
-def test_report_is_one_well_formed_page(make_content):
-    text = render_report(make_content())
-    page = Page(text)
+@pytest.fixture(scope="module")
+def content(make_content) -> ReportContent:
+    return make_content()
+
+
+@pytest.fixture(scope="module")
+def text(content) -> str:
+    return render_report(content)
+
+
+@pytest.fixture(scope="module")
+def page(text) -> Page:
+    return Page(text)
+
+
+def test_report_is_one_well_formed_page(text, page):
     assert len(text) < 5_000_000
     assert page.tags.count("svg") == page.tags.count("figure") == 10
     for word in ("single_tel", "8 of 30 planned", "2026-01-02 03:04 UTC", "a81e55c90b7712fe", "113,256", "1.39"):
         assert any(word in data for data in page.words), word
 
 
-def test_report_needs_nothing_from_outside(make_content):
-    text = render_report(make_content())
+def test_report_needs_nothing_from_outside(text, page):
     assert "http:" not in text
     assert "https:" not in text
-    page = Page(text)
     assert not {"link", "iframe", "object", "embed", "base"} & set(page.tags)
     for name in ("src", "href", "action", "data", "poster", "srcset"):
         assert all(value.startswith(("#", "data:image/")) for value in page.values(name)), name
@@ -109,9 +121,8 @@ def test_report_needs_nothing_from_outside(make_content):
     assert "@import" not in text
 
 
-def test_ids_are_unique_and_every_reference_has_its_target(make_content):
-    text = render_report(make_content())
-    ids = Page(text).values("id")
+def test_ids_are_unique_and_every_reference_has_its_target(text, page):
+    ids = page.values("id")
     assert len(set(ids)) == len(ids)
     targets = re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', text)
     assert len(targets) > 20
@@ -119,15 +130,15 @@ def test_ids_are_unique_and_every_reference_has_its_target(make_content):
 
 
 def test_hostile_names_are_text(make_content):
-    page = Page(render_report(make_content(HOSTILE)))
+    content = make_content(HOSTILE, n=30)
+    sections = tuple(section for section in content.sections if section.title != "Predicted errors")
+    page = Page(render_report(replace(content, sections=sections)))
     assert page.tags.count("script") == 1
     assert "alert" not in "".join(page.scripts)
     assert HOSTILE in page.words
 
 
-def test_tables_can_be_sorted(make_content):
-    text = render_report(make_content())
-    page = Page(text)
+def test_tables_can_be_sorted(page):
     assert page.values("class").count("sortable") == page.tags.count("table") >= 5
     assert page.tags.count("button") == page.tags.count("th")
     assert "aria-sort" in page.scripts[0]
@@ -156,7 +167,7 @@ def test_tables_read_back_from_files_give_the_same_report(make_predictions, para
 
 
 def test_markdown_summary_shows_the_numbers_and_escapes(make_content):
-    content = make_content("a|b<i>")
+    content = replace(make_content(n=30), title="a|b<i>")
     text = render_markdown(content)
     assert text.startswith("# a\\|b\\<i\\>\n")
     assert content.key_numbers[0].value in text
@@ -167,8 +178,8 @@ def test_markdown_summary_shows_the_numbers_and_escapes(make_content):
 
 
 def test_figures_of_one_page_do_not_collide_and_are_reproducible(make_predictions, parameters):
-    figures = energy_figures(energy_tables(make_predictions(200), parameters), "m", parameters)
-    first, again, other = (inline_svg(figures["migration"], prefix) for prefix in ("a-", "a-", "b-"))
+    table = energy_tables(make_predictions(200), parameters)["migration"]
+    first, again, other = (inline_svg(migration_matrix(table), prefix) for prefix in ("a-", "a-", "b-"))
     assert first == again
     ids = [set(re.findall(r'id="([^"]+)"', text)) for text in (first, other)]
     assert ids[0]

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from toy_dl1 import ToyEvent, camera, subarray, write_dl1
 
 

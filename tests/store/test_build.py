@@ -1,4 +1,5 @@
 import json
+import pickle
 from pathlib import Path
 
 import astropy.units as u
@@ -114,9 +115,10 @@ def test_different_cameras_of_one_type_are_refused_before_work(gamma_file, tmp_p
 def test_one_store_a_telescope_type(tmp_path):
     array = subarray({1: camera(), 2: camera(rings=6, pitch=0.05, name="BigCam"), 3: camera(name="Idle")})
     path = write_dl1(tmp_path / "two.dl1.h5", array, [ToyEvent(1, 1), ToyEvent(2, 2), ToyEvent(3, 3, tel_ids=(2,))])
-    plan = plan_store(file_set(path), ALL, StoreParameters())
+    plan = plan_store(file_set(path), ALL, StoreParameters(n_workers=1))
     assert [job.name for job in plan.jobs] == ["ToyCam.store.h5", "BigCam.store.h5"]
-    files = run_plan(plan, tmp_path / "store")  # two processes
+    pickle.dumps(plan.jobs)  # for workers
+    files = run_plan(plan, tmp_path / "store")
     assert [record["telescope_type"] for record in files.records] == [TOY, "SST_TOY_BigCam"]
     assert [len(EventStore(path)) for path in files.paths] == [2, 3]
     for store in map(EventStore, files.paths):
@@ -145,8 +147,9 @@ def test_counts_close(gamma_file, proton_file, tmp_path):
 
 
 def test_nothing_survives(gamma_file, tmp_path):
-    plan = plan_store(file_set(gamma_file), SelectionParameters(quality={"huge": "hillas_intensity > 1e9"}), StoreParameters())
-    with pytest.raises(UserError, match=r"SST_TOY_ToyCam: No image is left: the cut 'huge'"):
+    selection = SelectionParameters(quality={"huge": "hillas_intensity > 1e9"})
+    plan = plan_store(file_set(gamma_file), selection, StoreParameters())
+    with pytest.raises(UserError, match=r"SST_TOY_ToyCam: No image is left, the cut 'huge'"):
         run_plan(plan, tmp_path)
     assert not list(tmp_path.glob("*.h5*"))
 
@@ -155,7 +158,7 @@ def test_no_files_and_no_images(tmp_path):
     with pytest.raises(UserError, match="no DL1 files"):
         plan_store(FileSet("none"), ALL, StoreParameters())
     empty = write_dl1(tmp_path / "empty.dl1.h5", subarray({1: camera()}), [])
-    with pytest.raises(UserError, match="no DL1 images"):
+    with pytest.raises(UserError, match=r"empty\.dl1\.h5 .*no "):
         plan_store(file_set(empty), ALL, StoreParameters())
 
 

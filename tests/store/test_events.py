@@ -34,7 +34,8 @@ def test_rows_in_any_order(store):
 
 
 def test_indices_divide_the_store(store):
-    parts = [store.indices(split, (particle,)) for split in ("train", "validation", "test") for particle in ("gamma", 101)]
+    sides = ("train", "validation", "test")
+    parts = [store.indices(side, (particle,)) for side in sides for particle in ("gamma", 101)]
     np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(len(store)))
     np.testing.assert_array_equal(store.indices(), np.arange(len(store)))
     assert len(store.indices(particles=("iron",))) == 0

@@ -21,7 +21,7 @@ from cherenkov_pipeline.dl1.image_processing import camera_calibrator, image_pro
 from cherenkov_pipeline.dl1.inputs import RawInput
 from cherenkov_pipeline.dl1.merge import copy_stripped, levels_to_strip
 from cherenkov_pipeline.dl1.parameters import DL1Parameters
-from cherenkov_pipeline.dl1.written import incomplete, written_completely
+from cherenkov_pipeline.dl1.written import incomplete, start_activity, written_completely
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileJob, FilePlan, fingerprint
 
@@ -183,19 +183,12 @@ def _reading_problems() -> Iterator[_Reading]:
 
 @contextmanager
 def _open_source(item: RawInput, parameters: DL1Parameters) -> Iterator["EventSource"]:
-    from ctapipe.core import Provenance
-
     allowed_tels = None
     if parameters.telescope_types or parameters.telescope_ids:
         with _source(item, parameters) as source:
             allowed_tels = set(_wanted_telescopes(source.subarray, item, parameters))
-    # DL1 files carry the activity that made them; each file is one
-    Provenance().start_activity("dl1")
-    try:
-        with _source(item, parameters, allowed_tels) as source:
-            yield source
-    finally:
-        Provenance().finish_activity("dl1")
+    with _source(item, parameters, allowed_tels) as source:
+        yield source
 
 
 def _source(item: RawInput, parameters: DL1Parameters, allowed_tels: set[int] | None = None) -> "EventSource":
@@ -221,6 +214,7 @@ def _write_dl1(path: Path, source: "EventSource", reading: _Reading, parameters:
     from ctapipe.io.hdf5dataformat import DL1_IMAGE_STATISTICS_TABLE
     from traitlets.config import Config
 
+    start_activity()
     keep = parameters.keep
     calibrate = camera_calibrator(source.subarray, parameters)
     process = image_processor(source.subarray, parameters)

@@ -33,9 +33,18 @@ def image_processor(subarray: "SubarrayDescription", parameters: DL1Parameters) 
     ctapipe.image.ImageProcessor
         Called with an event, it fills ``image_mask`` and ``parameters`` of each DL1 image; its ``clean`` is the
         cleaning alone, ``clean(tel_id, image, arrival_times) -> mask``.
+
+    Notes
+    -----
+    ctapipe fits the timing with random starting points, from one generator for the whole process. It starts
+    anew here, so that a file's parameters do not depend on what the process did before: use one processor a file.
     """
+    from ctapipe.fitting import FIT_RNG
     from ctapipe.image import ImageProcessor
+    from numpy.random import default_rng
     from traitlets.config import Config
+
+    FIT_RNG.bit_generator.state = default_rng(0).bit_generator.state
 
     return ImageProcessor(subarray=subarray, config=Config(ImageProcessor=_processing(parameters.cleaning)))
 

@@ -12,7 +12,7 @@ from typing import Any
 from cherenkov_pipeline import __version__
 from cherenkov_pipeline.dl1.contents import describe, with_events
 from cherenkov_pipeline.dl1.parameters import DL1Parameters, KeptData
-from cherenkov_pipeline.dl1.written import incomplete, written_completely
+from cherenkov_pipeline.dl1.written import incomplete, start_activity, written_completely
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileJob, FilePlan, FileSet, fingerprint
 
@@ -92,6 +92,7 @@ def copy_stripped(path: Path, sources: Sequence[str], keep: KeptData) -> None:
     """
     from ctapipe.io.hdf5merger import CannotMerge, HDF5Merger
 
+    start_activity()
     merger = HDF5Merger(
         path,
         dl1_images=keep.images,

@@ -90,7 +90,7 @@ def require_selected(counts: Table) -> None:
         if row["n_out"] == 0:
             if row["n_in"] == 0:
                 raise UserError("There is no image to select from.")
-            cut = f"{row['cut']!r} ({row['condition']})"
+            cut = f"{str(row['cut'])!r} ({row['condition']})"
             raise UserError(f"No image is left, the cut {cut} removed the last {row['n_in']}: loosen it.")
 
 

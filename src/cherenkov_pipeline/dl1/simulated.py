@@ -168,11 +168,8 @@ def write_run(
     run = SimulatedRun(setup.subarray, obs_id, production, setup.pointing)
     process = image_processor(setup.subarray, dl1_parameters)
     n_triggered = 0
-    # ctapipe writes the metadata of the current activity into the file
-    with (
-        Provenance().activity("cherenkov-pipeline simulation"),
-        DataWriter(run, output_path=path, write_dl1_images=True, write_dl1_parameters=True) as write,
-    ):
+    _start_activity()
+    with DataWriter(run, output_path=path, write_dl1_images=True, write_dl1_parameters=True) as write:
         for shower_event in simulate(production, throws, setup, rng):
             event = array_event(shower_event, n_triggered, run)
             process(event)
@@ -186,6 +183,14 @@ def write_run(
         "obs_id": obs_id,
         "n_triggered": n_triggered,
     }
+
+
+def _start_activity() -> None:
+    """Give ctapipe an activity, whose description it writes into its files; one a process, since it takes a second."""
+    provenance = Provenance()
+    if not (provenance.current_activity or provenance.finished_activities):
+        with provenance.activity("cherenkov-pipeline simulation"):
+            pass
 
 
 def array_event(shower: ShowerEvent, number: int, run: SimulatedRun) -> ArrayEventContainer:

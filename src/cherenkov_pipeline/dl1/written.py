@@ -1,4 +1,4 @@
-"""HDF5 files that were really written.
+"""DL1 files that were really written, by a named activity.
 
 On a full disk PyTables may report nothing: the library flushes its buffers when it closes a file, and errors
 are lost there. What comes out can be opened and has empty or damaged tables. So each file is read back.
@@ -16,6 +16,17 @@ from cherenkov_pipeline.errors import UserError
 ROWS_AT_A_TIME = 4096
 FULL_DISK = 2**20
 """Free bytes below which a failed write is put down to a full disk."""
+
+
+def start_activity() -> None:
+    """Give ctapipe an activity to name in the files that it writes.
+
+    One a process: starting one lists all installed packages, which takes longer than a small file.
+    """
+    from ctapipe.core import Provenance
+
+    if Provenance().current_activity is None:
+        Provenance().start_activity("cherenkov-pipeline")
 
 
 @contextmanager

@@ -190,6 +190,7 @@ def energy_per_bin(
     table["bias"] = reference["bias"]
     table["resolution"] = reference["resolution"]
     table["drawn"] = table["n"] >= parameters.minimum_events
+    table.meta["bins_per_decade"] = parameters.bins_per_decade
     table.meta["minimum_events"] = parameters.minimum_events
     table.meta["n_outside_bins"] = int(len(sample.showers) - table["n"].sum())
     return table

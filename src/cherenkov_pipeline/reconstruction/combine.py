@@ -63,7 +63,7 @@ def make_combiner(name: Literal["predicted_error", "intensity", "none"], group: 
     prefix : str
         Of the columns.
     """
-    options = {"prefix": prefix, "property": ReconstructionProperty(group)}
+    options = {"prefix": prefix, "property": ReconstructionProperty[group.upper()]}
     if name == "predicted_error":
         return PredictedErrorCombiner(**options)
     return StereoMeanCombiner(weights=name, **options)

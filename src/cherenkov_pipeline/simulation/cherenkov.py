@@ -20,7 +20,7 @@ ELECTRON_MASS = 0.511  # MeV
 #: photons per metre and sin^2 of the Cherenkov angle, 300-550 nm (Frank and Tamm)
 PHOTONS_PER_METRE = 2 * np.pi * FINE_STRUCTURE * (1 / 300e-9 - 1 / 550e-9)
 #: scattering: root mean square angle to the axis [rad] times the energy [MeV]
-SCATTERING = 9.0
+SCATTERING = 7.0
 MAX_ANGLE = 0.6  # rad
 MAX_AGE = 2.0
 

@@ -14,7 +14,13 @@ import numpy as np
 
 from cherenkov_pipeline.simulation.atmosphere import Slices
 from cherenkov_pipeline.simulation.cherenkov import PHOTONS_PER_METRE, AngularTable, light_density
-from cherenkov_pipeline.simulation.electromagnetic import CRITICAL_ENERGY, RADIATION_LENGTH, shower_size
+from cherenkov_pipeline.simulation.electromagnetic import (
+    CRITICAL_ENERGY,
+    RADIATION_LENGTH,
+    head_start,
+    shower_age,
+    shower_size,
+)
 from cherenkov_pipeline.simulation.hadronic import DEPTH, DX, DY, DZ, ENERGY, SPEED_OF_LIGHT, TIME, X, Y, Z
 from cherenkov_pipeline.simulation.telescope import Telescopes, pixel_at
 
@@ -39,6 +45,13 @@ ESTIMATE_WEIGHTS = np.array([0.25, 0.25, 0.275, 0.35, 0.4])
 
 
 @numba.njit(cache=True)
+def _lateral_width(atmosphere: Slices, index: int, age: float) -> float:
+    """Width [m] of the light's origin about the axis, in each direction."""
+    moliere_radius = MOLIERE_DEPTH / (100 * atmosphere.density[index])
+    return LATERAL_WIDTH * moliere_radius * (LATERAL_START + (1 - LATERAL_START) * age)
+
+
+@numba.njit(cache=True)
 def _light_of_slice(
     shower: np.ndarray,
     index: int,
@@ -48,14 +61,18 @@ def _light_of_slice(
     atmosphere: Slices,
     table: AngularTable,
 ) -> float:
-    """Photo-electrons in a telescope per electron and g/cm2 of its path, from a slice of a shower's axis."""
+    """Photo-electrons in a telescope per electron and g/cm2 of its path, from a slice of a shower's axis.
+
+    The lateral width of the shower acts like a root mean square addition to the distance from its axis.
+    """
     path = (shower[Z] - atmosphere.z[index]) / -shower[DZ]
     rx = position[0] - shower[X] - path * shower[DX]
     ry = position[1] - shower[Y] - path * shower[DY]
     rz = position[2] - atmosphere.z[index]
     distance = math.sqrt(rx * rx + ry * ry + rz * rz)
-    cosine = (rx * shower[DX] + ry * shower[DY] + rz * shower[DZ]) / distance
-    density = light_density(table, index, age, math.acos(min(max(cosine, -1.0), 1.0)))
+    along = rx * shower[DX] + ry * shower[DY] + rz * shower[DZ]
+    across2 = max(distance * distance - along * along, 0.0) + 2 * _lateral_width(atmosphere, index, age) ** 2
+    density = light_density(table, index, age, math.atan2(math.sqrt(across2), along))
     pointing = telescopes.axes[0]
     facing = -(rx * pointing[0] + ry * pointing[1] + rz * pointing[2]) / distance
     if density == 0.0 or facing <= 0.0 or rz >= 0.0:
@@ -88,10 +105,11 @@ def estimate(
         log_energy = math.log(shower[ENERGY] / CRITICAL_ENERGY)
         for node in range(ESTIMATE_DEPTHS.size):
             t = ESTIMATE_DEPTHS[node] * log_energy
-            index = int((shower[DEPTH] - t * RADIATION_LENGTH * shower[DZ]) / atmosphere.step)
+            depth = shower[DEPTH] - (t - head_start(log_energy)) * RADIATION_LENGTH * shower[DZ]
+            index = int(depth / atmosphere.step)
             if index >= atmosphere.z.size:
                 break
-            age = 3.0 * t / (t + 2.0 * log_energy)
+            age = shower_age(log_energy, t)
             weight = ESTIMATE_WEIGHTS[node] * log_energy * RADIATION_LENGTH * shower_size(log_energy, t)
             light[number] += weight * _light_of_slice(shower, index, age, position, telescopes, atmosphere, table)
     muon_light = 0.0
@@ -161,7 +179,8 @@ def _image_photon(
         t = (shower[DEPTH] - atmosphere.depth[index]) / (dz * RADIATION_LENGTH)
         if t <= 0.0:
             continue
-        age = 3.0 * t / (t + 2.0 * log_energy)
+        t += head_start(log_energy)
+        age = shower_age(log_energy, t)
         if age > OLDEST:
             break
         mean = (
@@ -172,8 +191,7 @@ def _image_photon(
         n_electrons = rng.poisson(mean) if mean > 0.0 else 0
         if n_electrons == 0:
             continue
-        width = LATERAL_WIDTH * MOLIERE_DEPTH / (100 * atmosphere.density[index])
-        width *= LATERAL_START + (1 - LATERAL_START) * age
+        width = _lateral_width(atmosphere, index, age)
         for _ in range(n_electrons):
             z = atmosphere.z[index] + (rng.random() - 0.5) * stride * atmosphere.thickness[index]
             path = (shower[Z] - z) / -dz

@@ -8,7 +8,7 @@ import numpy as np
 
 from cherenkov_pipeline.simulation.atmosphere import Slices
 from cherenkov_pipeline.simulation.cherenkov import AngularTable
-from cherenkov_pipeline.simulation.electromagnetic import CRITICAL_ENERGY, RADIATION_LENGTH
+from cherenkov_pipeline.simulation.electromagnetic import CRITICAL_ENERGY, RADIATION_LENGTH, head_start
 from cherenkov_pipeline.simulation.electronics import Electronics, digitise, trigger
 from cherenkov_pipeline.simulation.hadronic import DEPTH, DZ, ENERGY, gamma_shower, proton_shower
 from cherenkov_pipeline.simulation.imaging import collect, estimate
@@ -121,7 +121,8 @@ def _depth_of_maximum(photons: np.ndarray) -> float:
     """Slant depth of the maximum: the mean over the electromagnetic sub-showers, weighted by energy."""
     energy, weighted = 0.0, 0.0
     for photon in photons:
-        maximum = photon[DEPTH] / -photon[DZ] + RADIATION_LENGTH * math.log(photon[ENERGY] / CRITICAL_ENERGY)
+        log_energy = math.log(photon[ENERGY] / CRITICAL_ENERGY)
+        maximum = photon[DEPTH] / -photon[DZ] + RADIATION_LENGTH * (log_energy - head_start(log_energy))
         energy += photon[ENERGY]
         weighted += photon[ENERGY] * maximum
     return weighted / energy if energy > 0 else math.nan

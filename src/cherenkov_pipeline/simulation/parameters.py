@@ -21,7 +21,7 @@ class OpticsParameters(Parameters):
     """From the mirror to the photo-electrons."""
 
     throughput: float = Field(
-        0.243,
+        0.205,
         gt=0,
         le=1,
         description="Share of the light on the mirror that reaches the sensors: reflectivity, shadows, light guides, window",
@@ -51,7 +51,7 @@ class ElectronicsParameters(Parameters):
         "56 ns", description="Where the trigger puts the shower in the readout window"
     )
     trigger_threshold: float = Field(
-        55, gt=0, description="Charge in the brightest cluster of 21 pixels that triggers a telescope, in p.e."
+        54, gt=0, description="Charge in the brightest cluster of 21 pixels that triggers a telescope, in p.e."
     )
 
 

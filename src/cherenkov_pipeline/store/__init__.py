@@ -9,7 +9,8 @@ What to use when:
 - `store.batches.Batches`: shuffled batches for training.
 """
 
+from cherenkov_pipeline.store.choice import only_store
 from cherenkov_pipeline.store.chunks import EventChunk
 from cherenkov_pipeline.store.events import EventStore
 
-__all__ = ["EventChunk", "EventStore"]
+__all__ = ["EventChunk", "EventStore", "only_store"]

@@ -30,10 +30,12 @@ class Batches(keras.utils.PyDataset):
     """Batches ``(inputs, targets)``; every image once an epoch, a partial batch at the end.
 
     The order depends on seed and epoch alone: a training that is resumed in epoch 7 sees what an undisturbed one
-    sees there. Pass ``shuffle=False`` to Keras' ``fit``, which would shuffle the batches once more.
+    sees there. The training says which epoch it is with `set_epoch`, in a callback at the beginning of each epoch
+    (Keras' own ``on_epoch_end`` comes once more before the first epoch and cannot be counted), and passes
+    ``shuffle=False`` to ``fit``, which would shuffle the batches once more.
 
     In memory, the rows of an epoch are in any order. Read from the file, blocks of consecutive rows are drawn and
-    mixed in windows, so that the file is read in slices.
+    mixed in windows, so that the file is read in slices: another order, with the same guarantee.
 
     Parameters
     ----------
@@ -107,15 +109,10 @@ class Batches(keras.utils.PyDataset):
         return input_shapes(self.parameters, self.mapping, self.store.n_pixels)
 
     def set_epoch(self, epoch: int) -> None:
-        """Take the order of this epoch; Keras' `on_epoch_end` goes on to the next one."""
+        """Take the order of this epoch. Not while an epoch is being read."""
         with self._lock:
-            self.epoch = epoch
             self._order = self._shuffled(np.random.default_rng(np.random.SeedSequence((self.seed, epoch))))
             self._window = None
-
-    def on_epoch_end(self) -> None:
-        """Go on to the next epoch's order; called by Keras."""
-        self.set_epoch(self.epoch + 1)
 
     def _shuffled(self, rng: np.random.Generator) -> np.ndarray:
         """Positions in ``indices`` in the order of the epoch."""

@@ -186,7 +186,11 @@ def _sources(dl1_files: FileSet) -> list[Source]:
     if not len(dl1_files):
         raise UserError("There are no DL1 files to make an event store from: simulate or convert some first.")
     found = [
-        (str(path), path.name.removesuffix(".h5").removesuffix(".dl1"), record.get("fingerprint") or fingerprint_file(path))
+        (
+            str(path),
+            path.name.removesuffix(".h5").removesuffix(".dl1"),
+            record.get("fingerprint") or fingerprint_file(path),
+        )
         for path, record in zip(dl1_files.paths, dl1_files.records, strict=True)
     ]
     names = [name for _, name, _ in found]

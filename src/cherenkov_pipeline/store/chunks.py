@@ -158,7 +158,9 @@ def iter_chunks(path: str | os.PathLike, telescope_type: str, chunk_size: int = 
             try:
                 table = events[index].data
             except ValueError as error:  # ctapipe: tables of different lengths, or without common rows
-                raise UserError(f"{path} cannot be read, its tables do not fit together: {_first_line(error)}") from error
+                raise UserError(
+                    f"{path} cannot be read, its tables do not fit together: {_first_line(error)}"
+                ) from error
             if len(table):
                 yield _chunk(table, Path(path))
 
@@ -201,9 +203,7 @@ def _with_images(loader: "TableLoader", tel_ids: Sequence[int], path: Path) -> l
     def n_rows(table: str) -> int:
         return loader.h5file.root[table].nrows if table in loader.h5file.root else 0
 
-    return [
-        tel_id for tel_id in tel_ids if all(n_rows(f"{group}/tel_{tel_id:03d}") for group in (IMAGES, PARAMETERS))
-    ]
+    return [tel_id for tel_id in tel_ids if all(n_rows(f"{group}/tel_{tel_id:03d}") for group in (IMAGES, PARAMETERS))]
 
 
 def _chunk(table: Table, path: Path) -> EventChunk:

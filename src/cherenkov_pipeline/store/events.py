@@ -6,6 +6,7 @@ import threading
 import zlib
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -196,7 +197,9 @@ class EventStore:
                     for start in range(0, len(dataset), 16 * ROWS_PER_CHUNK):
                         checksum = zlib.crc32(dataset[start : start + 16 * ROWS_PER_CHUNK], checksum)
                     if checksum != dataset.attrs["crc32"]:
-                        raise UserError(f"{self.path} is damaged, /{group}/{name} is not what was written: make it again.")
+                        raise UserError(
+                            f"{self.path} is damaged, /{group}/{name} is not what was written: make it anew."
+                        )
 
     @property
     def _file(self) -> h5py.File:
@@ -242,9 +245,8 @@ def _take(dataset: h5py.Dataset, rows: slice | np.ndarray) -> np.ndarray:
     rows = np.arange(len(dataset))[rows]  # masks and negative numbers as numpy reads them
     unique, inverse = np.unique(rows, return_inverse=True)
     result = np.empty((len(unique), *dataset.shape[1:]), dataset.dtype)
-    per_chunk = dataset.chunks[0]
-    starts = np.flatnonzero(np.diff(unique // per_chunk, prepend=-1))
-    for first, last in zip(starts, [*starts[1:], len(unique)], strict=True):
+    starts = np.flatnonzero(np.diff(unique // dataset.chunks[0], prepend=-1))
+    for first, last in pairwise([*starts, len(unique)]):
         low, high = unique[first], unique[last - 1] + 1
         result[first:last] = dataset[low:high][unique[first:last] - low]
     return result if np.array_equal(unique, rows) else result[inverse]

@@ -43,9 +43,7 @@ def input_shapes(
     return shapes
 
 
-def make_inputs(
-    chunk: EventChunk, parameters: InputParameters, mapping: ImageMapping | None
-) -> dict[str, np.ndarray]:
+def make_inputs(chunk: EventChunk, parameters: InputParameters, mapping: ImageMapping | None) -> dict[str, np.ndarray]:
     """Make a network's inputs.
 
     Parameters

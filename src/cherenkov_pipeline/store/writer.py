@@ -39,7 +39,7 @@ class StoreWriter:
     """
 
     def __init__(self, path: str | os.PathLike):
-        self._file = h5py.File(path, "w", track_order=True)  # columns stay in the order of the DL1 files
+        self._file = h5py.File(path, "w")
         self._checksums: dict[str, int] = {}
         self.n_images = 0
 
@@ -63,7 +63,9 @@ class StoreWriter:
             n images.
         """
         columns = _numeric(events)
-        if EVENTS in self._file:
+        if EVENTS not in self._file:
+            self._file.create_group(EVENTS, track_order=True)  # columns stay in the order of the DL1 files
+        else:
             columns = {name: _like(dataset, columns.get(name), len(events)) for name, dataset in self._events()}
         for name, column in columns.items():
             dataset = self._grow(f"{EVENTS}/{name}", np.asarray(column))
@@ -128,7 +130,7 @@ def _numeric(events: Table) -> dict[str, Column]:
 
 
 def _like(dataset: h5py.Dataset, column: Column | None, n_rows: int) -> Column:
-    """The column in the dataset's unit and type."""
+    """Convert a column to the dataset's unit and type."""
     unit = u.Unit(dataset.attrs["unit"]) if dataset.attrs["unit"] else None
     if column is None:
         missing = {"f": np.nan, "i": -1}.get(dataset.dtype.kind, 0)

@@ -63,7 +63,8 @@ def architecture(layers: pd.DataFrame | Table) -> Figure:
     Parameters
     ----------
     layers : table
-        One row a layer, in the order of the computation: ``layer``, ``type``, ``output_shape``, ``parameters``.
+        One row a layer, in the order of the computation: ``name``, ``kind``, ``output_shape`` (such as ``48x48x32``),
+        ``parameters``; from `cherenkov_pipeline.models.cost.layer_table`.
 
     Returns
     -------
@@ -94,22 +95,14 @@ def architecture(layers: pd.DataFrame | Table) -> Figure:
 
 def _blocks(layers: pd.DataFrame | Table) -> list[Block]:
     blocks: list[Block] = []
-    columns = (np.asarray(layers[name]).tolist() for name in ("layer", "type", "output_shape", "parameters"))
+    columns = (np.asarray(layers[name]).tolist() for name in ("name", "kind", "output_shape", "parameters"))
     for name, kind, shape, parameters in zip(*columns, strict=True):
         if blocks and any(part in kind for part in MINOR):
             blocks[-1].extras.append(kind)
             blocks[-1].parameters += int(parameters)
         else:
-            blocks.append(Block(str(name), str(kind), _shape(shape), int(parameters)))
+            blocks.append(Block(name, kind, shape.replace("x", " × "), int(parameters)))
     return blocks
-
-
-def _shape(shape: object) -> str:
-    """``(None, 48, 48, 32)`` as ``48 × 48 × 32``; several outputs as they are."""
-    text = str(shape)
-    if text.count("(") != 1:
-        return text
-    return " × ".join(part.strip() for part in text.strip("()").split(",") if part.strip() not in ("", "None"))
 
 
 def _draw_block(axes: Axes, block: Block, corner: tuple[float, float]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import astropy.units as u
 import numpy as np
 from astropy.table import QTable, Table
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cherenkov_pipeline.performance.plots.curves import (
@@ -17,6 +18,7 @@ from cherenkov_pipeline.performance.plots.curves import (
 )
 from cherenkov_pipeline.performance.plots.style import (
     BLUE,
+    DEFAULT_ENERGIES,
     INK,
     MUTED,
     ORANGE,
@@ -126,10 +128,7 @@ def migration_matrix(migration: QTable) -> Figure:
     axes = figure.subplots()
     edges = _edges(migration, "true_energy")
     counts = np.asarray(migration["n_reco"], dtype=float)
-    energy_axis(axes)
-    axes.set_yscale("log")
-    plain_decades(axes.yaxis)
-    axes.set_ylabel("Reconstructed energy [TeV]")
+    _energy_axes(axes)
     used = np.flatnonzero(counts.sum(axis=0) + counts.sum(axis=1))
     if not len(used):
         empty_note(axes, "no event with a valid energy")
@@ -163,17 +162,15 @@ def true_against_reco(predictions: Table) -> Figure:
         u.Quantity(predictions[name]).to_value("TeV") for name in ("true_energy", "reco_energy", "reco_energy_uncert")
     )
     used = np.asarray(predictions["is_valid"], dtype=bool) & np.isfinite(true) & (true > 0) & (reco > 0)
-    energy_axis(axes)
-    axes.set_yscale("log")
-    plain_decades(axes.yaxis)
-    axes.set_ylabel("Reconstructed energy [TeV]")
+    _energy_axes(axes)
     n_left_out = int((~used).sum())
     if not used.any():
         empty_note(axes, f"no event with a true and a valid energy ({n_left_out} without)")
         return figure
-    true, reco, error = true[used], reco[used], np.nan_to_num(error[used])
-    # the interval is symmetric in the logarithm, as the network predicts it
-    low, high = reco * np.exp(-error / reco), reco * np.exp(error / reco)
+    true, reco = true[used], reco[used]
+    # symmetric in the logarithm, as the network predicts it; a prediction without any idea is cut at a factor 100
+    relative = np.minimum(np.nan_to_num(error[used]) / reco, np.log(100))
+    low, high = reco * np.exp(-relative), reco * np.exp(relative)
     limits = 10 ** np.array(
         [np.floor(np.log10(min(true.min(), low.min()))), np.ceil(np.log10(max(true.max(), high.max())))]
     )
@@ -193,6 +190,14 @@ def true_against_reco(predictions: Table) -> Figure:
     axes.legend(loc="lower right")
     corner_note(axes, f"{len(true)} events" + (f"\n{n_left_out} without a valid energy" if n_left_out else ""))
     return figure
+
+
+def _energy_axes(axes: Axes) -> None:
+    energy_axis(axes)
+    axes.set_yscale("log")
+    axes.set_ylim(*DEFAULT_ENERGIES)
+    plain_decades(axes.yaxis)
+    axes.set_ylabel("Reconstructed energy [TeV]")
 
 
 def _edges(table: QTable, name: str) -> np.ndarray:

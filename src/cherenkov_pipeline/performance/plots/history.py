@@ -29,7 +29,7 @@ def loss_curves(histories: Mapping[str, pd.DataFrame | Table]) -> Figure:
         color = PALETTE[index % len(PALETTE)]
         alone = len(histories) == 1
         _draw_losses(loss, columns, (color, ORANGE if alone else color), "" if alone else f"{name}, ")
-        if "learning_rate" in columns:
+        if np.any(columns.get("learning_rate", 0) > 0):
             rate.step(columns["epoch"], columns["learning_rate"], where="mid", color=color, linewidth=1.4)
     if any(len(history) for history in histories.values()):
         loss.legend(loc="upper right")
@@ -55,10 +55,11 @@ def _draw_losses(axes: Axes, columns: dict[str, np.ndarray], colors: tuple[str, 
 
 
 def _format_rate(axes: Axes) -> None:
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=5))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    if axes.lines:  # a logarithmic axis cannot be drawn without data
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=5))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="Epoch", ylabel="Learning rate")
 

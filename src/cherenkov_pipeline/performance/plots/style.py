@@ -18,6 +18,9 @@ INK, MUTED, GRID = "#1f2933", "#66727f", "#e4e8ed"
 #: White to dark blue, for fractions and counts.
 SEQUENTIAL = LinearSegmentedColormap.from_list("sequential", ["#f4f8fb", "#9ccbe6", BLUE, "#08243d"])
 
+#: Limits of an energy axis without data, in TeV.
+DEFAULT_ENERGIES = 0.1, 1000
+
 STYLE = {
     "axes.axisbelow": True,
     "axes.edgecolor": MUTED,
@@ -64,8 +67,9 @@ def new_figure(width: float = 6.0, height: float = 4.2) -> Figure:
 
 
 def energy_axis(axes: Axes, label: str = "True energy [TeV]") -> None:
-    """Make the horizontal axis a logarithmic energy."""
+    """Make the horizontal axis a logarithmic energy; callers with data narrow its limits."""
     axes.set_xscale("log")
+    axes.set_xlim(*DEFAULT_ENERGIES)
     plain_decades(axes.xaxis)
     axes.set_xlabel(label)
 

@@ -20,18 +20,6 @@ from cherenkov_pipeline.performance.report.tables import (
 )
 from cherenkov_pipeline.performance.report.task import TaskResult, illustrations
 
-CONVENTIONS = {
-    "Events": "gammas of the test set with a valid energy; no training or tuning saw them",
-    "Energy bins": "5 a decade of true energy from 0.1 to 1000 TeV, unless configured otherwise",
-    "Bias": "median of E_reco/E_true − 1 (pyirf)",
-    "Resolution": "half of the central 68.27 % interval of E_reco/E_true − 1 (pyirf)",
-    "68 % quantile": "68.27 % quantile of |E_reco/E_true − 1|, a bias counts (ctaplot, sst1mpipe)",
-    "RMSLE": "root mean square of ln(1 + E_reco/TeV) − ln(1 + E_true/TeV)",
-    "Pull": "(ln E_reco − ln E_true) / (σ_E / E_reco), σ_E the predicted error",
-    "Coverage": "fraction of events with |pull| ≤ 1; 68.27 % if the predicted errors are right",
-    "Intervals": "percentile bootstrap; whole showers are drawn, with all their images",
-}
-
 FIGURES = {
     "resolution": (
         "Energy resolution",
@@ -98,6 +86,7 @@ def energy_result(tables: Mapping[str, QTable], figures: Mapping[str, matplotlib
         From `energy_figures`; a figure that is not there is left out.
     """
     metrics = {row["metric"]: row for row in tables["metrics"]}
+    conventions = _conventions(tables["metrics"], tables["per_energy"])
     summary = _summary(metrics, tables["metrics"].meta["confidence"])
     sections = (
         Section(
@@ -113,7 +102,7 @@ def energy_result(tables: Mapping[str, QTable], figures: Mapping[str, matplotlib
             (*illustrations(UNCERTAINTY_FIGURES, figures), _quarters_table(tables["quarters"])),
         ),
     )
-    return TaskResult(summary, _key_numbers(metrics), sections, CONVENTIONS)
+    return TaskResult(summary, _key_numbers(metrics), sections, conventions)
 
 
 _QUANTITIES = {
@@ -149,6 +138,23 @@ def _grouped_table(name: str, first: list[Cell], table: QTable, caption: str) ->
     quantities = {column: label for column, label in _QUANTITIES.items() if column in table.colnames}
     columns = [first, [cell(n) for n in table["n"]], *(estimate_cells(table, column) for column in quantities)]
     return Table((name, "Events", *quantities.values()), tuple(zip(*columns, strict=True)), caption)
+
+
+def _conventions(metrics: QTable, per_energy: QTable) -> dict[str, str]:
+    low, high = (per_energy[f"true_energy_{side}"].to_value("TeV") for side in ("low", "high"))
+    return {
+        "Events": "gammas of the test set with a valid energy; no training or tuning saw them",
+        "Energy bins": f"{per_energy.meta['bins_per_decade']} a decade of true energy, "
+        f"{format_number(low[0])} to {format_number(high[-1])} TeV",
+        "Bias": "median of E_reco/E_true − 1 (pyirf)",
+        "Resolution": "half of the central 68.27 % interval of E_reco/E_true − 1 (pyirf)",
+        "68 % quantile": "68.27 % quantile of |E_reco/E_true − 1|, a bias counts (ctaplot, sst1mpipe)",
+        "RMSLE": "root mean square of ln(1 + E_reco/TeV) − ln(1 + E_true/TeV)",
+        "Pull": "(ln E_reco − ln E_true) / (σ_E / E_reco), σ_E the predicted error",
+        "Coverage": "fraction of events with |pull| ≤ 1; 68.27 % if the predicted errors are right",
+        "Intervals": f"{100 * metrics.meta['confidence']:g} %, percentile bootstrap of "
+        f"{metrics.meta['resamples']:,} resamples; whole showers are drawn, with all their images",
+    }
 
 
 def _summary(metrics: Mapping[str, QTable.Row], confidence: float) -> str:

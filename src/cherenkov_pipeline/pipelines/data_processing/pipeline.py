@@ -15,7 +15,7 @@ def create_pipeline() -> Pipeline:
     """Build the pipeline."""
     return Pipeline(
         [
-            node(list_raw_files, ["params:raw_path", "simulated_showers"], "raw_files"),
+            node(list_raw_files, ["params:raw_path", "simulated_showers"], "raw_files", name="list_raw_files"),
             node(
                 plan_conversion, ["raw_files", "params:dl1"], "converted_files", name="convert_raw_files", tags="cpu"
             ),
@@ -27,7 +27,12 @@ def create_pipeline() -> Pipeline:
                 name="build_event_store",
                 tags="cpu",
             ),
-            node(tabulate_provenance, ["raw_files", "dl1_files", "event_store"], "processing_provenance"),
+            node(
+                tabulate_provenance,
+                ["raw_files", "dl1_files", "event_store"],
+                "processing_provenance",
+                name="tabulate_provenance",
+            ),
         ],
         tags="data_processing",
     )

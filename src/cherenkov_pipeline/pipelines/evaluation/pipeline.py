@@ -19,11 +19,11 @@ def create_pipeline(task: str) -> Pipeline:
     tables = [f"{name}_table" for name in evaluation.table_names]
     figures = [f"{name}_figure" for name in evaluation.figure_names]
     template = [
-        node(predict_test_events, ["event_store", "model"], ["predictions", "cost"]),
+        node(predict_test_events, ["event_store", "model"], ["predictions", "cost"], name="predict_test_events"),
         node(tabulate_with(evaluation), ["predictions", "params:evaluation"], tables, name="tabulate"),
-        node(summarize, "metrics_table", "metrics"),
+        node(summarize, "metrics_table", "metrics", name="summarize"),
         node(draw_with(evaluation), ["model", "params:evaluation", *tables], figures, name="draw"),
-        node(draw_training, "model", ["loss_figure", "architecture_figure"]),
+        node(draw_training, "model", ["loss_figure", "architecture_figure"], name="draw_training"),
         node(
             report_with(evaluation),
             ["model", "cost", "predictions", "processing_provenance", "params:evaluation", *tables],

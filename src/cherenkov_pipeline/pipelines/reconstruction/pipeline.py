@@ -19,7 +19,12 @@ def create_pipeline() -> Pipeline:
     models = [f"{task}_model" for task in TASKS]
     return Pipeline(
         [
-            node(list_inputs, ["params:input_path", "simulated_point_source"], "reconstruction_inputs"),
+            node(
+                list_inputs,
+                ["params:input_path", "simulated_point_source"],
+                "reconstruction_inputs",
+                name="list_reconstruction_inputs",
+            ),
             node(
                 plan_conversion,
                 ["reconstruction_inputs", "params:dl1"],
@@ -34,8 +39,8 @@ def create_pipeline() -> Pipeline:
                 name="reconstruct_events",
                 tags="cpu",
             ),
-            node(gather_events, "dl2_files", "reconstructed_events"),
-            node(draw_energies, "reconstructed_events", "reconstructed_energy_figure"),
+            node(gather_events, "dl2_files", "reconstructed_events", name="gather_events"),
+            node(draw_energies, "reconstructed_events", "reconstructed_energy_figure", name="draw_energies"),
             node(
                 tabulate_provenance,
                 ["reconstruction_inputs", "reconstruction_dl1_files", "dl2_files"],

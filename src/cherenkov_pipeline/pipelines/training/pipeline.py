@@ -15,7 +15,7 @@ def create_pipeline(task: str) -> Pipeline:
             name="train_model",
             tags="gpu",
         ),
-        node(take_history, "model", "history"),
+        node(take_history, "model", "history", name="take_history"),
     ]
     return Pipeline(
         template,

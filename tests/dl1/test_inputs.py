@@ -1,0 +1,110 @@
+import gzip
+import shutil
+
+import h5py
+import pytest
+import tables
+
+from cherenkov_pipeline.dl1.inputs import classify, find_inputs, inputs_of
+from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.files import fingerprint_file
+
+
+def test_folder_file_and_pattern(simtel):
+    folder = find_inputs(simtel)
+
+    assert [item.path for item in folder] == sorted(str(path) for path in simtel.iterdir())
+    assert {item.kind for item in folder} == {"simtel"}
+    assert find_inputs(folder[0].path) == folder[:1]
+    assert find_inputs(f"{simtel}/*.simtel.zst") == [item for item in folder if item.path.endswith("zst")]
+    assert find_inputs(f"{simtel.parent}/**/*9ev*") == [item for item in folder if "9ev" in item.path]
+    for item in folder[-2:]:
+        assert (item.fingerprint, item.size) == (fingerprint_file(item.path), (simtel / item.path).stat().st_size)
+
+
+def test_content_decides_not_the_name(raw, tmp_path, converted):
+    shutil.copy(raw["sst1m"], tmp_path / "notes.txt")
+    (tmp_path / "plain").write_bytes(gzip.decompress((raw["sst1m"]).read_bytes()))
+    shutil.copy(converted.paths[0], tmp_path / "shower.dat")
+
+    assert [item.kind for item in find_inputs(tmp_path)] == ["simtel", "simtel", "dl1"]
+
+
+def test_other_files_of_a_folder_are_passed_over(raw, tmp_path, caplog):
+    shutil.copy(raw["sst1m"], tmp_path)
+    (tmp_path / "deeper").mkdir()
+    (tmp_path / "deeper" / "readme.md").write_text("notes")
+    (tmp_path / ".part-1-x.simtel").write_text("unfinished")
+
+    assert len(find_inputs(tmp_path)) == 1
+    assert "readme.md" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("missing.simtel", None, "does not exist"),
+        ("*.simtel", None, "No file matches"),
+        ("text.simtel", b"no showers here, only words", "neither simtel nor DL1"),
+        ("empty.simtel", b"", "is empty"),
+        ("cut.simtel.gz", gzip.compress(b"\x37\x8a\x1f\xd4" * 100)[:11], "cannot be decompressed"),
+        ("text.simtel.gz", gzip.compress(b"words"), "neither simtel nor DL1"),
+        ("broken.h5", b"\x89HDF\r\n\x1a\n and then nothing", "damaged HDF5"),
+    ],
+)
+def test_one_line_says_what_is_wrong(tmp_path, name, content, message):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+
+    with pytest.raises(UserError, match=message) as caught:
+        find_inputs(tmp_path / name)
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_empty_folder(tmp_path):
+    with pytest.raises(UserError, match="is empty: set raw_path"):
+        find_inputs(tmp_path)
+    (tmp_path / "readme.md").write_text("notes")
+    with pytest.raises(UserError, match=r"holds only readme\.md"):
+        find_inputs(tmp_path)
+
+
+def test_damaged_simtel_in_a_folder_is_not_passed_over(raw, tmp_path):
+    shutil.copy(raw["sst1m"], tmp_path)
+    (tmp_path / "run2.simtel.gz").write_text("an error page of the download server")
+
+    with pytest.raises(UserError, match=r"run2\.simtel\.gz is neither simtel"):
+        find_inputs(tmp_path)
+
+
+def test_copies_are_refused(raw, tmp_path):
+    shutil.copy(raw["sst1m"], tmp_path / "a.simtel.gz")
+    shutil.copy(raw["sst1m"], tmp_path / "b.simtel.gz")
+
+    with pytest.raises(UserError, match="same content"):
+        find_inputs(tmp_path)
+
+
+def test_hdf5_of_another_kind(tmp_path, converted):
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = 1
+    old, without = tmp_path / "old.h5", tmp_path / "without.h5"
+    for copy in (old, without):
+        shutil.copy(converted.paths[0], copy)
+    with tables.open_file(str(old), "a") as file:
+        file.root._v_attrs["CTA PRODUCT DATA MODEL VERSION"] = "v3.0.0"
+    with tables.open_file(str(without), "a") as file:
+        file.remove_node("/dl1/event/telescope/images", recursive=True)
+        file.remove_node("/dl1/event/telescope/parameters", recursive=True)
+
+    for name, message in (("other", "not in ctapipe's data model"), ("old", r"v3\.0\.0"), ("without", "no DL1 images")):
+        with pytest.raises(UserError, match=message):
+            classify(tmp_path / f"{name}.h5")
+
+
+def test_simulated_files_are_inputs(converted):
+    items = inputs_of(converted)
+
+    assert items[-1].kind == "dl1"
+    assert [item.path for item in items] == [str(path) for path in converted.paths]

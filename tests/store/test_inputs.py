@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from toy_dl1 import geometry
+
+from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.store.chunks import EventChunk, iter_chunks
+from cherenkov_pipeline.store.inputs import input_mapping, input_shapes, make_inputs
+from cherenkov_pipeline.store.parameters import InputParameters
+
+CHANNELS = (
+    "image", "log_image", "peak_time", "relative_peak_time",
+    "cleaned_image", "cleaned_log_image", "cleaned_peak_time", "cleaned_relative_peak_time",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def chunk(gamma_file) -> EventChunk:
+    return next(iter_chunks(gamma_file, "SST_TOY_ToyCam"))
+
+
+def pixels(chunk: EventChunk, *channels: str) -> np.ndarray:
+    return make_inputs(chunk, InputParameters(channels=channels, mapping=None), None)["pixels"]
+
+
+def test_channels(chunk):
+    found = dict(zip(CHANNELS, np.moveaxis(pixels(chunk, *CHANNELS), -1, 0), strict=True))
+    mask = chunk.image_mask
+    np.testing.assert_array_equal(found["image"], chunk.image)
+    np.testing.assert_array_equal(found["peak_time"], chunk.peak_time)
+    np.testing.assert_array_equal(np.sign(found["log_image"]), np.sign(chunk.image))
+    np.testing.assert_allclose(10 ** np.abs(found["log_image"]) - 1, np.abs(chunk.image), rtol=1e-4, atol=1e-5)
+    for name in CHANNELS[:4]:
+        np.testing.assert_array_equal(found[f"cleaned_{name}"], np.where(mask, found[name], 0))
+    np.testing.assert_allclose(np.mean(found["relative_peak_time"], axis=1, where=mask), 0, atol=1e-4)
+    np.testing.assert_allclose(np.diff(found["relative_peak_time"]), np.diff(chunk.peak_time), atol=1e-4)
+
+
+def test_one_channel_does_not_touch_another(chunk):
+    """dl1-data-handler masks the peak times in place, so that the order of the channels matters there."""
+    before = chunk.image.copy(), chunk.peak_time.copy(), chunk.image_mask.copy()
+    forward, backward = pixels(chunk, *CHANNELS), pixels(chunk, *CHANNELS[::-1])
+    np.testing.assert_array_equal(forward, backward[..., ::-1])
+    for array, copy in zip((chunk.image, chunk.peak_time, chunk.image_mask), before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+def test_empty_cleaning_gives_zeros(chunk):
+    empty = EventChunk(chunk.table, chunk.image, chunk.peak_time, np.zeros_like(chunk.image_mask))
+    for mapping_name in (None, "bilinear"):
+        parameters = InputParameters(channels=CHANNELS, mapping=mapping_name)
+        (values,) = make_inputs(empty, parameters, input_mapping(geometry(), parameters)).values()
+        assert np.isfinite(values).all()
+        assert (values[..., 4:] == 0).all()
+        assert (values[..., :4] != 0).any()
+
+
+def test_broken_pixels_and_parameters_count_as_zero(chunk):
+    image, peak_time = chunk.image.copy(), chunk.peak_time.copy()
+    image[0, :5], peak_time[1, :5], peak_time[2] = np.nan, np.inf, np.nan
+    table = chunk.table.copy()
+    table["hillas_width"][0], table["hillas_length"][0] = np.nan, 0
+    broken = EventChunk(table, image, peak_time, np.ones_like(chunk.image_mask))
+    parameters = InputParameters(channels=CHANNELS, parameters=("hillas_width", "log_hillas_length"))
+    inputs = make_inputs(broken, parameters, input_mapping(geometry(), parameters))
+    assert all(np.isfinite(values).all() for values in inputs.values())
+    assert inputs["parameters"][0].tolist() == [0, 0]
+    assert (pixels(broken, "image")[0, :5] == 0).all()
+
+
+def test_image_parameters(chunk):
+    parameters = InputParameters(channels=(), mapping=None, parameters=("hillas_fov_lon", "log_hillas_intensity"))
+    inputs = make_inputs(chunk, parameters, None)
+    assert list(inputs) == ["parameters"]
+    np.testing.assert_allclose(inputs["parameters"][:, 0], chunk.table["hillas_fov_lon"], rtol=1e-6)
+    np.testing.assert_allclose(10 ** inputs["parameters"][:, 1], chunk.table["hillas_intensity"], rtol=1e-5)
+    assert parameters.columns == ("hillas_fov_lon", "hillas_intensity")
+    with pytest.raises(UserError, match="no image parameter 'hillas_size'"):
+        make_inputs(chunk, InputParameters(parameters=("hillas_size",)), input_mapping(geometry(), InputParameters()))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"mapping": None, "channels": CHANNELS[:3]},
+        {"mapping": "bilinear", "size": 40, "parameters": ("hillas_width",)},
+        {"channels": (), "parameters": ("hillas_width",)},
+    ],
+)
+def test_shapes(chunk, options):
+    parameters = InputParameters(**options)
+    mapping = input_mapping(geometry(), parameters)
+    inputs = make_inputs(chunk, parameters, mapping)
+    assert {name: values.shape[1:] for name, values in inputs.items()} == input_shapes(parameters, mapping, 331)
+    assert all(values.dtype == np.float32 and len(values) == len(chunk) for values in inputs.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"channels": ("charge",)}, "cleaned_image"),
+        ({"channels": ("image", "image")}, "must differ"),
+        ({"channels": (), "parameters": ()}, "at least one"),
+        ({"mapping": "axial", "size": 48}, "size can only be chosen"),
+        ({"parameters": ("log_true_energy",)}, "true values are not inputs"),
+        ({"chanels": ("image",)}, "Extra inputs"),
+    ],
+)
+def test_wrong_parameters(options, message):
+    with pytest.raises(ValidationError, match=message):
+        InputParameters(**options)
