@@ -53,7 +53,9 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         part.replace(path)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(f"No space left while writing {path}: free some, or set data_root to another disk.") from error
+            raise UserError(
+                f"No space left while writing {path}: free some, or set data_root to another disk."
+            ) from error
         raise
     finally:
         _remove(part)
@@ -74,7 +76,7 @@ def write_json(path: str | os.PathLike, content: Any) -> None:
 
 def fingerprint_file(path: str | os.PathLike) -> str:
     """Fingerprint of a file's content: 16 hexadecimal digits of its BLAKE2b hash."""
-    with open(path, "rb") as stream:
+    with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
 
 
@@ -242,7 +244,7 @@ def _finished_record(path: Path) -> dict[str, Any] | None:
         record = json.loads(_record_path(path).read_text())
         if path.stat().st_size != record["size"]:
             return None
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError, KeyError):
         return None
     return {**record, "path": str(path)}
 
@@ -252,13 +254,14 @@ def _record_path(path: Path) -> Path:
 
 
 def _relative(manifest: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Paths inside ``folder`` relative to it, so that a data folder can be moved."""
-    records = [
-        {**record, "path": os.path.relpath(record["path"], folder) if _inside(record["path"], folder) else record["path"]}
-        for record in manifest["records"]
-    ]
-    return {**manifest, "records": records}
+    """Paths inside ``folder`` relative to it, so that a data folder can be moved; others absolute."""
+    return {
+        **manifest,
+        "records": [{**record, "path": _place(record["path"], folder)} for record in manifest["records"]],
+    }
 
 
-def _inside(path: str, folder: Path) -> bool:
-    return Path(path).resolve().is_relative_to(folder.resolve())
+def _place(path: str, folder: Path) -> str:
+    if Path(path).resolve().is_relative_to(folder.resolve()):
+        return os.path.relpath(path, folder)
+    return str(Path(path).absolute())

@@ -1,5 +1,9 @@
 import gzip
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -226,3 +230,34 @@ def test_equal_names_do_not_collide(raw, tmp_path, serial, records):
 
     assert len(set(names)) == 2
     assert all(name.startswith("run1-") and name.endswith(".dl1.h5") for name in names)
+
+
+def test_killed_conversion_goes_on(raw, tmp_path, records, serial):
+    """SIGKILL after the first file; started again, the result is that of an undisturbed run."""
+    names = ("sst1m", "flashcam")
+    (tmp_path / "raw").mkdir()
+    for number, name in enumerate(names):
+        shutil.copy(raw[name], tmp_path / "raw" / f"{number}{raw[name].name}")
+    out = tmp_path / "dl1"
+    code = (
+        "from cherenkov_pipeline.dl1.convert import plan_dl1; from cherenkov_pipeline.dl1.inputs import find_inputs; "
+        "from cherenkov_pipeline.dl1.parameters import DL1Parameters; from cherenkov_pipeline.files import run_plan; "
+        f"run_plan(plan_dl1(find_inputs({str(tmp_path / 'raw')!r}), DL1Parameters(n_workers=1)), {str(out)!r})"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    while not list(out.glob("*.dl1.h5")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    (first,) = out.glob("*.dl1.h5")
+    before = first.stat().st_mtime_ns
+
+    again = run_plan(plan_dl1(find_inputs(tmp_path / "raw"), serial), out)
+    assert first.stat().st_mtime_ns == before, "the finished file was kept"
+    for record, name in zip(again.records, names, strict=True):
+        counts = ("n_events", "n_images", "n_thrown", "particles", "telescope_types", "levels", "array", "obs_ids")
+        assert {key: record[key] for key in counts} == {key: records[name][key] for key in counts}
+        table, expected = (read(one["path"], dl1_images=True, simulated=True) for one in (record, records[name]))
+        for column in ("obs_id", "event_id", "tel_id", "image", "image_mask", "hillas_width", "timing_slope"):
+            np.testing.assert_array_equal(table[column], expected[column])

@@ -26,9 +26,7 @@ def test_no_light_is_lost_or_made_by_the_angles(table, atmosphere):
 
 def test_cone_widens_downwards(table, atmosphere):
     angles = np.linspace(0.001, 0.05, 500)
-    high, low = (
-        angles[np.argmax([light_density(table, index, 0.2, a) * a for a in angles])] for index in (15, 90)
-    )
+    high, low = (angles[np.argmax([light_density(table, index, 0.2, a) * a for a in angles])] for index in (15, 90))
     assert low == pytest.approx(np.sqrt(2 * atmosphere.refractivity[90]), rel=0.1)
     assert high == pytest.approx(np.sqrt(2 * atmosphere.refractivity[15]), rel=0.1)
 

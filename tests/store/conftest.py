@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from toy_dl1 import ToyEvent, camera, subarray, write_dl1
+from tests.store.toy_dl1 import ToyEvent, camera, subarray, write_dl1
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from test_build import build
+from tests.store.toy_store import build
 
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.store import EventStore

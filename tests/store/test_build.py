@@ -1,32 +1,20 @@
 import json
 import pickle
-from pathlib import Path
 
 import astropy.units as u
 import numpy as np
 import pytest
-from toy_dl1 import ToyEvent, camera, geometry, subarray, toy_image, write_dl1
+from tests.store.toy_dl1 import ToyEvent, camera, geometry, subarray, toy_image, write_dl1
+from tests.store.toy_store import ALL, TOY, build, file_set
 
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import FileSet, fingerprint_file, run_plan
+from cherenkov_pipeline.files import FileSet, run_plan
 from cherenkov_pipeline.store import EventStore
 from cherenkov_pipeline.store.build import plan_store
 from cherenkov_pipeline.store.chunks import iter_chunks
 from cherenkov_pipeline.store.packing import CHARGE_PRECISION
 from cherenkov_pipeline.store.parameters import SplitParameters, StoreParameters
-
-ALL = SelectionParameters(quality={})
-TOY = "SST_TOY_ToyCam"
-
-
-def file_set(*paths: Path) -> FileSet:
-    return FileSet("toys", [{"path": str(path), "fingerprint": fingerprint_file(path)} for path in paths])
-
-
-def build(folder: Path, *paths: Path, selection=ALL, **parameters) -> list[EventStore]:
-    plan = plan_store(file_set(*paths), selection, StoreParameters(n_workers=1, **parameters))
-    return [EventStore(path) for path in run_plan(plan, folder).paths]
 
 
 def keys(store: EventStore) -> list[tuple]:

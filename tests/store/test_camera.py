@@ -2,7 +2,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 from ctapipe.instrument import CameraGeometry, SubarrayDescription
-from toy_dl1 import geometry
+from tests.store.toy_dl1 import geometry
 
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.store.camera import camera_fingerprint, pixel_order

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tables
 from ctapipe.io import EventSource, TableLoader, read_table
-from toy_dl1 import ToyEvent, camera, subarray, toy_image, write_dl1
+from tests.store.toy_dl1 import ToyEvent, camera, subarray, toy_image, write_dl1
 
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.store.chunks import cameras, iter_chunks, telescope_types

@@ -3,7 +3,7 @@ import pickle
 import h5py
 import numpy as np
 import pytest
-from test_build import ALL, build
+from tests.store.toy_store import ALL, build
 
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.store import EventStore

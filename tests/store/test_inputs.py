@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from toy_dl1 import geometry
+from tests.store.toy_dl1 import geometry
 
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.store.chunks import EventChunk, iter_chunks

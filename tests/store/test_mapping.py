@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from ctapipe.instrument import CameraGeometry, SubarrayDescription
 from dl1_data_handler.image_mapper import AxialMapper, BicubicMapper, BilinearMapper, NearestNeighborMapper
-from toy_dl1 import geometry, toy_image
+from tests.store.toy_dl1 import geometry, toy_image
 
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.store.mapping import MAPPERS, image_mapping

@@ -51,10 +51,12 @@ class ToyBatches(keras.utils.PyDataset):
         return {"image": self.images[rows]}, self.targets[rows]
 
 
-def train_toy(folder: Path, delay: float = 0.0, **changes) -> TrainingResult:
-    """Train on 72 toy events, validate on 10: both leave a partial batch."""
+def train_toy(folder: Path, delay: float = 0.0, broken: bool = False, **changes) -> TrainingResult:
+    """Train on 72 toy events, validate on 10: both leave a partial batch. One target is NaN where it is broken."""
     training = ToyBatches(72, seed=1, delay=delay)
     scales = measure_scales({"image": training.images}, training.targets)
+    if broken:
+        training.targets[5] = np.nan
 
     def build() -> keras.Model:
         return build_model(ModelParameters(**MODEL), TASKS["energy"], {"image": (16, 16, 2)}, scales)

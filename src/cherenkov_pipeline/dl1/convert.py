@@ -254,6 +254,8 @@ def _needs_processing(item: RawInput, contents: dict[str, Any], parameters: DL1P
     needed = {"parameters", "image_masks"} if parameters.keep.images else {"parameters"}
     if parameters.keep.parameters and not needed <= set(contents["levels"]):
         return True
+    if not (parameters.telescope_types or parameters.telescope_ids):
+        return False
     subarray = SubarrayDescription.from_hdf(item.path, focal_length_choice="EQUIVALENT")
     return len(_wanted_telescopes(subarray, item, parameters)) < len(subarray)
 

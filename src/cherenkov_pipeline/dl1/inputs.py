@@ -59,7 +59,7 @@ def find_inputs(raw_path: str | Path) -> list[RawInput]:
         If nothing is there, a named file is of no use, or two files have the same content, which would let the same
         events stand in training and test.
     """
-    path = Path(raw_path).expanduser()
+    path = Path(raw_path).expanduser().absolute()
     if path.is_dir():
         inputs = _inputs_in_folder(path)
     elif path.exists():

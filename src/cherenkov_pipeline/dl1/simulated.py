@@ -122,6 +122,7 @@ class SimulatedRun:
                 max_scatter_range=thrown.core_radius,
                 min_scatter_range=0 * u.m,
                 core_pos_mode=0,
+                atmosphere=1,  # CORSIKA's number of the US standard atmosphere after Linsley
                 corsika_wlen_min=300 * u.nm,
                 corsika_wlen_max=550 * u.nm,
             )

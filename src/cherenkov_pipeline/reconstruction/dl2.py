@@ -7,17 +7,19 @@ A DL2 file is its DL1 file (without images, unless they are wanted) and, for eac
 
 import functools
 import os
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import astropy.units as u
 import numpy as np
 import tables
 from astropy.table import Column, QTable, Table, vstack
 from ctapipe.containers import Container, ReconstructedEnergyContainer
 from ctapipe.instrument import SubarrayDescription
-from ctapipe.io import HDF5Merger, read_table, write_table
+from ctapipe.io import HDF5Merger, TableLoader, read_table, write_table
 from ctapipe.io.hdf5dataformat import (
     DL1_SUBARRAY_TRIGGER_TABLE,
     DL1_TEL_PARAMETERS_GROUP,
@@ -34,7 +36,7 @@ from cherenkov_pipeline.files import FileJob, FilePlan, FileSet, fingerprint, fi
 from cherenkov_pipeline.models.saved import TrainedModel
 from cherenkov_pipeline.reconstruction.combine import make_combiner
 from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
-from cherenkov_pipeline.reconstruction.predict import match_models, predict_dl1
+from cherenkov_pipeline.reconstruction.predict import COPIED, match_models, predict_dl1
 from cherenkov_pipeline.tasks import Task, get_task
 
 CONTAINERS: dict[str, type[Container]] = {"energy": ReconstructedEnergyContainer}
@@ -134,8 +136,62 @@ def write_dl2(
             _write_task(file, get_task(task_name), names[task_name], table, events, subarray, parameters)
             record["tasks"][task_name] = _counts(table)
         levels = str(file.root._v_attrs[DATA_LEVELS]).split(",")
-        file.root._v_attrs[DATA_LEVELS] = ",".join(dict.fromkeys([*levels, "DL2"]))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", tables.NaturalNameWarning)
+            file.root._v_attrs[DATA_LEVELS] = ",".join(dict.fromkeys([*levels, "DL2"]))
     return record
+
+
+def read_predictions(dl2_files: FileSet, task_name: str | None = None) -> QTable:
+    """Read the telescope-wise predictions of a task back from DL2 files.
+
+    Parameters
+    ----------
+    dl2_files : FileSet
+        With records as `write_dl2` returns them.
+    task_name : str, optional
+        Default: the first task in the files.
+
+    Returns
+    -------
+    QTable
+        Predictions table, as `~cherenkov_pipeline.reconstruction.predict.predict_dl1` gives it, without ``reason``.
+        True values are NaN, and -1 for ``true_shower_primary_id``, where a file has none.
+
+    Raises
+    ------
+    UserError
+        If there are no files, or not this task in one of them.
+    """
+    if not len(dl2_files):
+        raise UserError("There are no DL2 files to read: reconstruct some first.")
+    parts = []
+    for path, record in zip(dl2_files.paths, dl2_files.records, strict=True):
+        name = task_name or next(iter(record["models"]))
+        if name not in record["models"]:
+            raise UserError(f"{path} has no predictions of {name}: reconstruct it with such a model.")
+        parts.append(_read_predictions(path, get_task(name), record["models"][name]))
+    return vstack(parts, metadata_conflicts="silent")
+
+
+def _read_predictions(path: Path, task: Task, prefix: str) -> QTable:
+    with TableLoader(path, focal_length_choice="EQUIVALENT") as loader:
+        events = loader.read_telescope_events(dl1_images=False, true_parameters=False, pointing=True)
+    table = QTable({name: events[name] for name in COPIED if name in events.colnames})
+    for key in (*EVENT, "tel_id"):
+        table[key] = np.asarray(events[key], dtype=np.int64)
+    for field, name in task.dl2_columns.items():
+        table[name] = events[f"{prefix}_tel_{field}"]
+    table["is_valid"] = events[f"{prefix}_tel_is_valid"]
+    if "true_energy" not in table.colnames:
+        table["true_energy"] = np.full(len(table), np.nan) * u.TeV
+        table["true_shower_primary_id"] = -1
+    table.add_column(np.full(len(table), _production(path)), name="production", index=0)
+    return table
+
+
+def _production(path: Path) -> str:
+    return path.name.removesuffix(".h5").removesuffix(".dl1").removesuffix(".dl2")
 
 
 def _write_task(
@@ -230,13 +286,13 @@ def _check_absent(path: Path, models: Sequence[TrainedModel], parameters: Recons
             group = get_task(task_name).dl2_group
             if f"{DL2_SUBARRAY_GROUP}/{group}/{prefix}" in file.root:
                 raise UserError(
-                    f"{path} has predictions of {group} named {prefix} already: choose another prefix in the parameters."
+                    f"{path} has predictions of {group} named {prefix} already: choose another reconstruction.prefix."
                 )
 
 
 def _names(paths: Sequence[Path], digests: Sequence[str]) -> list[str]:
     """Name of each DL2 file; files of the same name get a part of their fingerprint."""
-    stems = [path.name.removesuffix(".h5").removesuffix(".dl1") for path in paths]
+    stems = [_production(path) for path in paths]
     return [
         f"{stem}.dl2.h5" if stems.count(stem) == 1 else f"{stem}-{digest[:8]}.dl2.h5"
         for stem, digest in zip(stems, digests, strict=True)

@@ -124,7 +124,8 @@ def make_predictor(trained: TrainedModel, camera: "CameraGeometry") -> Predictor
     """
     order = check_fit(trained, camera)
     inputs = InputParameters.model_validate(trained.card.inputs)
-    trained.model.jit_compile = jit_compile() is not False and trained.model.jit_compile
+    if jit_compile() is False:
+        trained.model.jit_compile = False
     return Predictor(trained, inputs, input_mapping(trained.camera, inputs), order)
 
 
@@ -196,45 +197,49 @@ def predict_dl1(
         If no model fits any camera of the file.
     """
     path = Path(path)
-    predictors = match_models(models, path)
+    matched = match_models(models, path)
     tasks = list(dict.fromkeys(trained.card.task for trained in models))
     tables: dict[str, list[QTable]] = {task: [] for task in tasks}
-    for telescope_type, by_task in predictors.items():
+    for telescope_type, (camera, by_task) in matched.items():
+        predictors = {task: make_predictor(trained, camera) for task, trained in by_task.items()}
         for chunk in iter_chunks(path, telescope_type, chunk_size):
             selected, _ = select(chunk.table, selection, use_truth=False)
             for task in tasks:
-                predictor = by_task.get(task)
+                predictor = predictors.get(task)
                 tables[task].append(predictor.predict(chunk, selected) if predictor else _unpredicted(chunk, task))
     production = path.name.removesuffix(".h5").removesuffix(".dl1")
     return {task: _joined(parts, production) for task, parts in tables.items()}
 
 
-def match_models(models: Sequence[TrainedModel], path: Path) -> dict[str, dict[str, Predictor]]:
+def match_models(
+    models: Sequence[TrainedModel], path: Path
+) -> "dict[str, tuple[CameraGeometry, dict[str, TrainedModel]]]":
     """Find the models for the cameras of a DL1 file.
 
     Returns
     -------
     dict
-        Telescope type -> task -> predictor; a task without a fitting model is absent.
+        Telescope type -> its camera, and task -> model; a task without a fitting model is absent.
 
     Raises
     ------
     UserError
         If no model fits any camera: the first reason.
     """
-    found: dict[str, dict[str, Predictor]] = {}
+    found: dict[str, tuple[CameraGeometry, dict[str, TrainedModel]]] = {}
     reasons: list[str] = []
     for telescope_type, camera in cameras(path).items():
-        found[telescope_type] = {}
+        by_task: dict[str, TrainedModel] = {}
         for trained in models:
             try:
-                predictor = make_predictor(trained, camera)
+                check_fit(trained, camera)
             except UserError as error:
                 reasons.append(str(error))
             else:
-                found[telescope_type].setdefault(trained.card.task, predictor)
-    if not any(found.values()):
-        raise UserError(f"{path} cannot be reconstructed. {reasons[0] if reasons else 'There is no model.'}")
+                by_task.setdefault(trained.card.task, trained)
+        found[telescope_type] = (camera, by_task)
+    if not any(by_task for _, by_task in found.values()):
+        raise UserError(f"{path} cannot be reconstructed. {reasons[0] if reasons else 'There is no model: train one.'}")
     return found
 
 

@@ -91,7 +91,8 @@ def sky_charge(parameters: ElectronicsParameters, window: float) -> tuple[np.nda
     mean = parameters.night_sky_rate.to_value(1 / u.ns) * window
     largest = int(mean + 12 * math.sqrt(mean) + 12)
     primary = np.arange(largest + 1)
-    companions = poisson.pmf(primary[None, :] - primary[:, None], np.maximum(parameters.crosstalk * primary, 0)[:, None])
+    # probability of k photo-electrons in all, if n are the sky's: k - n companions
+    companions = poisson.pmf(primary - primary[:, None], parameters.crosstalk * primary[:, None])
     weight = poisson.pmf(primary, mean) @ companions
     sigma = np.sqrt(np.maximum(parameters.electronic_noise, 1e-3) ** 2 + parameters.charge_spread**2 * primary)
     charge = np.linspace(-6 * sigma[0], largest, 4000)

@@ -226,8 +226,12 @@ def _image_muon(
     distance = math.sqrt(px * px + py * py + pz * pz)
     if distance > MUON_REACH:
         return
-    # unit vectors across the track: a towards the telescope, b perpendicular to it
-    ax, ay, az = px / distance, py / distance, pz / distance
+    # unit vectors across the track: a towards the telescope (any direction if it is hit), b perpendicular to it
+    if distance > 1e-6:
+        ax, ay, az = px / distance, py / distance, pz / distance
+    else:
+        norm = math.sqrt(dx * dx + dz * dz)
+        ax, ay, az = dz / norm, 0.0, -dx / norm
     bx, by, bz = dy * az - dz * ay, dz * ax - dx * az, dx * ay - dy * ax
     radius = math.sqrt(telescopes.mirror_area / math.pi)
     track = rng.exponential(MUON_DECAY_LENGTH * muon[ENERGY])

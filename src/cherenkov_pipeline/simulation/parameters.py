@@ -24,7 +24,7 @@ class OpticsParameters(Parameters):
         0.205,
         gt=0,
         le=1,
-        description="Share of the light on the mirror that reaches the sensors: reflectivity, shadows, light guides, window",
+        description="Share of the light on the mirror that reaches the sensors: reflectivity, shadows, guides, window",
     )
     photon_detection_efficiency: float = Field(
         0.35, gt=0, le=1, description="Photo-electrons per photon on the sensors, averaged over 300-550 nm"
@@ -71,7 +71,7 @@ class Production(Parameters):
         description="Cores are thrown on a horizontal disk of this radius around the array"
     )
     viewcone_radius: quantity("deg", minimum=0, maximum=20) = Field(
-        "0 deg", description="Directions are thrown in a cone of this radius around the pointing; 0: a point-like source"
+        "0 deg", description="Directions are thrown in a cone of this radius around the pointing; 0: a point source"
     )
     source_offset: quantity("deg", minimum=0, maximum=10) = Field(
         "0 deg", description="Distance of a point-like source to the pointing"

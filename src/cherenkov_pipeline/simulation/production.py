@@ -65,7 +65,7 @@ def plan_production(
 
 
 def _first_runs(parameters: SimulationParameters) -> dict[str, int]:
-    """Number of the first run of each production: no two files of the whole simulation share one."""
+    """Give each production the number of its first run: no two files of the whole simulation share one."""
     first, runs = 1, {}
     for name, production in {**parameters.training, **parameters.test}.items():
         runs[name] = first

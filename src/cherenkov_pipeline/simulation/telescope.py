@@ -32,7 +32,7 @@ class Telescopes(NamedTuple):
 
 
 def direction(altitude: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
-    """Unit vectors (North, West, up) towards directions of the sky [rad]; the last axis has length 3."""
+    """Give unit vectors (North, West, up) towards directions of the sky [rad]; the last axis has length 3."""
     return np.stack(
         [np.cos(altitude) * np.cos(azimuth), -np.cos(altitude) * np.sin(azimuth), np.sin(altitude)], axis=-1
     )

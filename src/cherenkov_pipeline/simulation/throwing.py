@@ -46,9 +46,7 @@ def throw(production: Production, pointing: tuple[u.Quantity, u.Quantity], rng: 
     offset = source_offsets(production, n, rng)
     angle = rng.uniform(0, 2 * np.pi, n)
     axes = pointing_axes(*(value.to_value(u.rad) for value in pointing))
-    towards = np.column_stack(
-        [np.cos(offset), np.sin(offset) * np.cos(angle), np.sin(offset) * np.sin(angle)]
-    ) @ axes
+    towards = np.column_stack([np.cos(offset), np.sin(offset) * np.cos(angle), np.sin(offset) * np.sin(angle)]) @ axes
     shape = (n, production.uses_per_shower)
     radius = production.core_radius.to_value(u.m) * np.sqrt(rng.random(shape))
     azimuth = rng.uniform(0, 2 * np.pi, shape)

@@ -158,9 +158,7 @@ def iter_chunks(path: str | os.PathLike, telescope_type: str, chunk_size: int = 
             try:
                 table = events[index].data
             except ValueError as error:  # ctapipe: tables of different lengths, or without common rows
-                raise UserError(
-                    f"{path} cannot be read, its tables do not fit together: {_first_line(error)}"
-                ) from error
+                raise UserError(f"{path} has tables that do not fit together: {_first_line(error)}") from error
             if len(table):
                 yield _chunk(table, Path(path))
 

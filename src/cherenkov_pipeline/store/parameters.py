@@ -52,7 +52,7 @@ class InputParameters(Parameters):
 
     channels: tuple[Channel, ...] = Field(
         ("cleaned_image", "cleaned_relative_peak_time"),
-        description="Channels of the image; log_: sign(q) log10(1 + |q| / 1 p.e.), cleaned_: 0 outside the cleaning mask.",
+        description="Channels of the image; log_: sign(q) log10(1 + |q|/p.e.), cleaned_: 0 outside the cleaning mask.",
     )
     mapping: MappingName | None = Field(
         "axial", description="Pixels to a square image, by dl1-data-handler's table of this name; null: pixel vectors."

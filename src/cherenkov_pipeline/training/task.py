@@ -124,8 +124,8 @@ def _check_events(store: EventStore, task: Task, split: str, rows: np.ndarray) -
     unlabelled = ~np.isfinite(task.to_target(store.table[rows])).all(axis=1)
     if unlabelled.any():
         raise UserError(
-            f"{unlabelled.sum()} of {len(rows)} {split} events in {store.path} have no usable {', '.join(task.labels)}: "
-            "leave their files or events out."
+            f"{unlabelled.sum()} of {len(rows)} {split} events in {store.path} have no usable "
+            f"{', '.join(task.labels)}: leave their files or events out."
         )
 
 

@@ -1,0 +1,125 @@
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+from astropy.table import QTable
+from tests.toy_store import INPUTS, toy_camera
+
+from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.models.build import Scales, build_model
+from cherenkov_pipeline.models.card import Camera, Data, ModelCard, Validity, card_path, now, software_versions
+from cherenkov_pipeline.models.cost import model_cost
+from cherenkov_pipeline.models.parameters import ModelParameters
+from cherenkov_pipeline.models.saved import TrainedModel, check_fit, load_model, read_card, save_model
+from cherenkov_pipeline.store.camera import camera_fingerprint
+from cherenkov_pipeline.tasks import TASKS
+
+PARAMETERS = ModelParameters(options={"filters": [4]}, head={"options": {"units": [4]}})
+
+
+@pytest.fixture(scope="module")
+def trained() -> TrainedModel:
+    camera = toy_camera()
+    model = build_model(PARAMETERS, TASKS["energy"], {"image": (16, 16, 2)}, Scales([0.4], [0.6]))
+    card = ModelCard(
+        name="single_tel",
+        task="energy",
+        model=PARAMETERS,
+        inputs=INPUTS.model_dump(mode="json"),
+        camera=Camera(
+            telescope_type="TOY_ToyCam", name="ToyCam", n_pixels=camera.n_pixels, fingerprint=camera_fingerprint(camera)
+        ),
+        data=Data(fingerprint="abc", n_train=10, n_validation=2),
+        validity=Validity(particles=("gamma",), energy=(1, 100), zenith=(20, 20)),
+        training={"epochs": 1},
+        metrics={"val_loss": 0.5},
+        cost=model_cost(model),
+        versions=software_versions(),
+        created=now(),
+    )
+    return TrainedModel(model, card, QTable({"epoch": [1], "loss": [0.7], "val_loss": [0.5]}), camera)
+
+
+@pytest.fixture
+def saved(trained, tmp_path):
+    path = tmp_path / "version" / "model.keras"
+    return path, save_model(trained, path)
+
+
+def test_loaded_model_predicts_the_same(trained, saved):
+    path, written = saved
+    loaded = load_model(path)
+    images = np.random.default_rng(0).exponential(1, (5, 16, 16, 2))
+    np.testing.assert_array_equal(
+        loaded.model.predict_on_batch({"image": images}), trained.model.predict_on_batch({"image": images})
+    )
+    assert loaded.card == written.card
+    assert loaded.history.colnames == trained.history.colnames
+    assert camera_fingerprint(loaded.camera) == trained.card.camera.fingerprint
+
+
+def test_folder_means_the_model_in_it(saved):
+    path, written = saved
+    assert read_card(path.parent) == written.card
+    assert load_model(path.parent).card == written.card
+    assert not list(path.parent.glob(".part*"))
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.card.json", "model.history.ecsv", "model.camera.ecsv"])
+def test_missing_file_is_named(saved, name):
+    path, _ = saved
+    (path.parent / name).unlink()
+    with pytest.raises(UserError, match=name):
+        load_model(path.parent / "model.keras")
+
+
+def test_model_of_another_training_is_refused(saved):
+    path, _ = saved
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(UserError, match="not the file"):
+        load_model(path)
+
+
+def test_unreadable_card_names_the_place(saved):
+    path, _ = saved
+    card_path(path).write_text(card_path(path).read_text().replace('"n_train": 10', '"n_train": "many"'))
+    with pytest.raises(UserError, match=r"data\.n_train"):
+        load_model(path)
+
+
+def test_nothing_is_unpickled(trained, saved, tmp_path):
+    path, _ = saved
+    marker = tmp_path / "executed"
+
+    class Attack:
+        def __reduce__(self):
+            return marker.touch, ()
+
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    content["model.weights.h5"] = pickle.dumps(Attack())
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+    from cherenkov_pipeline.files import fingerprint_file
+
+    card = trained.card.model_copy(update={"file_fingerprint": fingerprint_file(path)})
+    card_path(path).write_text(card.model_dump_json())
+    with pytest.raises(UserError, match="Cannot load"):
+        load_model(path)
+    assert not marker.exists()
+
+
+def test_pixels_are_matched_by_position(trained):
+    order = np.random.default_rng(0).permutation(trained.camera.n_pixels)
+    shuffled = trained.camera[order]
+    shuffled.frame = trained.camera.frame
+    assert check_fit(trained, trained.camera) is None
+    values = np.random.default_rng(1).normal(size=(2, len(order)))
+    np.testing.assert_array_equal(values[:, order][:, check_fit(trained, shuffled)], values)
+
+
+def test_another_camera_is_refused_with_the_reason(trained):
+    with pytest.raises(UserError, match=r"single_tel.*TOY_ToyCam.*OtherCam"):
+        check_fit(trained, toy_camera(12, name="OtherCam"))

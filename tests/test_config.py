@@ -1,0 +1,64 @@
+import astropy.units as u
+import pytest
+from pydantic import Field, ValidationError
+
+from cherenkov_pipeline.config import Parameters, quantity
+from cherenkov_pipeline.files import fingerprint
+
+
+class Example(Parameters):
+    energy: quantity("TeV", minimum=0.1, maximum=100) = 1 * u.TeV
+    angle: quantity("deg") = Field(20 * u.deg, description="zenith distance")
+    number: int = Field(3, ge=1)
+
+
+@pytest.mark.parametrize(("text", "value"), [("300 GeV", 0.3), ("0.1 TeV", 0.1), ("100 TeV", 100), (2 * u.TeV, 2)])
+def test_converted_to_the_declared_unit(text, value):
+    energy = Example(energy=text).energy
+
+    assert energy.unit == u.TeV
+    assert energy.value == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("5", "expected a value in TeV"),
+        (5, "expected a value in TeV"),
+        ("5 m", "expected a value in TeV"),
+        ("much", "expected a value in TeV"),
+        (None, "expected a value in TeV"),
+        ([1, 2] * u.TeV, "expected one value"),
+        ("50 GeV", "at least 0.1 TeV"),
+        ("101 TeV", "at most 100 TeV"),
+        ("nan TeV", "at least"),
+    ],
+)
+def test_refused_with_what_was_received(wrong, message):
+    with pytest.raises(ValidationError, match=message) as caught:
+        Example(energy=wrong)
+    assert "Received: " in str(caught.value)
+
+
+def test_unknown_key_is_an_error():
+    with pytest.raises(ValidationError, match="enrgy"):
+        Example(enrgy="1 TeV")
+
+
+def test_immutable():
+    with pytest.raises(ValidationError, match="frozen"):
+        Example().number = 4
+
+
+def test_round_trip_through_json():
+    example = Example(energy="300 GeV", angle="1 rad", number=5)
+    again = Example.model_validate_json(example.model_dump_json())
+
+    assert again.number == 5
+    assert u.isclose(again.energy, example.energy)
+    assert u.isclose(again.angle, example.angle)
+
+
+def test_fingerprint_sees_values_not_spelling():
+    assert fingerprint(Example(energy="300 GeV")) == fingerprint(Example(energy="0.3 TeV"))
+    assert fingerprint(Example(energy="300 GeV")) != fingerprint(Example(energy="301 GeV"))

@@ -1,0 +1,285 @@
+import errno
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from cherenkov_pipeline.config import Parameters
+from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.files import (
+    MANIFEST,
+    FileJob,
+    FilePlan,
+    atomic_path,
+    fingerprint,
+    fingerprint_file,
+    read_file_set,
+    run_plan,
+    write_json,
+)
+
+
+def write_text(path: Path, text: str, log: Path | None = None) -> dict:
+    """Write a file; leave a line in the log for each call."""
+    if log is not None:
+        with log.open("a") as stream:
+            stream.write(f"{text}\n")
+    path.write_text(text)
+    return {"length": len(text)}
+
+
+def fail(path: Path) -> dict:
+    path.write_text("half a file")
+    raise UserError("this input is no good")
+
+
+def plan(*texts: str, log: Path | None = None, **settings) -> FilePlan:
+    jobs = [FileJob(f"{text}.txt", functools.partial(write_text, text=text, log=log)) for text in texts]
+    return FilePlan("f00d", jobs, **settings)
+
+
+def no_space(*args, **kwargs):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def leftovers(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.name.startswith(".part-")]
+
+
+def replace(path: Path, error: BaseException | type[BaseException]) -> None:
+    """Begin to replace a file, and fail."""
+    with atomic_path(path) as part:
+        part.write_text("half")
+        raise error
+
+
+def make_folder(path: Path, content: str) -> None:
+    with atomic_path(path) as part:
+        part.mkdir()
+        (part / "file").write_text(content)
+
+
+class TestAtomicPath:
+    def test_file_appears_at_the_end(self, tmp_path):
+        with atomic_path(tmp_path / "deep" / "a.dl1.h5") as part:
+            part.write_text("new")
+            assert part.name.endswith("a.dl1.h5")
+            assert not (tmp_path / "deep" / "a.dl1.h5").exists()
+        assert (tmp_path / "deep" / "a.dl1.h5").read_text() == "new"
+        assert not leftovers(tmp_path)
+
+    @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+    def test_existing_file_survives_a_failure(self, tmp_path, error):
+        target = tmp_path / "a.txt"
+        target.write_text("old")
+        with pytest.raises(error):
+            replace(target, error)
+        assert target.read_text() == "old"
+        assert not leftovers(tmp_path)
+
+    def test_folder(self, tmp_path):
+        make_folder(tmp_path / "folder", "x")
+        assert (tmp_path / "folder" / "file").read_text() == "x"
+        with pytest.raises(OSError, match="not empty"):
+            make_folder(tmp_path / "folder", "y")
+        assert (tmp_path / "folder" / "file").read_text() == "x"
+
+    @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+    def test_full_disk(self, tmp_path, number):
+        target = tmp_path / "a.txt"
+        target.write_text("old")
+        with pytest.raises(UserError, match="No space left") as caught:
+            replace(target, OSError(number, os.strerror(number)))
+        assert target.read_text() == "old"
+        assert not leftovers(tmp_path)
+        assert "\n" not in str(caught.value)
+
+    def test_other_system_errors_stay_what_they_are(self, tmp_path):
+        with pytest.raises(PermissionError), atomic_path(tmp_path / "a.txt"):
+            raise PermissionError
+
+    def test_own_part_of_an_earlier_life_is_replaced(self, tmp_path):
+        (tmp_path / f".part-{os.getpid()}-a.txt").mkdir()
+        with atomic_path(tmp_path / "a.txt") as part:
+            part.write_text("new")
+        assert (tmp_path / "a.txt").read_text() == "new"
+
+
+class TestFingerprint:
+    def test_content_not_name_or_time(self, tmp_path):
+        for name, content in (("a", "x"), ("b", "x"), ("c", "y")):
+            (tmp_path / name).write_text(content)
+        a, b, c = (fingerprint_file(tmp_path / name) for name in "abc")
+        assert a == b != c
+        assert len(a) == 16
+        os.utime(tmp_path / "a", (0, 0))
+        assert fingerprint_file(tmp_path / "a") == a
+
+    def test_values(self, tmp_path):
+        class Settings(Parameters):
+            number: int = 1
+
+        assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+        assert fingerprint((1, 2)) == fingerprint([1, 2])
+        assert fingerprint(1, 2) != fingerprint(12)
+        assert fingerprint("1") != fingerprint(1)
+        assert fingerprint(Settings()) != fingerprint(Settings(number=2))
+        assert fingerprint(tmp_path) == fingerprint(str(tmp_path))
+        with pytest.raises(TypeError, match="object"):
+            fingerprint(object())
+
+
+class TestRunPlan:
+    def test_files_and_records(self, tmp_path):
+        file_set = run_plan(plan("b", "a"), tmp_path)
+
+        assert file_set.paths == [tmp_path / "b.txt", tmp_path / "a.txt"]
+        assert [path.read_text() for path in file_set.paths] == ["b", "a"]
+        assert file_set.records[0] == {
+            "path": str(tmp_path / "b.txt"),
+            "fingerprint": fingerprint_file(tmp_path / "b.txt"),
+            "size": 1,
+            "length": 1,
+        }
+        assert read_file_set(tmp_path) == file_set
+        assert not leftovers(tmp_path)
+
+    def test_finished_files_are_kept(self, tmp_path):
+        log = tmp_path / "log"
+        run_plan(plan("a", "b", log=log), tmp_path / "out")
+        run_plan(plan("a", "b", "c", log=log), tmp_path / "out")
+
+        assert log.read_text().split() == ["a", "b", "c"]
+        assert len(read_file_set(tmp_path / "out")) == 3
+
+    @pytest.mark.parametrize("damage", ["file gone", "record gone", "file cut", "record cut", "record empty"])
+    def test_what_is_damaged_is_made_again(self, tmp_path, damage):
+        log, out = tmp_path / "log", tmp_path / "out"
+        whole = run_plan(plan("aaa", "b", log=log), out)
+        target = out / ("aaa.txt" if damage.startswith("file") else "aaa.txt.json")
+        if damage.endswith("gone"):
+            target.unlink()
+        else:
+            target.write_text({"file cut": "a", "record cut": '{"size": 3, "len', "record empty": "{}"}[damage])
+
+        assert run_plan(plan("aaa", "b", log=log), out) == whole
+        assert log.read_text().split() == ["aaa", "b", "aaa"]
+
+    def test_failure_keeps_what_is_finished(self, tmp_path):
+        good, bad = plan("a").jobs[0], FileJob("bad.txt", fail)
+        with pytest.raises(UserError, match="no good"):
+            run_plan(FilePlan("f00d", [good, bad]), tmp_path)
+
+        assert (tmp_path / "a.txt").read_text() == "a"
+        assert not (tmp_path / "bad.txt").exists()
+        assert not leftovers(tmp_path)
+        with pytest.raises(UserError, match="no finished set"):
+            read_file_set(tmp_path)
+
+    def test_full_disk_keeps_what_is_finished(self, tmp_path, monkeypatch):
+        run_plan(plan("a"), tmp_path)
+        with monkeypatch.context() as context:
+            context.setattr(Path, "write_text", no_space)
+            with pytest.raises(UserError, match="No space left"):
+                run_plan(plan("a", "b"), tmp_path)
+        assert (tmp_path / "a.txt").read_text() == "a"
+        assert len(read_file_set(tmp_path)) == 1
+        assert not leftovers(tmp_path)
+
+        assert len(run_plan(plan("a", "b"), tmp_path)) == 2
+
+    def test_no_space_for_the_record(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("cherenkov_pipeline.files.json.dumps", no_space)
+        with pytest.raises(UserError, match="No space left"):
+            run_plan(plan("a"), tmp_path)
+        assert not list(tmp_path.iterdir())
+
+    def test_workers_make_the_same(self, tmp_path):
+        texts = [f"text{number}" for number in range(6)]
+        one, two = (run_plan(plan(*texts, n_workers=n), tmp_path / str(n)) for n in (1, 2))
+
+        assert [path.name for path in one.paths] == [path.name for path in two.paths]
+        assert [record["fingerprint"] for record in one.records] == [record["fingerprint"] for record in two.records]
+
+    def test_error_of_a_worker_reaches_the_user(self, tmp_path):
+        with pytest.raises(UserError, match="no good"):
+            run_plan(FilePlan("f00d", [*plan("a", "b").jobs, FileJob("bad.txt", fail)], n_workers=2), tmp_path)
+        assert not leftovers(tmp_path)
+
+    def test_data_folder_can_be_moved(self, tmp_path):
+        run_plan(plan("a"), tmp_path / "old" / "set")
+        (tmp_path / "old").rename(tmp_path / "new")
+
+        assert read_file_set(tmp_path / "new" / "set").paths == [tmp_path / "new" / "set" / "a.txt"]
+
+    def test_kept_files_stay_where_they_are(self, tmp_path, monkeypatch):
+        (tmp_path / "mine.txt").write_text("mine")
+        monkeypatch.chdir(tmp_path)
+        run_plan(plan("a", kept=[{"path": "mine.txt", "size": 4}]), tmp_path / "out")
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+
+        assert read_file_set(tmp_path / "out").paths == [tmp_path / "out" / "a.txt", tmp_path / "mine.txt"]
+
+    def test_missing_file_is_told(self, tmp_path):
+        run_plan(plan("a", "b"), tmp_path)
+        (tmp_path / "b.txt").unlink()
+        with pytest.raises(UserError, match=r"b\.txt is gone"):
+            read_file_set(tmp_path)
+
+    def test_parts_of_others_do_no_harm(self, tmp_path):
+        stale = tmp_path / ".part-999999-a.txt"
+        stale.write_text("half a file of a run that was killed")
+
+        assert [path.name for path in run_plan(plan("a"), tmp_path).paths] == ["a.txt"]
+        assert (tmp_path / "a.txt").read_text() == "a"
+
+
+def test_killed_run_goes_on(tmp_path):
+    """SIGKILL while a file is half written; started again, the result is that of an undisturbed run."""
+    script = tmp_path / "slow.py"
+    script.write_text(
+        textwrap.dedent("""
+        import functools, sys, time
+        from cherenkov_pipeline.files import FileJob, FilePlan, run_plan
+
+        def write(path, text, seconds):
+            path.write_text(text[:2])
+            time.sleep(seconds)
+            path.write_text(text)
+            return {"length": len(text)}
+
+        seconds = {"one": 0, "two": float(sys.argv[2]), "three": 0}
+        jobs = [FileJob(f"{text}.txt", functools.partial(write, text=text, seconds=s)) for text, s in seconds.items()]
+        run_plan(FilePlan("f00d", jobs), sys.argv[1])
+        """)
+    )
+    out, undisturbed = tmp_path / "out", tmp_path / "undisturbed"
+    process = subprocess.Popen([sys.executable, script, out, "60"], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not leftovers(out) or not (out / "one.txt").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (out / "two.txt").exists()
+    assert not (out / MANIFEST).exists()
+    before = (out / "one.txt").stat().st_mtime_ns
+
+    for folder in (out, undisturbed):
+        subprocess.run([sys.executable, script, folder, "0"], check=True, capture_output=True)
+    assert (out / MANIFEST).read_text() == (undisturbed / MANIFEST).read_text()
+    assert [path.read_text() for path in read_file_set(out).paths] == ["one", "two", "three"]
+    assert (out / "one.txt").stat().st_mtime_ns == before
+
+
+def test_write_json(tmp_path):
+    write_json(tmp_path / "a.json", {"b": [1, None]})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"b": [1, None]}

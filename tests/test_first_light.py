@@ -1,0 +1,220 @@
+"""The whole project as its users see it: commands in, files out. Each command is a process of its own."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from astropy.table import QTable
+from kedro_command import PROJECT, Kedro
+
+from cherenkov_pipeline.models.saved import read_card
+
+# one worker of pytest-xdist does them all: they share the sample
+pytestmark = pytest.mark.xdist_group("first_light")
+
+
+@pytest.fixture(scope="session")
+def kedro(tmp_path_factory) -> Kedro:
+    """The default pipeline, run once on the small sample of the environment `test`."""
+    kedro = Kedro(tmp_path_factory.mktemp("first_light"))
+    kedro.run()
+    return kedro
+
+
+@pytest.fixture
+def copied(kedro, tmp_path) -> Kedro:
+    """A copy of the data, to do as one likes with."""
+    shutil.copytree(kedro.data, tmp_path / "data")
+    return Kedro(tmp_path / "data")
+
+
+def test_report_is_one_page_that_needs_nothing_else(kedro):
+    page = kedro.latest("08_reporting/energy/report.html").read_text()
+    assert len(page) < 5_000_000
+    assert "Energy resolution" in page
+    assert "enough intensity" in page  # provenance: a cut and its counts
+    assert not re.search(r"""(?:src|href|url)\s*[=(]\s*["']?https?:""", page)
+
+
+def test_metrics_table_closes(kedro):
+    metrics = QTable.read(kedro.latest("08_reporting/energy/metrics_table.ecsv"))
+    value = dict(zip(metrics["metric"], metrics["value"], strict=True))
+    parts = ("events_valid", "events_invalid", "events_other", "events_without_truth")
+    assert value["events_total"] == sum(value[name] for name in parts)
+    assert value["events_valid"] > 0
+    assert np.isfinite(value["resolution"])
+
+
+def test_provenance_counts_close(kedro):
+    table = pd.read_csv(kedro.latest("04_feature/processing_provenance.csv"))
+    cuts = table[table["step"] == "cut"]
+    assert (cuts["n_in"].iloc[1:].to_numpy() == cuts["n_out"].iloc[:-1].to_numpy()).all()
+    assert table.loc[table["step"] == "split", "n_out"].sum() == cuts["n_out"].iloc[-1]
+    assert table.loc[table["step"] == "DL1 file", "n_out"].sum() == cuts["n_in"].iloc[0]
+
+
+def test_dl2_of_the_point_source_is_read_by_ctapipe(kedro):
+    from ctapipe.io import TableLoader
+
+    (path,) = (kedro.data / "07_model_output" / "dl2_files").glob("*/*.dl2.h5")
+    with TableLoader(path, focal_length_choice="EQUIVALENT") as loader:
+        events = loader.read_telescope_events(telescopes=["SST_1M_DigiCam"])
+    valid = events["single_tel_tel_is_valid"]
+    assert valid.any()
+    assert (events["single_tel_tel_energy"][valid] > 0).all()
+    assert (events["single_tel_tel_energy_uncert"][valid] > 0).all()
+    assert np.isnan(events["single_tel_tel_energy"][~valid]).all()
+
+
+def test_model_has_its_card_and_loads_as_an_earlier_version(kedro, copied):
+    path = kedro.latest("06_models/energy/model.keras")
+    card = read_card(path)
+    assert card.task == "energy"
+    store = json.loads((kedro.data / "05_model_input/event_store/latest.json").read_text())
+    assert card.data.n_train > 0
+
+    copied.run("--pipeline=train_energy", "--params=energy.training.seed=7")
+    again = copied.run("--pipeline=evaluate_energy", f"--load-versions=energy_model:{path.parent.name}")
+    report = Path(re.search(r"^Report: (\S+)$", again, re.MULTILINE)[1]).read_text()
+    assert f"{card.created:%Y-%m-%d %H:%M}" in report
+    assert store["fingerprint"]
+
+
+def mlflow_rows(kedro: Kedro, query: str) -> list[tuple]:
+    with sqlite3.connect(kedro.data / "mlflow" / "mlflow.db") as database:
+        return database.execute(query).fetchall()
+
+
+def test_mlflow_has_parameters_metrics_files_and_revision(kedro):
+    (run,) = mlflow_rows(kedro, "SELECT run_uuid, status, name FROM runs")
+    assert run[1:] == ("FINISHED", "__default__")
+    parameters = dict(mlflow_rows(kedro, "SELECT key, value FROM params"))
+    assert parameters["energy.training.epochs"].isdigit()
+    assert parameters["simulation.zenith"] == "20.0 deg"
+    tags = dict(mlflow_rows(kedro, "SELECT key, value FROM tags"))
+    assert {"git_revision", "data_fingerprint", "environment"} <= set(tags)
+    metrics = dict(mlflow_rows(kedro, "SELECT key, value FROM latest_metrics"))
+    assert np.isfinite(metrics["energy.resolution"])
+    artifacts = {path.name for path in (kedro.data / "mlflow" / "artifacts").rglob("*") if path.is_file()}
+    assert {"model.keras", "model.card.json", "report.html", "resolution.png"} <= artifacts
+
+
+def test_notebook_runs(kedro, tmp_path):
+    target = tmp_path / "first_look.ipynb"
+    command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--output", str(target)]
+    notebook = PROJECT / "notebooks" / "first_look.ipynb"
+    run = subprocess.run(
+        [*command, str(notebook)],
+        cwd=PROJECT / "notebooks",
+        env={**os.environ, "CHERENKOV_DATA": str(kedro.data)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    cells = nbformat.read(target, as_version=4).cells
+    images = [output for cell in cells for output in cell.get("outputs", ()) if "image/png" in output.get("data", {})]
+    assert len(images) == 1, "the camera display"
+
+
+def test_the_same_run_again_makes_no_file_twice(copied):
+    def made() -> dict[Path, float]:
+        return {path: path.stat().st_mtime for path in copied.data.rglob("*.h5") if "predictions" not in path.parts[-2]}
+
+    before = {path: mtime for path, mtime in made().items() if path.suffixes[0] in (".dl1", ".store", ".dl2")}
+    copied.run("--pipeline=simulation")
+    copied.run("--pipeline=data_processing")
+    after = made()
+    assert before
+    assert {path: after[path] for path in before} == before
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--env=clutser"], "Unknown environment 'clutser': use one of cluster, local, test."),
+        (["--env=test", "--params=raw_pth=x"], "Unknown parameter 'raw_pth': did you mean 'raw_path'?"),
+        (["--env=test", "--params=energy.training.epochs=0"], "energy.training.*epochs.*greater than or equal to 1"),
+        (["--env=test", "--pipeline=data_processing", "--params=raw_path={empty}"], "{empty} is empty: .*raw_path"),
+        (["--env=test", "--pipeline=data_processing", "--params=raw_path=nowhere"], "nowhere does not exist"),
+        (["--env=test", "--pipeline=data_processing"], "kedro run --pipeline=simulation"),
+    ],
+)
+def test_mistakes_end_in_one_line(tmp_path, options, line):
+    (tmp_path / "empty").mkdir()
+    empty = str(tmp_path / "empty")
+    told = Kedro(tmp_path / "data").refused(*(option.format(empty=empty) for option in options))
+    assert re.search(line.format(empty=re.escape(empty)), told), told
+
+
+def test_a_refused_run_leaves_the_processed_data(copied):
+    latest = copied.data / "03_primary" / "dl1_files" / "latest.json"
+    before = latest.read_text()
+    copied.refused("--env=test", "--pipeline=data_processing", f"--params=raw_path={PROJECT / 'README.md'}")
+    assert latest.read_text() == before
+
+
+def test_real_events_reach_a_report(copied, test_data):
+    path = test_data / "simtel" / "sst1m_digicam_gamma_9ev.simtel.gz"
+    copied.run("--pipeline=reconstruction", f"--params=input_path={path}")
+    events = QTable.read(copied.latest("07_model_output/reconstructed_events.h5"))
+    assert len(events) == 9
+    assert np.isfinite(events["reco_energy"][events["is_valid"]]).all()
+    assert np.isfinite(events["reco_energy_uncert"][events["is_valid"]]).all()
+    assert (events["true_energy"].to_value("TeV") > 0.8).all()
+    assert "sst1m_digicam_gamma_9ev" in copied.latest("08_reporting/reconstruction/report.html").read_text()
+
+
+def kill_when(kedro: Kedro, ready: str, *options: str) -> None:
+    """Start a run and kill it, with all its processes, once a path that matches ``ready`` is there."""
+    process = kedro.start("run", "--env=test", *options)
+    deadline = time.monotonic() + 300
+    while process.poll() is None and not any(kedro.data.glob(ready)):
+        assert time.monotonic() < deadline, f"nothing matched {ready}"
+        time.sleep(0.02)
+    assert process.poll() is None, f"ended before it could be killed:\n{process.stdout.read()}"
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def digests(kedro: Kedro, folder: str) -> dict[str, str]:
+    """Fingerprints of the files of the latest file set in ``folder``."""
+    fingerprint = json.loads((kedro.data / folder / "latest.json").read_text())["fingerprint"]
+    manifest = json.loads((kedro.data / folder / fingerprint / "manifest.json").read_text())
+    return {Path(record["path"]).name: record["fingerprint"] for record in manifest["records"]}
+
+
+def test_killed_simulation_and_processing_end_with_the_same_files(kedro, tmp_path):
+    other = Kedro(tmp_path)
+    kill_when(other, "01_raw/simulated_showers/*/*.dl1.h5.json", "--pipeline=simulation")
+    other.run("--pipeline=simulation")
+    assert digests(other, "01_raw/simulated_showers").keys() == digests(kedro, "01_raw/simulated_showers").keys()
+
+    kill_when(other, "05_model_input/event_store/*/.part*", "--pipeline=data_processing")
+    other.run("--pipeline=data_processing")
+    ours, theirs = (
+        pd.read_csv(one.latest("04_feature/processing_provenance.csv")).drop(columns="fingerprint")
+        for one in (other, kedro)
+    )
+    pd.testing.assert_frame_equal(ours, theirs)
+
+
+def test_killed_training_has_the_same_epochs_and_metrics(kedro, copied):
+    for folder in ("06_models", "07_model_output"):
+        shutil.rmtree(copied.data / folder)
+    kill_when(copied, "06_models/energy/checkpoints/*/epoch_0001*", "--pipeline=train_energy")
+    copied.run("--pipeline=train_energy")
+    ours, theirs = (QTable.read(one.latest("06_models/energy/history.ecsv")) for one in (copied, kedro))
+    assert list(ours["epoch"]) == list(theirs["epoch"])
+    np.testing.assert_allclose(ours["val_loss"], theirs["val_loss"], rtol=0.05)
