@@ -40,6 +40,11 @@ def fail(path: Path) -> dict:
     raise UserError("this input is no good")
 
 
+def kill_oneself(path: Path) -> dict:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return {}
+
+
 def plan(*texts: str, log: Path | None = None, **settings) -> FilePlan:
     jobs = [FileJob(f"{text}.txt", functools.partial(write_text, text=text, log=log)) for text in texts]
     return FilePlan("f00d", jobs, **settings)
@@ -144,7 +149,7 @@ class TestRunPlan:
         assert [path.read_text() for path in file_set.paths] == ["b", "a"]
         assert file_set.records[0] == {
             "path": str(tmp_path / "b.txt"),
-            "fingerprint": fingerprint_file(tmp_path / "b.txt"),
+            "fingerprint": fingerprint(plan().fingerprint, "b.txt"),
             "size": 1,
             "length": 1,
         }
@@ -206,7 +211,13 @@ class TestRunPlan:
         one, two = (run_plan(plan(*texts, n_workers=n), tmp_path / str(n)) for n in (1, 2))
 
         assert [path.name for path in one.paths] == [path.name for path in two.paths]
+        assert [path.read_text() for path in one.paths] == [path.read_text() for path in two.paths]
         assert [record["fingerprint"] for record in one.records] == [record["fingerprint"] for record in two.records]
+
+    def test_worker_killed_by_the_system_is_told(self, tmp_path):
+        jobs = [*plan("a").jobs, FileJob("killed.txt", kill_oneself)]
+        with pytest.raises(UserError, match="fewer n_workers"):
+            run_plan(FilePlan("f00d", jobs, n_workers=2), tmp_path)
 
     def test_error_of_a_worker_reaches_the_user(self, tmp_path):
         with pytest.raises(UserError, match="no good"):
@@ -234,12 +245,12 @@ class TestRunPlan:
         with pytest.raises(UserError, match=r"b\.txt is gone"):
             read_file_set(tmp_path)
 
-    def test_parts_of_others_do_no_harm(self, tmp_path):
+    def test_parts_of_killed_runs_are_removed(self, tmp_path):
         stale = tmp_path / ".part-999999-a.txt"
         stale.write_text("half a file of a run that was killed")
 
         assert [path.name for path in run_plan(plan("a"), tmp_path).paths] == ["a.txt"]
-        assert (tmp_path / "a.txt").read_text() == "a"
+        assert not leftovers(tmp_path)
 
 
 def test_killed_run_goes_on(tmp_path):

@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -23,6 +24,8 @@ from pydantic import BaseModel
 from cherenkov_pipeline.errors import UserError
 
 MANIFEST = "manifest.json"
+PART = ".part-"
+"""How the names of files begin that are not complete yet."""
 
 
 @contextmanager
@@ -45,10 +48,10 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         If the disk is full.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".part-{os.getpid()}-{path.name}")
-    _remove(part)
+    part = path.with_name(f"{PART}{os.getpid()}-{path.name}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove(part)
         yield part
         part.replace(path)
     except OSError as error:
@@ -143,7 +146,8 @@ class FileSet:
     fingerprint : str
         Of everything that the content depends on.
     records : sequence of dict
-        One a file: ``path``, ``fingerprint`` of its content, and what its job recorded (counts, inputs).
+        One a file: ``path``, ``fingerprint`` (of what it was made from: the same wherever and whenever it is made),
+        ``size`` in bytes, and what its job recorded (counts, inputs).
     """
 
     fingerprint: str
@@ -178,6 +182,8 @@ def run_plan(plan: FilePlan, folder: str | os.PathLike) -> FileSet:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.glob(f"{PART}*"):  # of a killed run
+        _remove(leftover)
     missing = [job for job in plan.jobs if _finished_record(folder / job.name) is None]
     if missing:
         _run_jobs(missing, folder, plan)
@@ -214,28 +220,34 @@ def _run_jobs(jobs: Sequence[FileJob], folder: Path, plan: FilePlan) -> None:
     with tqdm(total=len(jobs), desc=plan.description, unit="file", dynamic_ncols=True) as bar:
         if plan.n_workers == 1 or len(jobs) == 1:
             for job in jobs:
-                _run_job(job, folder)
+                _run_job(job, folder, plan.fingerprint)
                 bar.update()
             return
         # spawn: the parent may hold TensorFlow or open HDF5 files, which do not survive a fork
         with ProcessPoolExecutor(min(plan.n_workers, len(jobs)), mp_context=get_context("spawn")) as pool:
-            futures = [pool.submit(_run_job, job, folder) for job in jobs]
+            futures = [pool.submit(_run_job, job, folder, plan.fingerprint) for job in jobs]
             try:
                 for future in as_completed(futures):
                     future.result()
                     bar.update()
+            except BrokenProcessPool as error:
+                raise UserError(
+                    f"A process that made {plan.description} was killed, perhaps for want of memory: "
+                    "start again, with fewer n_workers; what was finished is kept."
+                ) from error
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
 
-def _run_job(job: FileJob, folder: Path) -> None:
+def _run_job(job: FileJob, folder: Path, plan_fingerprint: str) -> None:
     path = folder / job.name
     with atomic_path(path) as part:
         record = job.function(part)
-        digest = fingerprint_file(part)
+        # not of the content: HDF5 files carry the time and identifiers of their making
+        origin = {"fingerprint": fingerprint(plan_fingerprint, job.name), "size": part.stat().st_size}
         # the record first: a file without one counts as unfinished, a record without its file as well
-        write_json(_record_path(path), {**record, "fingerprint": digest, "size": part.stat().st_size})
+        write_json(_record_path(path), {**record, **origin})
 
 
 def _finished_record(path: Path) -> dict[str, Any] | None:

@@ -91,6 +91,8 @@ class MlflowTracking:
         config = KedroMlflowConfig.model_validate(self._context.config_loader["mlflow"])
         _create_sqlite_folder(config.server.mlflow_tracking_uri)
         config.setup(self._context)
+        parameters = flatten_parameters(self._context.params, _parameters_of(pipeline))
+        tags = {**git_revision(self._context.project_path), "environment": self._context.env or "local"}
         names = run_params.get("pipeline_names") or ["__default__"]
         run = mlflow.start_run(
             run_id=os.environ.get("MLFLOW_RUN_ID"),
@@ -99,8 +101,8 @@ class MlflowTracking:
         )
         self._run_id = run.info.run_id
         catalog.save("mlflow_run", self._run_id)
-        mlflow.set_tags({**git_revision(self._context.project_path), "environment": self._context.env or "local"})
-        mlflow.log_params(flatten_parameters(self._context.params, _parameters_of(pipeline)))
+        mlflow.set_tags(tags)
+        mlflow.log_params(parameters)
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:

@@ -86,9 +86,10 @@ def _energy(outputs: np.ndarray, table: Table) -> dict[str, u.Quantity]:
     E 10^s. The one number given is its logarithmic half width times E, the propagated error E s ln(10). Nothing is
     lost: the interval is E exp(-uncertainty / E) to E exp(uncertainty / E).
     """
-    mean, scale = outputs[:, 0].astype(float), np.exp(outputs[:, 1].astype(float))
-    energy = 10**mean
-    return {"reco_energy": energy << u.TeV, "reco_energy_uncert": energy * scale * np.log(10) << u.TeV}
+    with np.errstate(over="ignore"):  # what overflows is not finite, and invalid
+        energy = 10 ** outputs[:, 0].astype(float)
+        uncertainty = energy * np.exp(outputs[:, 1].astype(float)) * np.log(10)
+    return {"reco_energy": energy << u.TeV, "reco_energy_uncert": uncertainty << u.TeV}
 
 
 TASKS: dict[str, Task] = {

@@ -35,9 +35,7 @@ def test_untrained_model_predicts_the_targets_mean():
 
 def test_inputs_are_scaled_inside_the_model():
     images = np.random.default_rng(0).exponential(1, (8, *SHAPES["image"]))
-    models = [
-        model_of(scales=Scales([0], [1], {"image": ([0, 0], [factor, factor])})) for factor in (1.0, 50.0)
-    ]
+    models = [model_of(scales=Scales([0], [1], {"image": ([0, 0], [factor, factor])})) for factor in (1.0, 50.0)]
     weights = [np.random.default_rng(1).normal(size=value.shape) for value in models[0].get_weights()]
     for model in models:
         model.set_weights(weights)
@@ -64,5 +62,7 @@ def test_own_backbone_by_dotted_path():
 
 @pytest.mark.parametrize("pooling", ["flatten", "average"])
 def test_small_images_are_not_pooled_away(pooling):
-    model = build_model(ModelParameters(options={"pooling": pooling}), TASKS["energy"], {"image": (5, 5, 1)}, Scales([0], [1]))
+    model = build_model(
+        ModelParameters(options={"pooling": pooling}), TASKS["energy"], {"image": (5, 5, 1)}, Scales([0], [1])
+    )
     assert model.output_shape == (None, 2)

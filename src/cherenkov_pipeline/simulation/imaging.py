@@ -28,7 +28,7 @@ MOLIERE_DEPTH = 9.6  # g/cm2
 LATERAL_WIDTH = 0.06  # Moliere radii, standard deviation in each direction of the light's origin at age 1
 LATERAL_START = 0.35  # share of this width at age 0
 OLDEST = 1.9  # age at which the light of a shower is negligible
-ROULETTE = 0.5  # p.e.: sub-showers expected below are thinned, and those kept weighted up
+ROULETTE = 1.0  # p.e.: sub-showers expected below are thinned, and those kept weighted up
 FINE = 10.0  # p.e.: dimmer sub-showers are drawn in steps of `COARSE_STRIDE` slices
 COARSE_STRIDE = 3
 

@@ -1,6 +1,7 @@
 """One shower after the other, from the cascade to triggered images: the loop that must be fast."""
 
 import math
+from pathlib import Path
 from typing import NamedTuple
 
 import numba
@@ -12,7 +13,10 @@ from cherenkov_pipeline.simulation.electromagnetic import CRITICAL_ENERGY, RADIA
 from cherenkov_pipeline.simulation.electronics import Electronics, digitise, trigger
 from cherenkov_pipeline.simulation.hadronic import DEPTH, DZ, ENERGY, gamma_shower, proton_shower
 from cherenkov_pipeline.simulation.imaging import collect, estimate
+from cherenkov_pipeline.simulation.kernels import drop_stale_kernels
 from cherenkov_pipeline.simulation.telescope import Telescopes
+
+drop_stale_kernels(Path(__file__).parent)
 
 #: share of the trigger threshold that the estimated light of a shower must reach for its image to be drawn
 WORTHWHILE = 0.4

@@ -37,7 +37,7 @@ from cherenkov_pipeline.simulation.throwing import Throws
 START_DEPTH = 0.01  # g/cm2, where primaries are started
 PRIMARY_ID = {"gamma": 0, "proton": 101}
 #: light of the brightest showers relative to the mean gamma of their energy and distance
-BRIGHTEST = {"gamma": 2.5, "proton": 3.0}
+BRIGHTEST = {"gamma": 2.0, "proton": 2.0}
 #: share of the trigger threshold that this light must reach
 HOPEFUL = 0.7
 #: height of the lowest light that an image shows, and by how much an image may miss the camera

@@ -108,5 +108,6 @@ def _epochs(folder: Path) -> list[Path]:
 
 
 def _arrays(path: Path) -> list[np.ndarray]:
-    with np.load(path, allow_pickle=False) as archive:
+    # opened here: numpy leaves the file open where it turns out to be cut off
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
         return [archive[f"arr_{index}"] for index in range(len(archive.files))]

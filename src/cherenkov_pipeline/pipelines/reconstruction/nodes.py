@@ -44,9 +44,9 @@ def draw_energies(events: QTable) -> Figure:
 
 def tabulate_provenance(inputs: list[dict[str, Any]], dl1_files: FileSet, dl2_files: FileSet) -> DataFrame:
     """Tabulate where the predictions come from, with counts in and out at every step."""
-    from cherenkov_pipeline.dl1.provenance import provenance_table
+    from cherenkov_pipeline.reconstruction.provenance import reconstruction_provenance
 
-    return provenance_table(inputs, dl1_files, dl2_files)
+    return reconstruction_provenance(inputs, dl1_files, dl2_files)
 
 
 def write_report(events: QTable, provenance: DataFrame, dl2_files: FileSet, *models: TrainedModel) -> str:

@@ -1,0 +1,43 @@
+"""Where predictions come from: one table, from the raw files to the valid predictions."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cherenkov_pipeline.dl1.provenance import COLUMNS, provenance_table
+from cherenkov_pipeline.files import FileSet
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+def reconstruction_provenance(
+    raw_files: Sequence[Mapping[str, Any]], dl1_files: FileSet, dl2_files: FileSet
+) -> "DataFrame":
+    """Tabulate inputs and counts of every step.
+
+    Parameters
+    ----------
+    raw_files : sequence of dict
+        The inputs (`cherenkov_pipeline.dl1.inputs.RawInput` as dict).
+    dl1_files, dl2_files : FileSet
+        Made from them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `cherenkov_pipeline.dl1.provenance.provenance_table`, with a row ``prediction`` for each DL2 file and task:
+        ``n_in`` images, ``n_out`` valid predictions.
+    """
+    from pandas import DataFrame, concat
+
+    predictions = DataFrame([row for record in dl2_files.records for row in _rows(record)], columns=list(COLUMNS))
+    return concat([provenance_table(raw_files, dl1_files), predictions], ignore_index=True)
+
+
+def _rows(record: Mapping[str, Any]) -> Iterator[tuple]:
+    for task, counts in record["tasks"].items():
+        reasons = [f"{number} {reason}" for reason, number in counts["reasons"].items()]
+        detail = "; ".join([f"{task} by {record['models'][task]}", *reasons])
+        item = Path(record["path"]).name
+        yield "prediction", item, record["fingerprint"], counts["n_images"], counts["n_valid"], detail

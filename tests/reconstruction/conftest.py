@@ -1,0 +1,75 @@
+"""An untrained model of the toy camera, and DL1 files for it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.store.toy_dl1 import ToyEvent, camera, geometry, subarray, write_dl1
+from tests.toy_store import toy_store
+
+from cherenkov_pipeline.models.backend import keras
+from cherenkov_pipeline.models.parameters import ModelParameters
+from cherenkov_pipeline.models.saved import TrainedModel
+from cherenkov_pipeline.store import EventStore
+from cherenkov_pipeline.store.parameters import InputParameters
+from cherenkov_pipeline.training.parameters import TrainingParameters
+from cherenkov_pipeline.training.task import train_task
+
+INPUTS = InputParameters(channels=("log_image", "peak_time"), mapping="axial")
+MODEL = ModelParameters(options={"filters": [4]}, head={"options": {"units": [4]}})
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory) -> EventStore:
+    return toy_store(tmp_path_factory.mktemp("store") / "toy.store.h5", 100, camera=geometry())
+
+
+@pytest.fixture(scope="session")
+def trained(store, tmp_path_factory) -> TrainedModel:
+    training = TrainingParameters(epochs=1, batch_size=32, optimizer={"learning_rate": 0.05})
+    trained = train_task(store, "energy", MODEL, INPUTS, training, tmp_path_factory.mktemp("states"))
+    # weights that make every prediction depend on its image
+    keras.utils.set_random_seed(3)
+    weights = [
+        np.random.default_rng(number).normal(0, 0.2, w.shape) for number, w in enumerate(trained.model.get_weights())
+    ]
+    trained.model.set_weights(weights)
+    return trained
+
+
+@pytest.fixture(scope="session")
+def events() -> list[ToyEvent]:
+    """23 events, some seen by one telescope only."""
+    return [
+        ToyEvent(event_id=100 - 3 * number, seed=number, tel_ids=((1, 2), (1,), (2,))[number % 3])
+        for number in range(23)
+    ]
+
+
+@pytest.fixture(scope="session")
+def dl1_file(tmp_path_factory, events) -> Path:
+    path = tmp_path_factory.mktemp("dl1") / "gamma.dl1.h5"
+    return write_dl1(path, subarray({1: camera(), 2: camera()}), events)
+
+
+@pytest.fixture(scope="session")
+def shuffled_file(tmp_path_factory, events) -> Path:
+    """The same events, the pixels in another order."""
+    order = np.random.default_rng(0).permutation(geometry().n_pixels)
+    path = tmp_path_factory.mktemp("dl1") / "shuffled.dl1.h5"
+    return write_dl1(path, subarray({1: camera(order=order), 2: camera(order=order)}), events)
+
+
+@pytest.fixture(scope="session")
+def mixed_file(tmp_path_factory, events) -> Path:
+    """Telescope 2 has another camera."""
+    path = tmp_path_factory.mktemp("dl1") / "mixed.dl1.h5"
+    return write_dl1(path, subarray({1: camera(), 2: camera(rings=8, name="OtherCam")}), events)
+
+
+@pytest.fixture(scope="session")
+def other_file(tmp_path_factory, events) -> Path:
+    """Another camera altogether."""
+    path = tmp_path_factory.mktemp("dl1") / "other.dl1.h5"
+    other = camera(rings=8, name="OtherCam")
+    return write_dl1(path, subarray({1: other, 2: other}), events)

@@ -1,0 +1,180 @@
+import astropy.units as u
+import numpy as np
+import pytest
+import tables
+from astropy.table import Table
+from ctapipe.io import HDF5Merger, TableLoader
+from tests.store.toy_dl1 import camera, subarray, write_dl1
+
+from cherenkov_pipeline.dl1.parameters import SelectionParameters
+from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.files import FileSet, run_plan
+from cherenkov_pipeline.reconstruction.combine import make_combiner
+from cherenkov_pipeline.reconstruction.dl2 import plan_dl2, read_predictions
+from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
+from cherenkov_pipeline.reconstruction.predict import predict_dl1
+
+ALL = SelectionParameters(quality={})
+PARAMETERS = ReconstructionParameters(prefix="toy")
+
+
+def files(*paths) -> FileSet:
+    return FileSet("dl1", tuple({"path": str(path)} for path in paths))
+
+
+@pytest.fixture(scope="module")
+def dl2(trained, dl1_file, mixed_file, tmp_path_factory) -> FileSet:
+    plan = plan_dl2(files(dl1_file, mixed_file), [trained], ALL, PARAMETERS)
+    return run_plan(plan, tmp_path_factory.mktemp("dl2"))
+
+
+def test_table_loader_reads_the_predictions_back(trained, dl1_file, dl2):
+    expected = predict_dl1([trained], dl1_file, ALL)["energy"]
+    with TableLoader(dl2.paths[0], focal_length_choice="EQUIVALENT") as loader:
+        events = loader.read_telescope_events()
+    keys = zip(expected["event_id"].tolist(), expected["tel_id"].tolist(), strict=True)
+    values = zip(expected["reco_energy"].value, expected["reco_energy_uncert"].value, strict=True)
+    by_key = dict(zip(keys, values, strict=True))
+    assert len(events) == len(by_key)
+    assert events["toy_tel_energy"].unit == u.TeV
+    assert events["toy_tel_is_valid"].all()
+    for row in events:
+        found = row["toy_tel_energy"], row["toy_tel_energy_uncert"]
+        assert found == pytest.approx(by_key[row["event_id"], row["tel_id"]], rel=1e-4)
+
+
+def test_every_event_has_a_subarray_row_in_the_order_of_the_file(dl2, events):
+    with TableLoader(dl2.paths[0], focal_length_choice="EQUIVALENT") as loader:
+        found = loader.read_subarray_events()
+    assert list(found["event_id"]) == [event.event_id for event in events]
+    assert found["toy_is_valid"].all()
+    assert [tuple(np.flatnonzero(mask) + 1) for mask in found["toy_telescopes"]] == [event.tel_ids for event in events]
+
+
+def test_other_camera_is_invalid_in_the_file(dl2, events):
+    with TableLoader(dl2.paths[1], focal_length_choice="EQUIVALENT") as loader:
+        telescopes, found = loader.read_telescope_events(), loader.read_subarray_events()
+    np.testing.assert_array_equal(telescopes["toy_tel_is_valid"], telescopes["tel_id"] == 1)
+    assert np.isnan(telescopes["toy_tel_energy"][telescopes["tel_id"] == 2]).all()
+    np.testing.assert_array_equal(found["toy_is_valid"], [1 in event.tel_ids for event in events])
+    np.testing.assert_array_equal(np.isfinite(found["toy_energy"]), found["toy_is_valid"])
+
+
+def test_counts_close(dl2):
+    for record in dl2.records:
+        counts = record["tasks"]["energy"]
+        assert counts["n_images"] == counts["n_valid"] + counts["n_invalid"]
+        assert counts["n_invalid"] == sum(counts["reasons"].values())
+    assert dl2.records[1]["tasks"]["energy"]["n_invalid"] > 0
+    assert dl2.records[0]["models"] == {"energy": "toy"}
+
+
+def test_images_stay_behind_and_the_rest_is_kept(dl1_file, dl2):
+    with tables.open_file(dl1_file) as before, tables.open_file(dl2.paths[0]) as after:
+        groups = {node._v_pathname for node in before.walk_nodes("/", "Table")}
+        kept = {node._v_pathname for node in after.walk_nodes("/", "Table")}
+        assert "DL2" in str(after.root._v_attrs["CTA PRODUCT DATA LEVELS"])
+    assert {path for path in groups - kept if "/telescope/images/" not in path} == set()
+    assert not any("/dl1/event/telescope/images/" in path for path in kept)
+
+
+def test_predictions_table_comes_back(trained, dl1_file, dl2):
+    found = read_predictions(dl2)
+    expected = predict_dl1([trained], dl1_file, ALL)["energy"]
+    first = found[found["production"] == "gamma"]
+    assert set(expected.colnames) - {"reason"} == set(first.colnames)
+    np.testing.assert_allclose(
+        np.sort(first["reco_energy"].to_value("TeV")), np.sort(expected["reco_energy"].value), rtol=1e-4
+    )
+    assert (np.asarray(first["event_id"]).dtype, np.asarray(first["obs_id"]).dtype) == (np.int64, np.int64)
+
+
+def test_merged_by_ctapipe(trained, dl1_file, events, dl2, tmp_path):
+    array = subarray({1: camera(), 2: camera()})
+    second = write_dl1(tmp_path / "second.dl1.h5", array, events, obs_id=2)
+    other = run_plan(plan_dl2(files(second), [trained], ALL, PARAMETERS), tmp_path / "dl2")
+    with HDF5Merger(tmp_path / "merged.dl2.h5") as merger:
+        merger(dl2.paths[0])
+        merger(other.paths[0])
+    with TableLoader(tmp_path / "merged.dl2.h5", focal_length_choice="EQUIVALENT") as loader:
+        merged = loader.read_subarray_events()
+    assert len(merged) == 2 * len(events)
+    assert np.isfinite(merged["toy_energy"]).all()
+
+
+def test_data_without_truth(trained, events, tmp_path):
+    source = write_dl1(tmp_path / "observed.dl1.h5", subarray({1: camera(), 2: camera()}), events, simulated=False)
+    found = read_predictions(run_plan(plan_dl2(files(source), [trained], ALL, PARAMETERS), tmp_path / "dl2"))
+    assert found["is_valid"].all()
+    assert np.isnan(found["true_energy"]).all()
+
+
+def test_problems_are_found_before_the_work(trained, dl1_file, other_file, dl2, tmp_path):
+    with pytest.raises(UserError, match="no DL1 files"):
+        plan_dl2(files(), [trained], ALL, PARAMETERS)
+    with pytest.raises(UserError, match="OtherCam"):
+        plan_dl2(files(dl1_file, other_file), [trained], ALL, PARAMETERS)
+    again = ReconstructionParameters(prefix="toy", keep_images=True)
+    with_images = run_plan(plan_dl2(files(dl1_file), [trained], ALL, again), tmp_path)
+    with pytest.raises(UserError, match="named toy already"):
+        plan_dl2(with_images, [trained], ALL, PARAMETERS)
+
+
+def test_plan_changes_with_model_selection_and_parameters(trained, dl1_file):
+    def mark(selection=ALL, model=trained, **changes):
+        return plan_dl2(files(dl1_file), [model], selection, PARAMETERS.model_copy(update=changes)).fingerprint
+
+    from dataclasses import replace
+
+    other = replace(trained, card=trained.card.model_copy(update={"file_fingerprint": "other"}))
+    marks = [mark(), mark(SelectionParameters()), mark(model=other), mark(combination="none"), mark(prefix="b")]
+    assert len(set(marks)) == len(marks)
+    assert mark(chunk_size=7) == mark()
+
+
+def test_equal_names_in_different_folders(trained, dl1_file, shuffled_file, tmp_path):
+    copy = tmp_path / dl1_file.name
+    copy.write_bytes(shuffled_file.read_bytes())
+    names = [job.name for job in plan_dl2(files(dl1_file, copy), [trained], ALL, PARAMETERS).jobs]
+    assert len(set(names)) == 2
+    assert all(name.startswith("gamma-") and name.endswith(".dl2.h5") for name in names)
+
+
+def mono(energies, errors, event_ids, valid=True) -> Table:
+    n = len(energies)
+    return Table(
+        {
+            "obs_id": np.ones(n, dtype=int),
+            "event_id": event_ids,
+            "tel_id": np.arange(1, n + 1),
+            "m_tel_energy": np.array(energies) * u.TeV,
+            "m_tel_energy_uncert": np.array(errors) * u.TeV,
+            "m_tel_is_valid": np.broadcast_to(valid, n).copy(),
+            "hillas_intensity": np.full(n, 100.0),
+        }
+    )
+
+
+def test_equal_telescopes_halve_the_variance():
+    combined = make_combiner("predicted_error", "energy", "m").predict_table(mono([2, 2], [0.4, 0.4], [5, 5]))
+    assert combined["m_energy"][0] == pytest.approx(2)
+    assert combined["m_energy_uncert"][0] == pytest.approx(0.4 / np.sqrt(2))
+
+
+def test_precise_telescope_wins_and_single_one_keeps_its_error():
+    combined = make_combiner("predicted_error", "energy", "m").predict_table(
+        mono([1.0, 10.0, 3.0], [0.01, 10.0, 0.6], [5, 5, 6])
+    )
+    assert combined["m_energy"] == pytest.approx([1, 3], rel=1e-3)
+    assert combined["m_energy_uncert"] == pytest.approx([0.01, 0.6], rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["predicted_error", "intensity", "none"])
+def test_invalid_telescopes_do_not_count(name):
+    table = mono([2.0, np.nan, np.nan], [0.4, np.nan, np.nan], [5, 5, 6], [True, False, False])
+    combined = make_combiner(name, "energy", "m").predict_table(table)
+    assert list(combined["m_is_valid"]) == [True, False]
+    assert combined["m_energy"][0] == pytest.approx(2)
+    assert np.isnan(combined["m_energy"][1])
+    assert np.isnan(combined["m_energy_uncert"][1])
+    assert [list(tel_ids) for tel_ids in combined["m_telescopes"]] == [[1], []]

@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+
+from cherenkov_pipeline.dl1.parameters import SelectionParameters
+from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.models.saved import load_model, save_model
+from cherenkov_pipeline.reconstruction import predict
+from cherenkov_pipeline.reconstruction.predict import make_predictor, predict_dl1, predict_store
+
+ALL = SelectionParameters(quality={})
+
+
+def test_every_event_of_the_split_has_a_row(trained, store):
+    predictions = predict_store(trained, store, "test")
+    rows = store.indices("test")
+    assert list(predictions["event_id"]) == list(store.table["event_id"][rows])
+    assert list(predictions["production"]) == [store.productions[code] for code in store.table["production"][rows]]
+    assert predictions["is_valid"].all()
+    assert predictions["true_energy"].unit == predictions["reco_energy"].unit == "TeV"
+    assert (predictions["reco_energy_uncert"] > 0).all()
+    assert len(predict_store(trained, store, None)) == len(store)
+
+
+@pytest.mark.parametrize(("chunk_size", "batch_size"), [(7, 256), (2048, 3), (1, 1)])
+def test_chunks_and_batches_do_not_matter(trained, store, monkeypatch, chunk_size, batch_size):
+    expected = predict_store(trained, store)
+    monkeypatch.setattr(predict, "BATCH_SIZE", batch_size)
+    found = predict_store(trained, store, chunk_size=chunk_size)
+    assert len(np.unique(found["reco_energy"])) == len(found)
+    np.testing.assert_allclose(found["reco_energy"].value, expected["reco_energy"].value, rtol=1e-4)
+
+
+def test_saved_model_predicts_the_same(trained, store, tmp_path):
+    save_model(trained, tmp_path)
+    np.testing.assert_array_equal(
+        predict_store(load_model(tmp_path), store)["reco_energy"], predict_store(trained, store)["reco_energy"]
+    )
+
+
+def test_what_cannot_be_predicted_is_nan_with_a_reason(trained, store):
+    chunk = store.read(np.arange(6))
+    chunk.image_mask[1] = False
+    chunk.image[2] = np.inf  # counts as no signal at all, but can be predicted
+    selected = np.array([True, True, True, False, True, True])
+    predictions = make_predictor(trained, store.camera).predict(chunk, selected)
+    assert list(predictions["reason"]) == ["", predict.NO_SIGNAL, "", predict.NOT_SELECTED, "", ""]
+    np.testing.assert_array_equal(predictions["is_valid"], predictions["reason"] == "")
+    np.testing.assert_array_equal(np.isfinite(predictions["reco_energy"]), predictions["is_valid"])
+    np.testing.assert_array_equal(np.isfinite(predictions["reco_energy_uncert"]), predictions["is_valid"])
+
+
+def test_prediction_that_is_not_finite_is_invalid(trained, store, monkeypatch):
+    chunk = store.read(np.arange(4))
+    predictor = make_predictor(trained, store.camera)
+    monkeypatch.setattr(
+        type(predictor), "_outputs", lambda self, chunk: np.array([[0, 0], [np.nan, 0], [0, np.nan], [0, 1e6]])
+    )
+    predictions = predictor.predict(chunk, np.ones(4, dtype=bool))
+    assert list(predictions["reason"]) == ["", *3 * [predict.NOT_FINITE]]
+    assert not np.isfinite(predictions["reco_energy"][1:]).any()
+
+
+def test_dl1_file_is_predicted_completely(trained, dl1_file, events):
+    predictions = predict_dl1([trained], dl1_file, ALL)["energy"]
+    expected = sorted((event.event_id, tel_id) for event in events for tel_id in event.tel_ids)
+    assert sorted(zip(predictions["event_id"], predictions["tel_id"], strict=True)) == expected
+    assert predictions["is_valid"].all()
+    assert set(predictions["production"]) == {"gamma"}
+
+
+def test_constant_memory_gives_the_same(trained, dl1_file):
+    whole = predict_dl1([trained], dl1_file, ALL)["energy"]
+    chunks = predict_dl1([trained], dl1_file, ALL, chunk_size=4)["energy"]
+    np.testing.assert_allclose(chunks["reco_energy"].value, whole["reco_energy"].value, rtol=1e-4)
+
+
+def test_images_that_fail_the_selection_are_invalid(trained, dl1_file):
+    everything = predict_dl1([trained], dl1_file, ALL)["energy"]
+    limit = np.median(everything["hillas_intensity"])
+    cut = SelectionParameters(quality={"bright": f"hillas_intensity > {limit}"}, truth={"none": "true_energy > 1e6"})
+    predictions = predict_dl1([trained], dl1_file, cut)["energy"]
+    np.testing.assert_array_equal(predictions["is_valid"], everything["hillas_intensity"] > limit)
+    assert set(predictions["reason"]) == {"", predict.NOT_SELECTED}
+
+
+def test_another_pixel_order_changes_nothing(trained, dl1_file, shuffled_file):
+    expected = predict_dl1([trained], dl1_file, ALL)["energy"]
+    found = predict_dl1([trained], shuffled_file, ALL)["energy"]
+    np.testing.assert_allclose(found["reco_energy"].value, expected["reco_energy"].value, rtol=1e-3)
+
+
+def test_another_camera_is_not_predicted(trained, mixed_file):
+    predictions = predict_dl1([trained], mixed_file, ALL)["energy"]
+    other = predictions["tel_id"] == 2
+    assert set(predictions["reason"][other]) == {predict.OTHER_CAMERA}
+    assert not predictions["is_valid"][other].any()
+    assert np.isnan(predictions["reco_energy"][other]).all()
+    assert predictions["is_valid"][~other].all()
+
+
+def test_file_that_fits_no_model_is_refused(trained, other_file):
+    with pytest.raises(UserError, match=r"other\.dl1\.h5 cannot be reconstructed.*OtherCam"):
+        predict_dl1([trained], other_file, ALL)
+
+
+def test_no_model_is_an_error(dl1_file):
+    with pytest.raises(UserError, match="no model"):
+        predict_dl1([], dl1_file, ALL)

@@ -1,0 +1,77 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.training.state import State, discard_states, locked, read_state, write_state
+
+
+@pytest.fixture
+def state() -> State:
+    rng = np.random.default_rng(0)
+    return State(
+        epoch=1,
+        finished=False,
+        variables=[rng.normal(size=(3, 2)).astype(np.float32), np.array(7), np.array([1, 2], dtype=np.uint32)],
+        best=[rng.normal(size=4)],
+        callbacks={"early_stopping": {"wait": 2, "best": 0.1234567890123, "best_epoch": 0}},
+        history=[{"epoch": 1, "loss": 0.3, "val_loss": 0.1 + 0.2}],
+    )
+
+
+def assert_equal(first, second):
+    assert replace(first, variables=[], best=[]) == replace(second, variables=[], best=[])
+    for one, other in zip([*first.variables, *first.best], [*second.variables, *second.best], strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert one.dtype == other.dtype
+
+
+def test_state_comes_back_exactly(state, tmp_path):
+    write_state(state, tmp_path)
+    assert_equal(read_state(tmp_path), state)
+
+
+def test_no_state(tmp_path):
+    assert read_state(tmp_path) is None
+
+
+def test_two_latest_are_kept(state, tmp_path):
+    for epoch in range(1, 5):
+        write_state(replace(state, epoch=epoch), tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("*")) == ["epoch_0003", "epoch_0004"]
+    assert read_state(tmp_path).epoch == 4
+
+
+@pytest.mark.parametrize("name", ["state.json", "variables.npz", "best.npz"])
+@pytest.mark.parametrize("length", [None, 0, 30])
+def test_damaged_state_gives_way_to_the_one_before(state, tmp_path, name, length):
+    for epoch in (1, 2):
+        write_state(replace(state, epoch=epoch), tmp_path)
+    damaged = tmp_path / "epoch_0002" / name
+    content = damaged.read_bytes()
+    damaged.unlink()
+    if length is not None:
+        damaged.write_bytes(content[:length])
+    assert_equal(read_state(tmp_path), state)
+
+
+def test_leftovers_of_a_killed_training_are_removed(state, tmp_path):
+    (tmp_path / ".part-1-epoch_0002").mkdir()
+    write_state(state, tmp_path)
+    with locked(tmp_path):
+        assert not list(tmp_path.glob(".part*"))
+        assert_equal(read_state(tmp_path), state)
+
+
+def test_states_are_discarded(state, tmp_path):
+    write_state(state, tmp_path)
+    discard_states(tmp_path)
+    assert read_state(tmp_path) is None
+
+
+def test_two_trainings_do_not_share_a_folder(tmp_path):
+    with locked(tmp_path), pytest.raises(UserError, match="Another process"), locked(tmp_path):
+        pass
+    with locked(tmp_path):
+        pass

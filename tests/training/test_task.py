@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+from tests.toy_store import INPUTS, toy_store
+
+from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.models.backend import keras
+from cherenkov_pipeline.models.parameters import ModelParameters
+from cherenkov_pipeline.reconstruction.predict import predict_store
+from cherenkov_pipeline.training.parameters import TrainingParameters
+from cherenkov_pipeline.training.task import train_task
+
+MODEL = ModelParameters(options={"filters": [8], "pooling": "average"}, head={"options": {"units": [16]}})
+TRAINING = TrainingParameters(epochs=40, batch_size=32, optimizer={"learning_rate": 0.02})
+
+
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("task")
+    store = toy_store(folder / "toy.store.h5", 240)
+    return folder, store, train_task(store, "energy", MODEL, INPUTS, TRAINING, folder / "states")
+
+
+def test_energy_is_learnt(learnt):
+    _, store, trained = learnt
+    predictions = predict_store(trained, store, "test")
+    gammas = predictions[predictions["true_shower_primary_id"] == 0]
+    error = np.log10(gammas["reco_energy"] / gammas["true_energy"])
+    assert error.std() < 0.3 * np.log10(gammas["true_energy"].value).std()
+
+
+def test_card_tells_what_was_done(learnt):
+    _, store, trained = learnt
+    card = trained.card
+    gammas = np.asarray(store.table["true_shower_primary_id"]) == 0
+    train = gammas & (np.asarray(store.table["split"]) == 0)
+    assert (card.task, card.name, card.model) == ("energy", "single_tel", MODEL)
+    assert card.data.n_train == train.sum()
+    assert card.data.fingerprint == store.fingerprint
+    assert card.camera.fingerprint == store.camera_fingerprint
+    assert card.validity.energy == (store.table["true_energy"][train].min(), store.table["true_energy"][train].max())
+    assert card.validity.zenith == pytest.approx((20, 20))
+    best = trained.history[card.training["best_epoch"] - 1]
+    assert card.metrics["val_loss"] == best["val_loss"] == trained.history["val_loss"].min()
+    assert card.training["epochs"] == len(trained.history)
+
+
+def test_same_inputs_and_parameters_are_not_trained_again(learnt, monkeypatch):
+    folder, store, trained = learnt
+    monkeypatch.setattr(keras.Model, "fit", lambda *args, **kwargs: pytest.fail("trained again"))
+    again = train_task(store, "energy", MODEL, INPUTS, TRAINING, folder / "states")
+    for one, other in zip(again.model.get_weights(), trained.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_other_parameters_are_another_training(learnt, monkeypatch):
+    folder, store, _ = learnt
+    seen = []
+    monkeypatch.setattr(
+        "cherenkov_pipeline.training.task.train", lambda *args, **options: seen.append(args[5]) or stop()
+    )
+
+    class StopHereError(Exception):
+        pass
+
+    def stop():
+        raise StopHereError
+
+    changes = [
+        (MODEL, INPUTS, TRAINING),
+        (MODEL, INPUTS, TRAINING.model_copy(update={"resume": False})),
+        (MODEL, INPUTS, TRAINING.model_copy(update={"seed": 1})),
+        (MODEL, INPUTS.model_copy(update={"channels": ("image", "peak_time")}), TRAINING),
+        (ModelParameters(options={"filters": [9]}), INPUTS, TRAINING),
+    ]
+    for model, inputs, training in changes:
+        with pytest.raises(StopHereError):
+            train_task(store, "energy", model, inputs, training, folder / "states")
+    assert seen[0].is_dir()  # the folder of the finished training
+    assert seen[0] == seen[1]
+    assert len(set(seen)) == len(changes) - 1
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_no_events_is_an_error_before_the_training(learnt, split, monkeypatch):
+    folder, store, _ = learnt
+    indices = type(store).indices
+    monkeypatch.setattr(
+        type(store),
+        "indices",
+        lambda self, name, particles: indices(self, name, particles)[: 0 if name == split else None],
+    )
+    with pytest.raises(UserError, match=rf"no {split} events of gamma"):
+        train_task(store, "energy", MODEL, INPUTS, TRAINING, folder / "other")
+    assert not (folder / "other").exists()
+
+
+def test_unlabelled_events_are_counted(learnt, tmp_path):
+    folder, _, _ = learnt
+    store = toy_store(tmp_path / "toy.store.h5", 40)
+    store.table["true_energy"][[0, 1, 7]] = np.nan  # event 7 is a proton
+    with pytest.raises(UserError, match=r"2 of .* train events"):
+        train_task(store, "energy", MODEL, INPUTS, TRAINING, folder / "other")
+
+
+def test_unknown_task(learnt):
+    folder, store, _ = learnt
+    with pytest.raises(UserError, match="no task"):
+        train_task(store, "mass", MODEL, INPUTS, TRAINING, folder / "other")
