@@ -1,5 +1,7 @@
 """The command line tells a user's error in one line."""
 
+from itertools import pairwise
+
 import click
 import pytest
 from kedro.io import DatasetError
@@ -10,7 +12,7 @@ from cherenkov_pipeline.errors import UserError
 
 
 def chained(*errors: Exception) -> Exception:
-    for cause, error in zip(errors, errors[1:], strict=False):
+    for cause, error in pairwise(errors):
         error.__cause__ = cause
     return errors[-1]
 
@@ -40,6 +42,8 @@ def test_user_error_ends_without_traceback():
         _speaking(fail)(pipeline="", pipelines=[])
 
 
-@pytest.mark.parametrize("options", [{"pipeline": "simulation", "pipelines": []}, {"pipeline": "", "pipelines": ["simulation"]}])
+@pytest.mark.parametrize(
+    "options", [{"pipeline": "simulation", "pipelines": []}, {"pipeline": "", "pipelines": ["simulation"]}]
+)
 def test_both_spellings_of_pipeline_work(options):
     assert _speaking(lambda **options: options)(**options) == {"pipeline": "", "pipelines": ["simulation"]}

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from astropy.table import QTable
-from kedro_command import PROJECT, Kedro
 
 from cherenkov_pipeline.models.saved import read_card
+from kedro_command import PROJECT, Kedro
 
 # one worker of pytest-xdist does them all: they share the sample
 pytestmark = pytest.mark.xdist_group("first_light")

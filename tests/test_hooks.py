@@ -6,7 +6,7 @@ import pytest
 
 from cherenkov_pipeline.config import Parameters, quantity
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.hooks import EnvironmentCheck, flatten_parameters, git_revision, unknown_parameters
+from cherenkov_pipeline.hooks import EnvironmentCheck, flatten_parameters, unknown_parameters
 
 USED = {"seed", "energy.training", "energy.model"}
 
@@ -28,7 +28,7 @@ def test_unknown_environment_is_refused_with_the_known_ones(tmp_path):
     for name in ("base", "local", "cluster"):
         (tmp_path / name).mkdir()
     context = SimpleNamespace(config_loader=SimpleNamespace(conf_source=str(tmp_path)), env="clutser")
-    with pytest.raises(UserError, match="'clutser'.*cluster, local"):
+    with pytest.raises(UserError, match=r"'clutser'.*cluster, local"):
         EnvironmentCheck().after_context_created(context)
 
 
@@ -39,7 +39,3 @@ def test_parameters_are_flattened_with_units():
 
     flat = flatten_parameters({"a": {"beam": Beam(width="0.25 deg"), "unused": 1}}, {"a.beam"})
     assert flat == {"a.beam.width": "0.25 deg", "a.beam.name": "narrow"}
-
-
-def test_no_git_revision_outside_a_checkout(tmp_path):
-    assert git_revision(tmp_path) == {"git_revision": "unknown"}

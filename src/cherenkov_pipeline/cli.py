@@ -19,7 +19,7 @@ def cli() -> None:
 
 
 def one_line(error: BaseException) -> str | None:
-    """The line that tells a user what to do, or None if ``error`` is not of his making.
+    """Find the line that tells users what to do; None if ``error`` is not of their making.
 
     Kedro and multiprocessing wrap errors: the whole chain of causes is looked at.
     """

@@ -12,7 +12,6 @@ MLflow stays out of nodes and datasets. A catalog entry says in its ``metadata``
 import difflib
 import logging
 import os
-import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from kedro.pipeline.node import Node
 from pydantic import BaseModel
 
 from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.revision import git_revision
 
 
 class EnvironmentCheck:
@@ -92,7 +92,7 @@ class MlflowTracking:
         _create_sqlite_folder(config.server.mlflow_tracking_uri)
         config.setup(self._context)
         parameters = flatten_parameters(self._context.params, _parameters_of(pipeline))
-        tags = {**git_revision(self._context.project_path), "environment": self._context.env or "local"}
+        tags = {"git_revision": git_revision(self._context.project_path), "environment": self._context.env or "local"}
         names = run_params.get("pipeline_names") or ["__default__"]
         run = mlflow.start_run(
             run_id=os.environ.get("MLFLOW_RUN_ID"),
@@ -181,16 +181,6 @@ def flatten_parameters(parameters: Mapping[str, Any], names: set[str]) -> dict[s
             value = value[key]
         flat.update(walk(value, name))
     return flat
-
-
-def git_revision(folder: Path) -> dict[str, str]:
-    """Tags with the revision of the checkout; ``unknown`` outside one."""
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"]
-    try:
-        revision = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        revision = "unknown"
-    return {"git_revision": revision}
 
 
 def saved_path(dataset: Any) -> Path:

@@ -6,13 +6,13 @@ import pytest
 from astropy.table import QTable
 from tests.toy_store import INPUTS, toy_camera
 
+from cherenkov_pipeline.dl1.cameras import camera_fingerprint
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.build import Scales, build_model
 from cherenkov_pipeline.models.card import Camera, Data, ModelCard, Validity, card_path, now, software_versions
 from cherenkov_pipeline.models.cost import model_cost
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.models.saved import TrainedModel, check_fit, load_model, read_card, save_model
-from cherenkov_pipeline.store.camera import camera_fingerprint
 from cherenkov_pipeline.tasks import TASKS
 
 PARAMETERS = ModelParameters(options={"filters": [4]}, head={"options": {"units": [4]}})

@@ -5,20 +5,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cherenkov_pipeline.dl1.cameras import geometry_fingerprint, telescopes_by_type
+from cherenkov_pipeline.dl1.cameras import camera_fingerprint
+from cherenkov_pipeline.dl1.telescopes import telescopes_by_type
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileSet, fingerprint
 
 if TYPE_CHECKING:
     from tables import File
 
-# sim_telarray's primary ids, as in ctapipe's true_shower_primary_id
-PARTICLES = {0: "gamma", 1: "electron", 101: "proton", 402: "helium", 1407: "nitrogen", 2814: "silicon", 5626: "iron"}
+PARTICLES = {"gamma": 0, "electron": 1, "proton": 101, "helium": 402, "nitrogen": 1407, "silicon": 2814, "iron": 5626}
+"""Names of primary particles and sim_telarray's numbers of them, as in ``true_shower_primary_id``."""
+
+_NAMES = {number: name for name, number in PARTICLES.items()}
 
 
 def particle_name(primary_id: int) -> str:
     """Name of a primary particle; ``particle <id>`` for one without."""
-    return PARTICLES.get(primary_id, f"particle {primary_id}")
+    return _NAMES.get(primary_id, f"particle {primary_id}")
 
 
 def describe(path: str | Path) -> dict[str, Any]:
@@ -53,7 +56,7 @@ def describe(path: str | Path) -> dict[str, Any]:
                 "tel_ids": tel_ids,
                 "n_images": sum(n_images.get(tel_id, 0) for tel_id in tel_ids),
                 "n_pixels": int(camera.geometry.n_pixels),
-                "geometry": geometry_fingerprint(camera.geometry),
+                "geometry": camera_fingerprint(camera.geometry),
             }
         positions = {int(tel_id): position.to_value("m").tolist() for tel_id, position in subarray.positions.items()}
         return {

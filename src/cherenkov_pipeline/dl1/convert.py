@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cherenkov_pipeline import __version__
-from cherenkov_pipeline.dl1.cameras import wanted_telescopes
 from cherenkov_pipeline.dl1.contents import describe
 from cherenkov_pipeline.dl1.image_processing import camera_calibrator, image_processor
 from cherenkov_pipeline.dl1.inputs import RawInput
 from cherenkov_pipeline.dl1.merge import copy_stripped, levels_to_strip
 from cherenkov_pipeline.dl1.parameters import DL1Parameters
+from cherenkov_pipeline.dl1.telescopes import wanted_telescopes
 from cherenkov_pipeline.dl1.written import incomplete, start_activity, written_completely
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileJob, FilePlan, fingerprint

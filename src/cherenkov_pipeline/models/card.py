@@ -1,7 +1,6 @@
 """The model card: what a model is, what it was made from, and which data it may be applied to."""
 
 import os
-import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 import cherenkov_pipeline
 from cherenkov_pipeline.models.parameters import ModelParameters
+from cherenkov_pipeline.revision import git_revision
 
 SUFFIX = ".card.json"
 
@@ -87,17 +87,9 @@ def software_versions() -> dict[str, str]:
     backend = keras.backend.backend()
     return {
         "cherenkov_pipeline": cherenkov_pipeline.__version__,
-        "git_revision": _git_revision(),
+        "git_revision": git_revision(),
         "keras": keras.__version__,
         "backend": backend,
         backend: version(backend),
         "ctapipe": version("ctapipe"),
     }
-
-
-def _git_revision() -> str:
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"

@@ -11,12 +11,12 @@ from pydantic import ValidationError
 
 # registers the layers and losses that a saved model may name
 import cherenkov_pipeline.models.likelihoods  # noqa: F401
+from cherenkov_pipeline.dl1.cameras import camera_fingerprint, pixel_order
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import atomic_path, fingerprint_file
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.card import ModelCard, card_path
 from cherenkov_pipeline.models.registry import HEADS, REGISTRY, resolve
-from cherenkov_pipeline.store.camera import camera_fingerprint, pixel_order
 
 if TYPE_CHECKING:
     from ctapipe.instrument import CameraGeometry

@@ -1,79 +1,59 @@
-"""What is made to judge a model, by task: the names of tables and figures, and the functions behind them.
+"""What is made to judge a model, by task: names of tables and figures, and the functions behind them.
 
-Light, as pipelines are built from it; the functions import what they need.
+Light, as pipelines are built from it: the functions are imported when they are called.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from astropy.table import QTable
-    from matplotlib.figure import Figure
-
-    from cherenkov_pipeline.performance.parameters import EvaluationParameters
-    from cherenkov_pipeline.performance.report.task import TaskResult
+from importlib import import_module
+from typing import Any
 
 
-class Evaluation(Protocol):
+@dataclass(frozen=True)
+class Evaluation:
     """How the predictions of one task are judged.
 
     Attributes
     ----------
     table_names, figure_names : tuple of str
-        Keys of what `tables` and `figures` return.
+        Keys of what ``tables`` and ``figures`` return. There is always a table ``metrics``.
+    tables : callable
+        ``(predictions, EvaluationParameters) -> {name: QTable}``.
+    figures : callable
+        ``(tables, model's name, EvaluationParameters) -> {name: Figure}``.
+    result : callable
+        ``(tables, figures) -> TaskResult``, the task's part of the report.
     """
 
     table_names: tuple[str, ...]
     figure_names: tuple[str, ...]
-
-    def tables(self, predictions: "QTable", parameters: "EvaluationParameters") -> "dict[str, QTable]":
-        """Metrics and curves; ``metrics`` is always among them."""
-
-    def figures(
-        self, tables: "Mapping[str, QTable]", model: str, parameters: "EvaluationParameters"
-    ) -> "dict[str, Figure]":
-        """Drawings of the tables."""
-
-    def result(self, tables: "Mapping[str, QTable]", figures: "Mapping[str, Figure]") -> "TaskResult":
-        """The task's part of the report."""
+    tables: Callable[..., Any]
+    figures: Callable[..., Any]
+    result: Callable[..., Any]
 
 
-@dataclass(frozen=True)
-class EnergyEvaluation:
-    """Energies of gammas."""
+def _imported_later(module: str, name: str) -> Callable[..., Any]:
+    def function(*arguments: Any) -> Any:
+        return getattr(import_module(f"cherenkov_pipeline.performance.{module}"), name)(*arguments)
 
-    table_names: tuple[str, ...] = ("metrics", "per_energy", "distribution", "migration", "pulls", "quarters")
-    figure_names: tuple[str, ...] = (
-        "resolution",
-        "bias",
-        "migration",
-        "distribution",
-        "pulls",
-        "quarters",
-        "coverage",
-        "pulls_per_energy",
-    )
-
-    def tables(self, predictions: "QTable", parameters: "EvaluationParameters") -> "dict[str, QTable]":
-        """See `cherenkov_pipeline.performance.energy`."""
-        from cherenkov_pipeline.performance.energy import energy_tables
-
-        return energy_tables(predictions, parameters)
-
-    def figures(
-        self, tables: "Mapping[str, QTable]", model: str, parameters: "EvaluationParameters"
-    ) -> "dict[str, Figure]":
-        """See `cherenkov_pipeline.performance.report.energy`."""
-        from cherenkov_pipeline.performance.report.energy import energy_figures
-
-        return energy_figures(tables, model, parameters)
-
-    def result(self, tables: "Mapping[str, QTable]", figures: "Mapping[str, Figure]") -> "TaskResult":
-        """See `cherenkov_pipeline.performance.report.energy`."""
-        from cherenkov_pipeline.performance.report.energy import energy_result
-
-        return energy_result(tables, figures)
+    return function
 
 
-EVALUATIONS: dict[str, Evaluation] = {"energy": EnergyEvaluation()}
+EVALUATIONS: dict[str, Evaluation] = {
+    "energy": Evaluation(
+        table_names=("metrics", "per_energy", "distribution", "migration", "pulls", "quarters"),
+        figure_names=(
+            "resolution",
+            "bias",
+            "migration",
+            "distribution",
+            "pulls",
+            "quarters",
+            "coverage",
+            "pulls_per_energy",
+        ),
+        tables=_imported_later("energy", "energy_tables"),
+        figures=_imported_later("report.energy", "energy_figures"),
+        result=_imported_later("report.energy", "energy_result"),
+    ),
+}

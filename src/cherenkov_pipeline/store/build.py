@@ -12,13 +12,13 @@ import numpy as np
 from astropy.table import Table
 
 from cherenkov_pipeline import __version__
+from cherenkov_pipeline.dl1.cameras import camera_fingerprint, pixel_order
+from cherenkov_pipeline.dl1.contents import PARTICLES
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.dl1.selection import require_selected, select, sum_counts
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileJob, FilePlan, FileSet, fingerprint, fingerprint_file
-from cherenkov_pipeline.store.camera import camera_fingerprint, pixel_order
 from cherenkov_pipeline.store.chunks import PRIMARY, EventChunk, cameras, iter_chunks
-from cherenkov_pipeline.store.events import PARTICLES
 from cherenkov_pipeline.store.layout import LAYOUT_VERSION
 from cherenkov_pipeline.store.packing import pack
 from cherenkov_pipeline.store.parameters import SplitParameters, StoreParameters

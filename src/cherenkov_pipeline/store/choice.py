@@ -16,5 +16,7 @@ def only_store(stores: Mapping[str, EventStore]) -> EventStore:
     """
     if len(stores) > 1:
         names = ", ".join(stores)
-        raise UserError(f"The event stores hold {names}: choose one with dl1.telescope_types and process the data again.")
+        raise UserError(
+            f"The event stores hold {names}: choose one with dl1.telescope_types and process the data again."
+        )
     return next(iter(stores.values()))

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 from astropy.table import Column, Table
 
+from cherenkov_pipeline.dl1.contents import PARTICLES
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.store.chunks import PRIMARY, EventChunk
 from cherenkov_pipeline.store.layout import (
@@ -31,9 +32,6 @@ from cherenkov_pipeline.store.split import SPLITS
 
 if TYPE_CHECKING:
     from ctapipe.instrument import CameraGeometry
-
-PARTICLES = {"gamma": 0, "electron": 1, "proton": 101, "helium": 402, "nitrogen": 1407, "silicon": 2814, "iron": 5626}
-"""Names of primary particles and sim_telarray's numbers of them, as in ``true_shower_primary_id``."""
 
 
 class EventStore:

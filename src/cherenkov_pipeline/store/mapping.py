@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cherenkov_pipeline.dl1.cameras import camera_fingerprint, pixel_pitch
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.store.camera import camera_fingerprint, pixel_pitch
 from cherenkov_pipeline.store.parameters import RESIZABLE, MappingName
 
 if TYPE_CHECKING:

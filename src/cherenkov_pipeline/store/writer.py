@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 from astropy.table import Column, Table
 
-from cherenkov_pipeline.store.camera import camera_fingerprint
+from cherenkov_pipeline.dl1.cameras import camera_fingerprint
 from cherenkov_pipeline.store.layout import (
     CAMERA,
     EVENTS,

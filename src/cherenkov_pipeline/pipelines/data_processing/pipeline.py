@@ -16,9 +16,7 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             node(list_raw_files, ["params:raw_path", "simulated_showers"], "raw_files", name="list_raw_files"),
-            node(
-                plan_conversion, ["raw_files", "params:dl1"], "converted_files", name="convert_raw_files", tags="cpu"
-            ),
+            node(plan_conversion, ["raw_files", "params:dl1"], "converted_files", name="convert_raw_files", tags="cpu"),
             node(plan_merging, ["converted_files", "params:dl1"], "dl1_files", name="merge_dl1_files", tags="cpu"),
             node(
                 plan_event_store,

@@ -56,6 +56,8 @@ def write_report(events: QTable, provenance: DataFrame, dl2_files: FileSet, *mod
     from cherenkov_pipeline.performance.report.reconstruction import reconstruction_report
     from cherenkov_pipeline.performance.report.render import render_report
 
-    facts = {f"Model, {model.card.task}": f"{model.card.name}, {model.card.created:%Y-%m-%d %H:%M} UTC" for model in models}
+    facts = {
+        f"Model, {model.card.task}": f"{model.card.name}, {model.card.created:%Y-%m-%d %H:%M} UTC" for model in models
+    }
     facts["DL2 files"] = ", ".join(str(path) for path in dl2_files.paths)
     return render_report(reconstruction_report(events, facts, provenance, datetime.now(UTC)))

@@ -1,0 +1,13 @@
+"""The revision of the code that makes a result."""
+
+import subprocess
+from pathlib import Path
+
+
+def git_revision(folder: Path = Path(__file__).parent) -> str:
+    """Revision of the checkout that ``folder`` belongs to, ``-dirty`` if it was changed; ``unknown`` outside one."""
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
