@@ -9,9 +9,9 @@ from ctapipe.io import DataWriter, EventSource, HDF5EventSource, HDF5Merger, Tab
 from numpy.testing import assert_allclose
 
 from cherenkov_pipeline.dl1.parameters import DL1Parameters
+from cherenkov_pipeline.dl1.production import plan_production
 from cherenkov_pipeline.files import run_plan
 from cherenkov_pipeline.simulation import SimulationParameters
-from cherenkov_pipeline.simulation.production import plan_production
 
 GAMMA = {
     "particle": "gamma",

@@ -33,13 +33,13 @@ from ctapipe.containers import (
     TelescopeTriggerContainer,
 )
 from ctapipe.coordinates import shower_impact_distance
-from ctapipe.core import Provenance
 from ctapipe.instrument import SubarrayDescription
 from ctapipe.io import DataWriter
 
 from cherenkov_pipeline.dl1.contents import describe
 from cherenkov_pipeline.dl1.image_processing import image_processor
 from cherenkov_pipeline.dl1.parameters import DL1Parameters
+from cherenkov_pipeline.dl1.written import start_activity, written_completely
 from cherenkov_pipeline.simulation.parameters import Production, SimulationParameters
 from cherenkov_pipeline.simulation.showers import PRIMARY_ID, ShowerEvent, prepare, simulate
 from cherenkov_pipeline.simulation.throwing import Throws, throw
@@ -169,8 +169,11 @@ def write_run(
     run = SimulatedRun(setup.subarray, obs_id, production, setup.pointing)
     process = image_processor(setup.subarray, dl1_parameters)
     n_triggered = 0
-    _start_activity()
-    with DataWriter(run, output_path=path, write_dl1_images=True, write_dl1_parameters=True) as write:
+    start_activity()
+    with (
+        written_completely(path),
+        DataWriter(run, output_path=path, write_dl1_images=True, write_dl1_parameters=True) as write,
+    ):
         for shower_event in simulate(production, throws, setup, rng):
             event = array_event(shower_event, n_triggered, run)
             process(event)
@@ -184,14 +187,6 @@ def write_run(
         "obs_id": obs_id,
         "n_triggered": n_triggered,
     }
-
-
-def _start_activity() -> None:
-    """Give ctapipe an activity, whose description it writes into its files; one a process, since it takes a second."""
-    provenance = Provenance()
-    if not (provenance.current_activity or provenance.finished_activities):
-        with provenance.activity("cherenkov-pipeline simulation"):
-            pass
 
 
 def array_event(shower: ShowerEvent, number: int, run: SimulatedRun) -> ArrayEventContainer:

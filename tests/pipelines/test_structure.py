@@ -1,0 +1,48 @@
+"""The pipelines as wired: what goes in, what comes out, whatever the environment."""
+
+import pytest
+from kedro.pipeline import Pipeline
+
+from cherenkov_pipeline.performance.evaluations import EVALUATIONS
+from cherenkov_pipeline.pipeline_registry import register_pipelines
+from cherenkov_pipeline.tasks import TASKS
+
+
+@pytest.fixture(scope="module")
+def pipelines() -> dict[str, Pipeline]:
+    return register_pipelines()
+
+
+def test_every_task_is_trained_and_evaluated(pipelines):
+    assert set(EVALUATIONS) == set(TASKS)
+    assert {f"{stage}_{task}" for stage in ("train", "evaluate") for task in TASKS} <= set(pipelines)
+
+
+def test_default_needs_nothing_but_parameters_and_places(pipelines):
+    free = {name for name in pipelines["__default__"].inputs() if not name.startswith("params:")}
+    assert free == {"mlflow_run"} | {f"{task}.checkpoints" for task in TASKS}
+
+
+def test_training_has_one_output_that_takes_long(pipelines):
+    for task in TASKS:
+        (node,) = pipelines[f"train_{task}"].filter(node_names=[f"{task}.train_model"]).nodes
+        assert node.outputs == [f"{task}_model"]
+
+
+def test_parameters_are_validated(pipelines):
+    """Kedro reads the annotations; one that it cannot resolve would switch the validation off."""
+    from kedro.validation.type_extractor import TypeExtractor
+
+    typed = set(TypeExtractor(pipelines).extract_types_from_pipelines())
+    used = {
+        name.removeprefix("params:")
+        for pipeline in pipelines.values()
+        for name in pipeline.inputs()
+        if name.startswith("params:")
+    }
+    assert used - typed == {"raw_path", "input_path"}
+
+
+def test_nodes_have_names_to_be_called_by(pipelines):
+    names = [node.name.split(".")[-1] for node in pipelines["__default__"].nodes]
+    assert all(name.isidentifier() and "__" not in name for name in names), names
