@@ -23,7 +23,7 @@ def test_round_trip(tmp_path, table, suffix):
 
     assert loaded["energy"].unit == u.TeV
     np.testing.assert_array_equal(loaded["energy"].value, table["energy"].value)
-    assert list(loaded["name"].astype(str)) == ["a", "b", "c"]
+    assert list(loaded["name"]) == ["a", "b", "c"]
     assert loaded.meta["convention"] == "median"
 
 

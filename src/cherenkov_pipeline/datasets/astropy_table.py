@@ -37,7 +37,8 @@ class AstropyTableDataset(AbstractVersionedDataset["QTable", "QTable"]):
         """Read the table."""
         from astropy.table import QTable
 
-        return QTable.read(Path(self._get_load_path()), format=self._format)
+        options = {"character_as_bytes": False} if self._format == "hdf5" else {}
+        return QTable.read(Path(self._get_load_path()), format=self._format, **options)
 
     def save(self, table: "QTable") -> None:
         """Write the table, atomically."""

@@ -32,6 +32,10 @@ from cherenkov_pipeline.performance.plots.style import (
 )
 
 
+#: With more events than this, error bars hide what they belong to.
+FEW = 100
+
+
 @styled
 def energy_resolution(curves: Mapping[str, QTable], published: QTable | None = None) -> Figure:
     """Draw the energy resolution per bin of true energy.
@@ -153,8 +157,8 @@ def true_against_reco(predictions: Table) -> Figure:
     Parameters
     ----------
     predictions : Table
-        A few events: ``true_energy``, ``reco_energy``, ``reco_energy_uncert`` with units, ``is_valid``. What has no
-        true or no valid energy is counted in the figure instead.
+        ``true_energy``, ``reco_energy``, ``reco_energy_uncert`` with units, ``is_valid``. What has no true or no
+        valid energy is counted in the figure instead. Up to `FEW` events have error bars.
     """
     figure = new_figure(height=4.8)
     axes = figure.subplots()
@@ -171,21 +175,15 @@ def true_against_reco(predictions: Table) -> Figure:
     # symmetric in the logarithm, as the network predicts it; a prediction without any idea is cut at a factor 100
     relative = np.minimum(np.nan_to_num(error[used]) / reco, np.log(100))
     low, high = reco * np.exp(-relative), reco * np.exp(relative)
-    limits = 10 ** np.array(
-        [np.floor(np.log10(min(true.min(), low.min()))), np.ceil(np.log10(max(true.max(), high.max())))]
-    )
+    shown = np.concatenate([true, low, high] if len(true) <= FEW else [true, reco])
+    limits = 10 ** np.array([np.floor(np.log10(shown.min())), np.ceil(np.log10(shown.max()))])
     axes.fill_between(limits, 0.75 * limits, 1.25 * limits, color=BLUE, alpha=0.08, linewidth=0, label="±25 %")
     axes.plot(limits, limits, color=MUTED, linewidth=1.2, label="equal")
-    axes.errorbar(
-        true,
-        reco,
-        yerr=(reco - low, high - reco),
-        fmt="o",
-        color=BLUE,
-        elinewidth=1.3,
-        capsize=2.5,
-        label="events, ±1σ",
-    )
+    if len(true) <= FEW:
+        errors = (reco - low, high - reco)
+        axes.errorbar(true, reco, errors, fmt="o", color=BLUE, elinewidth=1.3, capsize=2.5, label="events, ±1σ")
+    else:
+        axes.plot(true, reco, ".", color=BLUE, markersize=2.5, alpha=0.5, label="events", rasterized=True)
     axes.set(xlim=limits, ylim=limits, aspect="equal")
     axes.legend(loc="lower right")
     corner_note(axes, f"{len(true)} events" + (f"\n{n_left_out} without a valid energy" if n_left_out else ""))

@@ -34,9 +34,9 @@ _COLUMNS = {
     "true_energy": "E_true",
     "reco_energy": "E_reco",
     "relative_error": "ΔE/E",
-    "is_valid": "Valid",
-    "reason": "Reason",
+    "validity": "Valid",
 }
+_KEYS = ("obs_id", "event_id", "tel_id")
 
 
 def reconstruction_report(
@@ -99,10 +99,17 @@ def reconstruction_report(
 
 def _events_table(events: AstropyTable) -> Table:
     listed = events[:LISTED_EVENTS]
-    names = {column: name for column, name in _COLUMNS.items() if column in events.colnames}
+    for key in _KEYS:
+        listed[key] = np.asarray(listed[key]).astype(str)  # numbers that name something have no separators
+    listed["validity"] = _validity(listed)
     caption = "Energies without a valid prediction are missing, not guessed."
     if len(events) > LISTED_EVENTS:
         caption += f" The first {LISTED_EVENTS} of {format_number(len(events))} events; the DL2 files hold all."
+    names = {column: name for column, name in _COLUMNS.items() if column in events.colnames or column == "validity"}
+    productions = sorted(set(events["production"])) if "production" in names else []
+    if len(productions) == 1:
+        del names["production"]
+        caption += f" All of {productions[0]}."
     table = table_of(listed, caption, names=names)
     column = list(names).index("reco_energy")
     errors = u.Quantity(listed["reco_energy_uncert"]).to_value(listed["reco_energy"].unit)
@@ -111,6 +118,14 @@ def _events_table(events: AstropyTable) -> Table:
         for row, error in zip(table.rows, errors, strict=True)
     )
     return replace(table, rows=rows)
+
+
+def _validity(events: AstropyTable) -> list[str]:
+    reasons = events["reason"] if "reason" in events.colnames else [""] * len(events)
+    return [
+        "yes" if valid else f"no: {reason}" if reason else "no"
+        for valid, reason in zip(events["is_valid"], reasons, strict=True)
+    ]
 
 
 def _with_error(energy: Cell, error: float) -> Cell:
