@@ -5,10 +5,12 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import nbformat
@@ -57,7 +59,7 @@ def test_metrics_table_closes(kedro):
 
 
 def test_provenance_counts_close(kedro):
-    table = pd.read_csv(kedro.latest("04_feature/processing_provenance.csv"))
+    table = pd.read_csv(kedro.latest("08_reporting/data_processing/provenance.csv"))
     cuts = table[table["step"] == "cut"]
     assert (cuts["n_in"].iloc[1:].to_numpy() == cuts["n_out"].iloc[:-1].to_numpy()).all()
     assert table.loc[table["step"] == "split", "n_out"].sum() == cuts["n_out"].iloc[-1]
@@ -108,6 +110,42 @@ def test_mlflow_has_parameters_metrics_files_and_revision(kedro):
     assert np.isfinite(metrics["energy.resolution"])
     artifacts = {path.name for path in (kedro.data / "mlflow" / "artifacts").rglob("*") if path.is_file()}
     assert {"model.keras", "model.card.json", "report.html", "resolution.png"} <= artifacts
+
+
+def test_mlflow_page_is_served(kedro):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = kedro.start("mlflow", "ui", "--env=test", f"--port={port}")
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+                    assert answer.status == 200
+                    break
+            except OSError:
+                assert server.poll() is None, server.stdout.read()
+                assert time.monotonic() < deadline
+                time.sleep(0.5)
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def test_kedro_viz_is_built_as_a_site_with_previews(kedro, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "kedro", "viz", "build", "--include-previews"],
+        cwd=PROJECT,
+        env={**kedro.environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    nodes = [json.loads(path.read_text()) for path in (PROJECT / "build" / "api" / "nodes").iterdir()]
+    previewed = {Path(node["filepath"]).name for node in nodes if node.get("preview")}
+    assert {"resolution.png", "metrics_table.ecsv", "provenance.csv"} <= previewed
 
 
 def test_notebook_runs(kedro, tmp_path):
@@ -204,7 +242,7 @@ def test_killed_simulation_and_processing_end_with_the_same_files(kedro, tmp_pat
     kill_when(other, "05_model_input/event_store/*/.part*", "--pipeline=data_processing")
     other.run("--pipeline=data_processing")
     ours, theirs = (
-        pd.read_csv(one.latest("04_feature/processing_provenance.csv")).drop(columns="fingerprint")
+        pd.read_csv(one.latest("08_reporting/data_processing/provenance.csv")).drop(columns="fingerprint")
         for one in (other, kedro)
     )
     pd.testing.assert_frame_equal(ours, theirs)

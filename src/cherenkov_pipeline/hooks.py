@@ -77,18 +77,20 @@ class MlflowTracking:
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Remember the context; MLflow is set up only when a pipeline runs."""
+        """Read the configuration, for ``kedro mlflow ui`` as well; MLflow is set up only when a pipeline runs."""
+        from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig
+
         self._context = context
+        context.mlflow = KedroMlflowConfig.model_validate(context.config_loader["mlflow"])
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
         """Start the run, or go on with the one named by ``MLFLOW_RUN_ID``; nodes get its identifier as a dataset."""
         import mlflow
-        from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig
 
         for talkative in ("mlflow", "alembic"):
             logging.getLogger(talkative).setLevel(logging.WARNING)
-        config = KedroMlflowConfig.model_validate(self._context.config_loader["mlflow"])
+        config = self._context.mlflow
         _create_sqlite_folder(config.server.mlflow_tracking_uri)
         config.setup(self._context)
         parameters = flatten_parameters(self._context.params, _parameters_of(pipeline))
@@ -211,7 +213,7 @@ class ClosingWord:
             announced = (getattr(dataset, "metadata", None) or {}).get("announce")
             if announced:
                 click.echo(f"{announced}: {saved_path(dataset)}")
-        click.echo(f"MLflow store: {self._context.config_loader['mlflow']['server']['mlflow_tracking_uri']}")
+        click.echo(f"MLflow store: {self._context.mlflow.server.mlflow_tracking_uri}")
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:

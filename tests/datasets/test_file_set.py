@@ -75,6 +75,12 @@ def test_folder_can_be_moved(tmp_path):
     assert FileSetDataset(filepath=str(tmp_path / "there")).load().paths[0].read_text() == "one"
 
 
+def test_preview_lists_the_files(tmp_path):
+    dataset = FileSetDataset(filepath=str(tmp_path))
+    dataset.save(plan("f1", a="one", b="three"))
+    assert [row[0] for row in dataset.preview(nrows=1)["data"]] == ["a.txt"]
+
+
 def test_missing_file_is_told_when_loading(tmp_path):
     dataset = FileSetDataset(filepath=str(tmp_path))
     dataset.save(plan("f1", a="one"))

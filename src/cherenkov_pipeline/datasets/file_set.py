@@ -6,7 +6,9 @@ from typing import Any
 
 from kedro.io import AbstractDataset, Version
 from kedro.io.core import VersionNotFoundError
+from kedro_datasets._typing import TablePreview
 
+from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FilePlan, FileSet, read_file_set, run_plan, write_json
 
 LATEST = "latest.json"
@@ -67,10 +69,18 @@ class FileSetDataset(AbstractDataset[FilePlan, FileSet]):
         run_plan(plan, self._folder / plan.fingerprint)
         write_json(self._folder / LATEST, {"fingerprint": plan.fingerprint})
 
+    def preview(self, nrows: int = 20) -> TablePreview:
+        """First files, for kedro-viz."""
+        records = read_file_set(self.folder).records[:nrows]
+        rows = [[Path(record["path"]).name, record.get("n_images"), record["fingerprint"]] for record in records]
+        return TablePreview(
+            {"index": list(range(len(rows))), "columns": ["file", "images", "fingerprint"], "data": rows}
+        )
+
     def _exists(self) -> bool:
         try:
-            self.load()
-        except Exception:
+            read_file_set(self.folder)
+        except (UserError, VersionNotFoundError):
             return False
         return True
 

@@ -31,7 +31,6 @@ from cherenkov_pipeline.performance.plots.style import (
     styled,
 )
 
-
 #: With more events than this, error bars hide what they belong to.
 FEW = 100
 
