@@ -45,5 +45,6 @@ def test_user_error_ends_without_traceback():
 @pytest.mark.parametrize(
     "options", [{"pipeline": "simulation", "pipelines": []}, {"pipeline": "", "pipelines": ["simulation"]}]
 )
-def test_both_spellings_of_pipeline_work(options):
+def test_both_spellings_of_pipeline_work(options, monkeypatch):
+    monkeypatch.setattr("kedro.framework.project.pipelines", {"simulation": None})
     assert _speaking(lambda **options: options)(**options) == {"pipeline": "", "pipelines": ["simulation"]}

@@ -186,7 +186,10 @@ def test_the_same_run_again_makes_no_file_twice(copied):
         (["--env=test", "--params=energy.training.epochs=0"], "energy.training.*epochs.*greater than or equal to 1"),
         (["--env=test", "--pipeline=data_processing", "--params=raw_path={empty}"], "{empty} is empty: .*raw_path"),
         (["--env=test", "--pipeline=data_processing", "--params=raw_path=nowhere"], "nowhere does not exist"),
+        (["--env=test", "--params=raw_path=nowhere"], "nowhere does not exist"),
         (["--env=test", "--pipeline=data_processing"], "kedro run --pipeline=simulation"),
+        (["--env=test", "--pipeline=train_enrgy"], "Unknown pipeline 'train_enrgy': did you mean 'train_energy'?"),
+        (["--env=test", "--pipeline=evaluate_energy"], "no energy_model yet: kedro run --pipeline=train_energy"),
     ],
 )
 def test_mistakes_end_in_one_line(tmp_path, options, line):
@@ -194,6 +197,8 @@ def test_mistakes_end_in_one_line(tmp_path, options, line):
     empty = str(tmp_path / "empty")
     told = Kedro(tmp_path / "data").refused(*(option.format(empty=empty) for option in options))
     assert re.search(line.format(empty=re.escape(empty)), told), told
+    # before any work
+    assert not list((tmp_path / "data").rglob("*.h5"))
 
 
 def test_a_refused_run_leaves_the_processed_data(copied):

@@ -1,13 +1,15 @@
 """The project's `kedro run`: Kedro's own, which tells a user's error in one line."""
 
 import copy
+import difflib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import click
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import CONTEXT_SETTINGS
+from kedro.io.core import VersionNotFoundError
 from kedro.validation.exceptions import ParameterValidationError
 
 from cherenkov_pipeline.errors import UserError
@@ -28,6 +30,8 @@ def one_line(error: BaseException) -> str | None:
             return str(cause)
         if isinstance(cause, ParameterValidationError):
             return " ".join(str(cause).split())
+        if isinstance(cause, VersionNotFoundError):
+            return f"{str(cause).splitlines()[0]}: run the pipeline that makes it first, or correct --load-versions."
     return None
 
 
@@ -42,6 +46,7 @@ def _speaking(callback: Callable[..., Any]) -> Callable[..., Any]:
     def run(*, pipeline: str, pipelines: list[str], **options: Any) -> Any:
         # both spellings stay: Kedro deprecates the one that people type
         names = [name for name in (pipeline, *pipelines) if name]
+        _check_names(names)
         try:
             return callback(pipeline="", pipelines=names, **options)
         except Exception as error:
@@ -51,6 +56,16 @@ def _speaking(callback: Callable[..., Any]) -> Callable[..., Any]:
             raise click.ClickException(line) from error
 
     return run
+
+
+def _check_names(names: Iterable[str]) -> None:
+    from kedro.framework.project import pipelines
+
+    for name in names:
+        if name not in pipelines:
+            near = difflib.get_close_matches(name, pipelines, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(sorted(pipelines))}."
+            raise click.ClickException(f"Unknown pipeline '{name}': {hint}")
 
 
 run = copy.copy(kedro_run)

@@ -19,7 +19,7 @@ from typing import Any
 import click
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.io import CatalogProtocol
+from kedro.io import CatalogProtocol, MemoryDataset
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic import BaseModel
@@ -31,7 +31,7 @@ from cherenkov_pipeline.revision import git_revision
 class EnvironmentCheck:
     """Refuses an environment that does not exist; Kedro would run with empty parameters."""
 
-    @hook_impl
+    @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
         """Look for the environment's folder."""
         conf = Path(context.config_loader.conf_source)
@@ -54,6 +54,36 @@ class ParameterCheck:
             near = difflib.get_close_matches(unknown[0], used, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(sorted(used))}."
             raise UserError(f"Unknown parameter '{unknown[0]}': {hint}")
+
+
+class InputCheck:
+    """Refuses a run whose inputs are not there, before anything is made of those that are."""
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        """Look for the user's files and for what other pipelines make."""
+        from cherenkov_pipeline.dl1.inputs import list_paths
+
+        for name in sorted(pipeline.inputs()):
+            if name in ("params:raw_path", "params:input_path"):
+                path = catalog.load(name)
+                if path:
+                    list_paths(path)
+            elif not name.startswith("params:") and not _optional(catalog[name]) and not catalog.exists(name):
+                raise UserError(f"There is no {name} yet: kedro run --pipeline={_maker(name)} makes it.")
+
+
+def _optional(dataset: Any) -> bool:
+    return isinstance(dataset, MemoryDataset) or getattr(dataset, "optional", False)
+
+
+def _maker(dataset: str) -> str:
+    from kedro.framework.project import pipelines
+
+    makers = (
+        name for name, pipeline in pipelines.items() if name != "__default__" and dataset in pipeline.all_outputs()
+    )
+    return next(makers, "__default__")
 
 
 def unknown_parameters(parameters: Mapping[str, Any], used: set[str], prefix: str = "") -> Iterator[str]:
@@ -221,4 +251,4 @@ class ClosingWord:
         self._context = context
 
 
-HOOKS = (EnvironmentCheck(), ParameterCheck(), MlflowTracking(), ClosingWord())
+HOOKS = (EnvironmentCheck(), ParameterCheck(), InputCheck(), MlflowTracking(), ClosingWord())

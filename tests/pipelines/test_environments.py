@@ -29,7 +29,7 @@ with KedroSession.create(project_path=project, env=sys.argv[2]) as session:
         datasets = {dataset: catalog.get(dataset) for dataset in pipeline.datasets()}
         result[name] = sorted(
             dataset for dataset, entry in datasets.items()
-            if entry is None or (isinstance(entry, MemoryDataset) and not dataset.startswith("params:"))
+            if entry is None or (isinstance(entry, MemoryDataset) and not dataset.startswith(("params:", "mlflow_run")))
         )
     heavy = sorted({"tensorflow", "keras", "ctapipe", "numba"} & set(sys.modules))
 print(json.dumps({"unresolved": result, "heavy": heavy}))

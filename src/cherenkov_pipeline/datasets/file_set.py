@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractDataset, Version
-from kedro.io.core import VersionNotFoundError
 from kedro_datasets._typing import TablePreview
 
 from cherenkov_pipeline.errors import UserError
@@ -27,13 +26,23 @@ class FileSetDataset(AbstractDataset[FilePlan, FileSet]):
         Folder of all versions.
     version : kedro.io.Version, optional
         Only its ``load`` part counts: a fingerprint. Kedro hands it over for ``versioned: true``.
+    optional : bool
+        Whether nothing saved means an empty set, not an error.
     metadata : dict, optional
         For plugins, ignored here.
     """
 
-    def __init__(self, *, filepath: str, version: Version | None = None, metadata: dict[str, Any] | None = None):
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        version: Version | None = None,
+        optional: bool = False,
+        metadata: dict[str, Any] | None = None,
+    ):
         self._folder = Path(filepath)
         self._version = version
+        self.optional = optional
         self.metadata = metadata
 
     @property
@@ -46,7 +55,7 @@ class FileSetDataset(AbstractDataset[FilePlan, FileSet]):
 
         Raises
         ------
-        kedro.io.core.VersionNotFoundError
+        UserError
             If nothing was saved yet.
         """
         if self._version and self._version.load:
@@ -54,7 +63,7 @@ class FileSetDataset(AbstractDataset[FilePlan, FileSet]):
         try:
             return json.loads((self._folder / LATEST).read_text())["fingerprint"]
         except FileNotFoundError:
-            raise VersionNotFoundError(f"Nothing was saved in {self._folder} yet.") from None
+            raise UserError(f"There is nothing in {self._folder} yet: run the pipeline that makes it first.") from None
 
     def list_versions(self) -> list[str]:
         """Fingerprints of all versions."""
@@ -62,6 +71,8 @@ class FileSetDataset(AbstractDataset[FilePlan, FileSet]):
 
     def load(self) -> FileSet:
         """Return the files with their records."""
+        if self.optional and not self.list_versions():
+            return FileSet("")
         return read_file_set(self.folder)
 
     def save(self, plan: FilePlan) -> None:
@@ -80,7 +91,7 @@ class FileSetDataset(AbstractDataset[FilePlan, FileSet]):
     def _exists(self) -> bool:
         try:
             read_file_set(self.folder)
-        except (UserError, VersionNotFoundError):
+        except UserError:
             return False
         return True
 

@@ -16,6 +16,8 @@ class FolderDataset(AbstractDataset[None, Path]):
         For plugins, ignored here.
     """
 
+    optional = True
+
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None):
         self._folder = Path(filepath)
         self.metadata = metadata

@@ -59,20 +59,36 @@ def find_inputs(raw_path: str | Path) -> list[RawInput]:
         If nothing is there, a named file is of no use, or two files have the same content, which would let the same
         events stand in training and test.
     """
+    paths = list_paths(raw_path)
+    folder = Path(raw_path).expanduser()
+    inputs = _inputs_in_folder(folder, paths) if folder.is_dir() else [_raw_input(path) for path in paths]
+    _refuse_copies(inputs)
+    return inputs
+
+
+def list_paths(raw_path: str | Path) -> list[Path]:
+    """List the files that ``raw_path`` stands for, without looking into them.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
     path = Path(raw_path).expanduser().absolute()
     if path.is_dir():
-        inputs = _inputs_in_folder(path)
+        paths = list(_visible_files(path))
+        if not paths:
+            raise UserError(f"{raw_path} is empty: set raw_path to simtel or DL1 files.")
     elif path.exists():
-        inputs = [_raw_input(path)]
+        paths = [path]
     elif glob.has_magic(str(path)):
         pattern = path.relative_to(path.anchor)
-        inputs = [_raw_input(found) for found in sorted(Path(path.anchor).glob(str(pattern))) if found.is_file()]
-        if not inputs:
+        paths = [found for found in sorted(Path(path.anchor).glob(str(pattern))) if found.is_file()]
+        if not paths:
             raise UserError(f"No file matches {raw_path}: correct raw_path.")
     else:
         raise UserError(f"{raw_path} does not exist: set raw_path to a simtel or DL1 file, a folder or a pattern.")
-    _refuse_copies(inputs)
-    return inputs
+    return paths
 
 
 def inputs_of(file_set: FileSet) -> list[RawInput]:
@@ -99,9 +115,9 @@ def classify(path: Path) -> Kind:
     return "simtel"
 
 
-def _inputs_in_folder(folder: Path) -> list[RawInput]:
+def _inputs_in_folder(folder: Path, paths: Sequence[Path]) -> list[RawInput]:
     inputs, passed_over = [], []
-    for path in _visible_files(folder):
+    for path in paths:
         try:
             inputs.append(_raw_input(path))
         except UserError:
@@ -110,8 +126,7 @@ def _inputs_in_folder(folder: Path) -> list[RawInput]:
                 raise
             passed_over.append(path.name)
     if not inputs:
-        content = f"holds only {_some(passed_over)}" if passed_over else "is empty"
-        raise UserError(f"{folder} {content}: set raw_path to simtel or DL1 files.")
+        raise UserError(f"{folder} holds only {_some(passed_over)}: set raw_path to simtel or DL1 files.")
     if passed_over:
         logger.warning("Neither simtel nor DL1, passed over in %s: %s", folder, _some(passed_over))
     return inputs

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cherenkov_pipeline.dl1.parameters import DL1Parameters, SelectionParameters
+from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FilePlan, FileSet
 from cherenkov_pipeline.pipelines.flow import DataFrame, EventStores
 from cherenkov_pipeline.store.parameters import StoreParameters
@@ -13,6 +14,10 @@ def list_raw_files(raw_path: str | None, simulated: FileSet) -> list[dict[str, A
     """List the user's files, or those of the simulated sample, with kind, size and fingerprint."""
     from cherenkov_pipeline.dl1.inputs import find_inputs, inputs_of
 
+    if not raw_path and not len(simulated):
+        raise UserError(
+            "There is no simulated sample yet: kedro run --pipeline=simulation, or give --params=raw_path=..."
+        )
     return [asdict(item) for item in (find_inputs(raw_path) if raw_path else inputs_of(simulated))]
 
 

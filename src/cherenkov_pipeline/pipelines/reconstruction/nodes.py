@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
+from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FilePlan, FileSet
 from cherenkov_pipeline.pipelines.flow import DataFrame, Figure, QTable, TrainedModel
 from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
@@ -13,6 +14,10 @@ def list_inputs(input_path: str | None, point_source: FileSet) -> list[dict[str,
     """List the files to reconstruct: the user's, or the simulated point source."""
     from cherenkov_pipeline.dl1.inputs import find_inputs, inputs_of
 
+    if not input_path and not len(point_source):
+        raise UserError(
+            "There is no simulated point source yet: kedro run --pipeline=simulation, or give --params=input_path=..."
+        )
     return [asdict(item) for item in (find_inputs(input_path) if input_path else inputs_of(point_source))]
 
 
