@@ -9,7 +9,7 @@ run: $(INSTALLED)
 	$(BIN)/kedro run
 
 test: $(INSTALLED)
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -18,8 +18,9 @@ class Kedro:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Environment variables of the commands."""
-        return {**os.environ, "CHERENKOV_DATA": str(self.data), "COLUMNS": "200"}
+        """Environment variables of the commands, as after activating the virtual environment."""
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        return {**os.environ, "PATH": path, "CHERENKOV_DATA": str(self.data), "COLUMNS": "200"}
 
     def start(self, *arguments: str) -> subprocess.Popen:
         """Start a command and return at once."""

@@ -22,9 +22,6 @@ from astropy.table import QTable
 from cherenkov_pipeline.models.saved import read_card
 from kedro_command import PROJECT, Kedro
 
-# one worker of pytest-xdist does them all: they share the sample
-pytestmark = pytest.mark.xdist_group("first_light")
-
 
 @pytest.fixture(scope="session")
 def kedro(tmp_path_factory) -> Kedro:
@@ -137,7 +134,7 @@ def test_kedro_viz_is_built_as_a_site_with_previews(kedro, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "kedro", "viz", "build", "--include-previews"],
         cwd=PROJECT,
-        env={**kedro.environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        env=kedro.environment,
         capture_output=True,
         text=True,
         check=False,
@@ -155,7 +152,7 @@ def test_notebook_runs(kedro, tmp_path):
     run = subprocess.run(
         [*command, str(notebook)],
         cwd=PROJECT / "notebooks",
-        env={**os.environ, "CHERENKOV_DATA": str(kedro.data)},
+        env=kedro.environment,
         capture_output=True,
         text=True,
         check=False,
