@@ -6,10 +6,13 @@ inputs) next to it, so that a run may be killed at any moment and started again.
 """
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import shutil
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -26,6 +29,7 @@ from cherenkov_pipeline.errors import UserError
 MANIFEST = "manifest.json"
 PART = ".part-"
 """How the names of files begin that are not complete yet."""
+LOCK = ".lock"
 
 
 @contextmanager
@@ -181,17 +185,35 @@ def run_plan(plan: FilePlan, folder: str | os.PathLike) -> FileSet:
         From a job, for the first file that failed; the files finished before it stay.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    for leftover in folder.glob(f"{PART}*"):  # of a killed run
-        _remove(leftover)
-    missing = [job for job in plan.jobs if _finished_record(folder / job.name) is None]
-    if missing:
-        _run_jobs(missing, folder, plan)
-    records = [_finished_record(folder / job.name) for job in plan.jobs]
-    manifest = {"fingerprint": plan.fingerprint, "records": [*records, *plan.kept]}
-    if not (folder / MANIFEST).exists() or missing:
+    with locked(folder):
+        missing = [job for job in plan.jobs if _finished_record(folder / job.name) is None]
+        if missing:
+            _run_jobs(missing, folder, plan)
+        records = [_finished_record(folder / job.name) for job in plan.jobs]
+        manifest = {"fingerprint": plan.fingerprint, "records": [*records, *plan.kept]}
+        # each time: files that are kept where they are may have moved
         write_json(folder / MANIFEST, _relative(manifest, folder))
     return FileSet(plan.fingerprint, tuple(manifest["records"]))
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder of work; what a killed one left unfinished is removed.
+
+    Raises
+    ------
+    UserError
+        If another process works there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"Another process is working in {folder}: wait for it, or stop it.") from None
+        for leftover in folder.glob(f"{PART}*"):
+            _remove(leftover)
+        yield
 
 
 def read_file_set(folder: str | os.PathLike) -> FileSet:
@@ -224,7 +246,8 @@ def _run_jobs(jobs: Sequence[FileJob], folder: Path, plan: FilePlan) -> None:
                 bar.update()
             return
         # spawn: the parent may hold TensorFlow or open HDF5 files, which do not survive a fork
-        with ProcessPoolExecutor(min(plan.n_workers, len(jobs)), mp_context=get_context("spawn")) as pool:
+        n_workers = min(plan.n_workers, len(jobs))
+        with ProcessPoolExecutor(n_workers, get_context("spawn"), _die_with_parent, (os.getpid(),)) as pool:
             futures = [pool.submit(_run_job, job, folder, plan.fingerprint) for job in jobs]
             try:
                 for future in as_completed(futures):
@@ -238,6 +261,17 @@ def _run_jobs(jobs: Sequence[FileJob], folder: Path, plan: FilePlan) -> None:
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+
+
+def _die_with_parent(parent: int) -> None:
+    """End this worker when its parent is gone: a parent that is killed cannot tell it to stop."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _run_job(job: FileJob, folder: Path, plan_fingerprint: str) -> None:

@@ -8,7 +8,7 @@ from kedro.io import AbstractDataset, Version
 from kedro_datasets._typing import TablePreview
 
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import FilePlan, FileSet, read_file_set, run_plan, write_json
+from cherenkov_pipeline.files import MANIFEST, FilePlan, FileSet, read_file_set, run_plan, write_json
 
 LATEST = "latest.json"
 
@@ -67,11 +67,11 @@ class FileSetDataset(AbstractDataset[FilePlan, FileSet]):
 
     def list_versions(self) -> list[str]:
         """Fingerprints of all versions."""
-        return sorted(path.name for path in self._folder.glob("*/") if not path.name.startswith("."))
+        return sorted(path.parent.name for path in self._folder.glob(f"*/{MANIFEST}"))
 
     def load(self) -> FileSet:
         """Return the files with their records."""
-        if self.optional and not self.list_versions():
+        if self.optional and not self._exists() and not (self._version and self._version.load):
             return FileSet("")
         return read_file_set(self.folder)
 

@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cherenkov_pipeline import __version__
 from cherenkov_pipeline.dl1.contents import describe
 from cherenkov_pipeline.dl1.image_processing import camera_calibrator, image_processor
 from cherenkov_pipeline.dl1.inputs import RawInput
@@ -24,6 +23,7 @@ from cherenkov_pipeline.dl1.telescopes import wanted_telescopes
 from cherenkov_pipeline.dl1.written import incomplete, start_activity, written_completely
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileJob, FilePlan, fingerprint
+from cherenkov_pipeline.revision import code_fingerprint
 
 if TYPE_CHECKING:
     from ctapipe.containers import ArrayEventContainer
@@ -74,7 +74,7 @@ def plan_dl1(inputs: Sequence[RawInput], parameters: DL1Parameters) -> FilePlan:
             [(name, item.fingerprint) for name, item in zip(names, inputs, strict=True)],
             parameters.model_dump(mode="json", exclude={"n_workers", "merge_into"}),
             ctapipe_version,
-            __version__,
+            code_fingerprint("dl1"),
         ),
         jobs=jobs,
         kept=kept,

@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cherenkov_pipeline import __version__
 from cherenkov_pipeline.dl1.contents import describe, with_events
 from cherenkov_pipeline.dl1.parameters import DL1Parameters, KeptData
 from cherenkov_pipeline.dl1.written import incomplete, start_activity, written_completely
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileJob, FilePlan, FileSet, fingerprint
+from cherenkov_pipeline.revision import code_fingerprint
 
 type Record = Mapping[str, Any]
 
@@ -44,7 +44,7 @@ def plan_merge(file_set: FileSet, parameters: DL1Parameters) -> FilePlan:
 
     records = with_events(file_set).records
     plan_fingerprint = fingerprint(
-        "merged", file_set.fingerprint, parameters.merge_into, parameters.keep, ctapipe_version, __version__
+        "merged", file_set.fingerprint, parameters.merge_into, parameters.keep, ctapipe_version, code_fingerprint("dl1")
     )
     if parameters.merge_into is None:
         return FilePlan(plan_fingerprint, jobs=(), kept=records, description="merge")

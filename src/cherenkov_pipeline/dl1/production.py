@@ -5,9 +5,9 @@ from functools import partial
 
 import numpy as np
 
-import cherenkov_pipeline
 from cherenkov_pipeline.dl1.parameters import DL1Parameters
 from cherenkov_pipeline.files import FileJob, FilePlan, fingerprint
+from cherenkov_pipeline.revision import code_fingerprint
 from cherenkov_pipeline.simulation.parameters import Production, SimulationParameters
 
 
@@ -52,7 +52,7 @@ def plan_production(
     ]
     return FilePlan(
         fingerprint=fingerprint(
-            cherenkov_pipeline.__version__,
+            code_fingerprint("simulation", "dl1"),
             common.model_dump(mode="json", exclude={"n_workers"}),
             {name: productions[name].model_dump(mode="json") for name in productions},
             dl1_parameters.cleaning.model_dump(mode="json"),

@@ -18,6 +18,7 @@ from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.dl1.selection import require_selected, select, sum_counts
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileJob, FilePlan, FileSet, fingerprint, fingerprint_file
+from cherenkov_pipeline.revision import code_fingerprint
 from cherenkov_pipeline.store.chunks import PRIMARY, EventChunk, cameras, iter_chunks
 from cherenkov_pipeline.store.layout import LAYOUT_VERSION
 from cherenkov_pipeline.store.packing import pack
@@ -70,7 +71,11 @@ def plan_store(dl1_files: FileSet, selection: SelectionParameters, parameters: S
     sources = _sources(dl1_files)
     by_type = _by_telescope_type(sources)
     identity = fingerprint(
-        [asdict(source) | {"path": ""} for source in sources], selection, parameters.split, LAYOUT_VERSION, __version__
+        [asdict(source) | {"path": ""} for source in sources],
+        selection,
+        parameters.split,
+        LAYOUT_VERSION,
+        code_fingerprint("dl1", "store"),
     )
     names = _file_names({telescope_type: camera.name for telescope_type, (camera, _) in by_type.items()})
     jobs = [
