@@ -11,16 +11,21 @@ PROJECT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Kedro:
-    """Runs commands on the data in ``data``."""
+    """Runs commands on the data below ``root``."""
 
-    data: Path
+    root: Path
     env: str = "test"
+
+    @property
+    def data(self) -> Path:
+        """Where the environment keeps its data."""
+        return self.root / self.env
 
     @property
     def environment(self) -> dict[str, str]:
         """Environment variables of the commands, as after activating the virtual environment."""
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        return {**os.environ, "PATH": path, "CHERENKOV_DATA": str(self.data), "COLUMNS": "200"}
+        return {**os.environ, "PATH": path, "CHERENKOV_DATA": str(self.root), "COLUMNS": "200"}
 
     def start(self, *arguments: str) -> subprocess.Popen:
         """Start a command and return at once."""

@@ -1,5 +1,6 @@
 """The command line tells a user's error in one line."""
 
+import errno
 from itertools import pairwise
 
 import click
@@ -20,6 +21,11 @@ def chained(*errors: Exception) -> Exception:
 def test_user_error_is_found_behind_kedros_own():
     error = chained(UserError("The disk is full."), DatasetError("Failed while saving"), RuntimeError("node failed"))
     assert one_line(error) == "The disk is full."
+
+
+def test_full_disk_is_told_wherever_it_happens():
+    error = chained(OSError(errno.ENOSPC, "No space left on device", "report.html"), DatasetError("Failed"))
+    assert "report.html" in one_line(error)
 
 
 def test_invalid_parameters_become_one_line():

@@ -20,6 +20,7 @@ from cherenkov_pipeline.files import (
     atomic_path,
     fingerprint,
     fingerprint_file,
+    locked,
     read_file_set,
     run_plan,
     write_json,
@@ -204,7 +205,7 @@ class TestRunPlan:
         monkeypatch.setattr("cherenkov_pipeline.files.json.dumps", no_space)
         with pytest.raises(UserError, match="No space left"):
             run_plan(plan("a"), tmp_path)
-        assert not list(tmp_path.iterdir())
+        assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
     def test_workers_make_the_same(self, tmp_path):
         texts = [f"text{number}" for number in range(6)]
@@ -239,6 +240,17 @@ class TestRunPlan:
 
         assert read_file_set(tmp_path / "out").paths == [tmp_path / "out" / "a.txt", tmp_path / "mine.txt"]
 
+    def test_kept_file_that_moved_is_found_again(self, tmp_path):
+        for place in ("old.txt", "new.txt"):
+            run_plan(plan("a", kept=[{"path": str(tmp_path / place)}]), tmp_path / "out")
+        (tmp_path / "new.txt").write_text("mine")
+        assert read_file_set(tmp_path / "out").paths[1] == tmp_path / "new.txt"
+
+    def test_only_one_process_at_a_time(self, tmp_path):
+        with locked(tmp_path), pytest.raises(UserError, match="Another process is working"):
+            run_plan(plan("a"), tmp_path)
+        run_plan(plan("a"), tmp_path)
+
     def test_missing_file_is_told(self, tmp_path):
         run_plan(plan("a", "b"), tmp_path)
         (tmp_path / "b.txt").unlink()
@@ -251,6 +263,46 @@ class TestRunPlan:
 
         assert [path.name for path in run_plan(plan("a"), tmp_path).paths] == ["a.txt"]
         assert not leftovers(tmp_path)
+
+
+def test_workers_end_with_their_parent(tmp_path):
+    """SIGKILL of the parent alone, as the system does when memory runs out."""
+    script = tmp_path / "parent.py"
+    script.write_text(
+        textwrap.dedent("""
+        import functools, os, pathlib, sys, time
+        from cherenkov_pipeline.files import FileJob, FilePlan, run_plan
+
+        def sleep(path, folder):
+            (pathlib.Path(folder) / f"pid-{os.getpid()}").touch()
+            time.sleep(120)
+            return {}
+
+        if __name__ == "__main__":
+            jobs = [FileJob(name, functools.partial(sleep, folder=sys.argv[1])) for name in "ab"]
+            run_plan(FilePlan("f00d", jobs, n_workers=2), pathlib.Path(sys.argv[1]) / "out")
+        """)
+    )
+    parent = subprocess.Popen([sys.executable, str(script), str(tmp_path)], stderr=subprocess.DEVNULL)
+    wait_until(lambda: len(list(tmp_path.glob("pid-*"))) == 2)
+    parent.kill()
+    parent.wait()
+    workers = [int(path.name.removeprefix("pid-")) for path in tmp_path.glob("pid-*")]
+    wait_until(lambda: not any(is_running(worker) for worker in workers))
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(condition, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_killed_run_goes_on(tmp_path):

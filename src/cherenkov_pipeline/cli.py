@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import errno
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 import click
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import CONTEXT_SETTINGS
-from kedro.io.core import VersionNotFoundError
 from kedro.validation.exceptions import ParameterValidationError
 
 from cherenkov_pipeline.errors import UserError
@@ -30,8 +30,8 @@ def one_line(error: BaseException) -> str | None:
             return str(cause)
         if isinstance(cause, ParameterValidationError):
             return " ".join(str(cause).split())
-        if isinstance(cause, VersionNotFoundError):
-            return f"{str(cause).splitlines()[0]}: run the pipeline that makes it first, or correct --load-versions."
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            return f"No space left ({cause.filename or cause}): free some, or set CHERENKOV_DATA to another disk."
     return None
 
 

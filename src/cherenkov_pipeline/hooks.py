@@ -5,10 +5,11 @@ MLflow stays out of nodes and datasets. A catalog entry says in its ``metadata``
     metadata:
       mlflow: {metrics: true}              # a flat JSON of numbers
       mlflow: {artifact_path: figures}     # what was saved: all files of the version
-      mlflow: {tag: data_fingerprint}      # the fingerprint of a file set
+      mlflow: {tag: data_fingerprint}      # the fingerprint of a file set, saved or loaded
       announce: Report                     # its path is printed when the run ends
 """
 
+import atexit
 import difflib
 import logging
 import os
@@ -70,20 +71,21 @@ class InputCheck:
                 if path:
                     list_paths(path)
             elif not name.startswith("params:") and not _optional(catalog[name]) and not catalog.exists(name):
-                raise UserError(f"There is no {name} yet: kedro run --pipeline={_maker(name)} makes it.")
+                raise UserError(_missing(name, catalog[name]))
 
 
 def _optional(dataset: Any) -> bool:
     return isinstance(dataset, MemoryDataset) or getattr(dataset, "optional", False)
 
 
-def _maker(dataset: str) -> str:
+def _missing(name: str, dataset: Any) -> str:
     from kedro.framework.project import pipelines
 
-    makers = (
-        name for name, pipeline in pipelines.items() if name != "__default__" and dataset in pipeline.all_outputs()
-    )
-    return next(makers, "__default__")
+    version = getattr(dataset, "_version", None)
+    if version and version.load:
+        return f"There is no version {version.load} of {name}: see {saved_folder(dataset)}."
+    makers = [maker for maker, pipeline in pipelines.items() if name in pipeline.all_outputs()]
+    return f"There is no {name} yet: kedro run --pipeline={makers[-1]} makes it."
 
 
 def unknown_parameters(parameters: Mapping[str, Any], used: set[str], prefix: str = "") -> Iterator[str]:
@@ -132,6 +134,8 @@ class MlflowTracking:
             run_name="+".join(names),
         )
         self._run_id = run.info.run_id
+        # mlflow itself would call an interrupted run finished
+        atexit.register(self._end, "KILLED")
         catalog.save("mlflow_run", self._run_id)
         mlflow.set_tags(tags)
         mlflow.log_params(parameters)
@@ -156,6 +160,18 @@ class MlflowTracking:
             mlflow.set_tag(wanted["tag"], data.fingerprint)
 
     @hook_impl
+    def after_dataset_loaded(self, dataset_name: str) -> None:
+        """Record the fingerprint of what the run was given as well."""
+        if self._run_id is None:
+            return
+        import mlflow
+
+        dataset = self._catalog[dataset_name]
+        tag = (getattr(dataset, "metadata", None) or {}).get("mlflow", {}).get("tag")
+        if tag:
+            mlflow.set_tag(tag, dataset.resolve_load_version())
+
+    @hook_impl
     def after_catalog_created(self, catalog: CatalogProtocol) -> None:
         """Keep the catalog: the metadata of its entries says what to record."""
         self._catalog = catalog
@@ -171,6 +187,7 @@ class MlflowTracking:
         self._end("FAILED")
 
     def _end(self, status: str) -> None:
+        atexit.unregister(self._end)
         if self._run_id is not None:
             import mlflow
 
@@ -213,6 +230,11 @@ def flatten_parameters(parameters: Mapping[str, Any], names: set[str]) -> dict[s
             value = value[key]
         flat.update(walk(value, name))
     return flat
+
+
+def saved_folder(dataset: Any) -> Path:
+    """Folder of all versions of a dataset."""
+    return dataset.folder.parent if hasattr(dataset, "folder") else Path(dataset._filepath)
 
 
 def saved_path(dataset: Any) -> Path:

@@ -66,8 +66,8 @@ def draw_training(model: TrainedModel) -> tuple[Figure, Figure]:
     return figures["loss"], figures["architecture"]
 
 
-def report_with(evaluation: Evaluation) -> Callable[..., str]:
-    """Make the node function that writes the report of ``evaluation``.
+def report_with(evaluation: Evaluation) -> Callable[..., tuple[str, str]]:
+    """Make the node function that writes the report of ``evaluation`` as a page and as a short summary.
 
     The page holds the figures as drawings, not as the pictures that the catalog keeps: they are drawn once more.
     """
@@ -79,23 +79,22 @@ def report_with(evaluation: Evaluation) -> Callable[..., str]:
         provenance: DataFrame,
         parameters: EvaluationParameters,
         *tables: QTable,
-    ) -> str:
+    ) -> tuple[str, str]:
         from cherenkov_pipeline.models.cost import summary_text
-        from cherenkov_pipeline.performance.report.render import render_report
+        from cherenkov_pipeline.performance.report.render import render_markdown, render_report
         from cherenkov_pipeline.performance.report.task import task_report
         from cherenkov_pipeline.performance.report.training import run_cost, run_facts, training_figures
 
         named = dict(zip(evaluation.table_names, tables, strict=True))
         figures = evaluation.figures(named, model.card.name, parameters)
-        return render_report(
-            task_report(
-                run_facts(model.card, len(predictions)),
-                run_cost(model.card, cost),
-                evaluation.result(named, figures),
-                training_figures(model),
-                summary_text(model.model),
-                provenance,
-            )
+        content = task_report(
+            run_facts(model.card, len(predictions)),
+            run_cost(model.card, cost),
+            evaluation.result(named, figures),
+            training_figures(model),
+            summary_text(model.model),
+            provenance,
         )
+        return render_report(content), render_markdown(content)
 
     return write_report

@@ -27,7 +27,7 @@ def create_pipeline(task: str) -> Pipeline:
         node(
             report_with(evaluation),
             ["model", "cost", "predictions", "processing_provenance", "params:evaluation", *tables],
-            "report",
+            ["report", "summary"],
             name="write_report",
         ),
     ]
