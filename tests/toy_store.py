@@ -10,7 +10,7 @@ from ctapipe.instrument import CameraGeometry
 
 from cherenkov_pipeline.store import EventStore
 from cherenkov_pipeline.store.packing import pack
-from cherenkov_pipeline.store.parameters import InputParameters
+from cherenkov_pipeline.store.parameters import InputParameters, SplitParameters
 from cherenkov_pipeline.store.writer import StoreWriter
 
 INPUTS = InputParameters(channels=("cleaned_image", "cleaned_relative_peak_time"), mapping="square")
@@ -57,5 +57,6 @@ def toy_store(path: Path, n_events: int = 96, seed: int = 0, camera: CameraGeome
     table, *pixels = toy_events(n_events, camera.n_pixels, seed)
     with StoreWriter(path) as writer:
         writer.append(table, pack(*pixels))
-        writer.finish(f"toy-{n_events}-{seed}", f"TOY_{camera.name}", camera, ["first", "second"], {})
+        provenance = {"split": SplitParameters().model_dump(mode="json")}
+        writer.finish(f"toy-{n_events}-{seed}", f"TOY_{camera.name}", camera, ["first", "second"], provenance)
     return EventStore(path)

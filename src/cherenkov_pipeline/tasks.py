@@ -2,7 +2,8 @@
 
 A task is one entry of `TASKS`. It names the labels that it needs, the particles that it is trained on and the
 likelihood of its targets (`cherenkov_pipeline.models.likelihoods`), and holds the two transforms between the
-network's units and physical ones. Nothing else in the project knows a task by name.
+network's units and physical ones. How its predictions are judged stands in
+`cherenkov_pipeline.performance.evaluations`, ctapipe's container for them in `cherenkov_pipeline.reconstruction.dl2`.
 """
 
 from collections.abc import Callable, Mapping

@@ -14,9 +14,9 @@ from ctapipe.io import SimTelEventSource, TableLoader
 from cherenkov_pipeline.dl1.contents import describe
 from cherenkov_pipeline.dl1.convert import plan_dl1
 from cherenkov_pipeline.dl1.inputs import find_inputs
-from cherenkov_pipeline.dl1.parameters import CalibrationParameters, DL1Parameters, KeptData
+from cherenkov_pipeline.dl1.parameters import CalibrationParameters, CleaningParameters, DL1Parameters, KeptData
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import FileSet, run_plan
+from cherenkov_pipeline.files import LOCK, FileSet, run_plan
 
 
 def convert(raw_path: Path, folder: Path, **parameters) -> FileSet:
@@ -82,7 +82,7 @@ def test_truncated_file_is_kept_and_recorded(records):
 def test_truncated_file_fails_if_asked(raw, tmp_path):
     with pytest.raises(UserError, match=r"ends early .* after 3 readable events.*on_truncated"):
         convert(raw["truncated"], tmp_path, on_truncated="fail")
-    assert not list(tmp_path.iterdir())
+    assert {path.name for path in tmp_path.iterdir()} <= {LOCK}
 
 
 @pytest.mark.parametrize(("compression", "part"), [("plain", 0.6), ("gz", 0.99), ("zst", 0.8)])
@@ -188,6 +188,15 @@ def test_fitting_dl1_stays_where_it_is(converted, records, tmp_path, serial):
     assert (record["n_images"], record["inputs"][0]["n_images"], record["truncated"]) == (9, 9, False)
 
 
+def test_dl1_without_events_is_recorded(records, tmp_path):
+    for number, parameters in enumerate(({}, {"telescope_types": ["DigiCam"]}, {"keep": KeptData(images=False)})):
+        made = convert(Path(records["empty"]["path"]), tmp_path / str(number), **parameters)
+
+        assert made.paths == [Path(records["empty"]["path"])]
+        (record,) = made.records
+        assert (record["n_events"], record["n_images"], record["inputs"][0]["problem"]) == (0, 0, None)
+
+
 def test_missing_parameters_are_computed(raw, tmp_path, records):
     only_images = convert(raw["sst1m"], tmp_path / "images", keep=KeptData(parameters=False)).paths[0]
     completed = convert(only_images, tmp_path / "completed").paths[0]
@@ -203,6 +212,39 @@ def test_what_cannot_be_computed_is_refused(raw, tmp_path, serial):
 
     with pytest.raises(UserError, match="holds no images"):
         plan_dl1(find_inputs(only_parameters), serial)
+
+
+@pytest.mark.parametrize("images", [True, False])
+def test_selecting_telescopes_leaves_parameters_as_they_are(raw, tmp_path, images):
+    """DL1 made by others has their cleaning: that of the default parameters would find other pixels."""
+    keep, cleaning = KeptData(images=images), CleaningParameters(picture_threshold_pe=30, boundary_threshold_pe=15)
+    theirs = convert(raw["flashcam"], tmp_path / "theirs", keep=keep, cleaning=cleaning)
+    # ctapipe writes true parameters only with the images
+    whole = read(theirs.paths[0], dl1_images=images, true_parameters=images)
+    tel_id = int(whole["tel_id"][np.isfinite(whole["hillas_length"])][0])
+
+    chosen = convert(theirs.paths[0], tmp_path / "chosen", keep=keep, telescope_ids=[tel_id])
+    (record,) = chosen.records
+    table = read(chosen.paths[0], dl1_images=images, true_parameters=images)
+    wanted = whole[whole["tel_id"] == tel_id]
+    assert record["inputs"][0]["problem"] is None
+    assert record["n_images"] == len(table) == len(wanted) > 0
+    compared = ("event_id", "hillas", "timing", "true_hillas", "image")
+    for name in (name for name in whole.colnames if name.startswith(compared)):
+        np.testing.assert_array_equal(table[name], wanted[name], err_msg=name)
+
+
+@pytest.mark.parametrize("images", [True, False])
+def test_what_ctapipe_cannot_read_by_events_is_refused(raw, tmp_path, images):
+    keep = KeptData(images=images, true_images=False)
+    path = convert(raw["flashcam"], tmp_path, keep=keep).paths[0]
+    (item,) = find_inputs(path)
+    first = int(read(path, dl1_images=False)["tel_id"][0])
+
+    with pytest.raises(UserError, match=r"no true .*selection\.telescope_ids") as caught:
+        plan_dl1([item], DL1Parameters(keep=keep, telescope_ids=[first]))
+    assert "\n" not in str(caught.value)
+    assert not plan_dl1([item], DL1Parameters(keep=keep)).jobs
 
 
 def test_fingerprint_covers_what_matters(raw, serial):

@@ -1,10 +1,12 @@
 import gzip
 import shutil
+import threading
 
 import h5py
 import pytest
 import tables
 
+from cherenkov_pipeline.dl1 import inputs
 from cherenkov_pipeline.dl1.inputs import classify, find_inputs, inputs_of
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import fingerprint_file
@@ -101,6 +103,52 @@ def test_hdf5_of_another_kind(tmp_path, converted):
     for name, message in (("other", "not in ctapipe's data model"), ("old", r"v3\.0\.0"), ("without", "no DL1 images")):
         with pytest.raises(UserError, match=message):
             classify(tmp_path / f"{name}.h5")
+
+
+def test_dl1_without_events_is_an_input(tmp_path, records, caplog):
+    for name in ("empty", "sst1m"):
+        shutil.copy(records[name]["path"], tmp_path / f"{name}.h5")
+
+    assert [item.kind for item in find_inputs(tmp_path)] == ["dl1", "dl1"]
+    assert not caplog.text
+
+
+def test_damaged_dl1_in_a_folder_is_not_passed_over(tmp_path, records, caplog):
+    shutil.copy(records["sst1m"]["path"], tmp_path / "good.h5")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["dl1/event/telescope/images/x/y"] = [1]
+        file["dl1/event/subarray/trigger/x"] = [1]
+    assert len(find_inputs(tmp_path)) == 1
+    assert "other.h5" in caplog.text
+
+    bad = tmp_path / "bad.h5"
+    bad.write_bytes((tmp_path / "good.h5").read_bytes()[:100_000])
+    with pytest.raises(UserError, match=r"bad\.h5 is a damaged HDF5 file"):
+        find_inputs(tmp_path)
+    shutil.copy(tmp_path / "good.h5", bad)
+    with tables.open_file(str(bad), "a") as file:
+        file.remove_node("/dl1/event/telescope/images", recursive=True)
+        file.remove_node("/dl1/event/telescope/parameters", recursive=True)
+    with pytest.raises(UserError, match=r"bad\.h5 holds no DL1 images"):
+        find_inputs(tmp_path)
+    with tables.open_file(str(bad), "a") as file:
+        file.root._v_attrs["CTA PRODUCT DATA MODEL VERSION"] = "v3.0.0"
+    with pytest.raises(UserError, match=r"bad\.h5 has ctapipe's data model v3\.0\.0"):
+        find_inputs(tmp_path)
+
+
+def test_files_are_hashed_side_by_side(raw, tmp_path, monkeypatch):
+    for name in ("sst1m", "flashcam"):
+        shutil.copy(raw[name], tmp_path)
+    both = threading.Barrier(2)
+
+    def hash_together(path):
+        both.wait(timeout=10)
+        return fingerprint_file(path)
+
+    monkeypatch.setattr(inputs, "fingerprint_file", hash_together)
+    found = find_inputs(tmp_path)
+    assert [item.fingerprint for item in found] == [fingerprint_file(item.path) for item in found]
 
 
 def test_simulated_files_are_inputs(converted):

@@ -7,7 +7,7 @@ from cherenkov_pipeline.dl1.inputs import find_inputs
 from cherenkov_pipeline.dl1.merge import plan_merge
 from cherenkov_pipeline.dl1.parameters import DL1Parameters
 from cherenkov_pipeline.dl1.provenance import COLUMNS, provenance_table
-from cherenkov_pipeline.files import run_plan
+from cherenkov_pipeline.files import FileSet, run_plan
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +20,8 @@ def dl1_files(converted, tmp_path_factory):
     return run_plan(plan_merge(converted, DL1Parameters()), tmp_path_factory.mktemp("kept"))
 
 
-def test_raw_and_dl1_files(raw_files, dl1_files):
-    table = provenance_table(raw_files, dl1_files)
+def test_raw_and_dl1_files(raw_files, converted, dl1_files):
+    table = provenance_table(raw_files, converted, dl1_files)
     raw, dl1 = (table[table["step"] == step].set_index("item") for step in ("raw file", "DL1 file"))
 
     assert tuple(table.columns) == COLUMNS
@@ -33,6 +33,7 @@ def test_raw_and_dl1_files(raw_files, dl1_files):
         item["path"].split("/")[-1]: item["fingerprint"] for item in raw_files
     }
     assert "left out" in raw.loc["gamma_merged.simtel.gz", "detail"]
+    assert raw["detail"].str.contains("left out").sum() == 1
     truncated = raw.loc["test_lasercal_v3.simtel.gz"]
     assert "ends early (File seems to be truncated), its 3 readable events are kept" in truncated["detail"]
     sst1m = dl1.loc["sst1m_digicam_gamma_9ev.dl1.h5", "detail"]
@@ -41,7 +42,30 @@ def test_raw_and_dl1_files(raw_files, dl1_files):
     )
 
 
-def test_stores(raw_files, dl1_files):
+def test_file_without_images_keeps_its_account(raw_files, converted, dl1_files):
+    """A file that ends before its first image: it is dropped, what was read from it is not."""
+
+    def cut_off(record):
+        if record["n_images"]:
+            return record
+        item = {**record["inputs"][0], "n_events": 3, "problem": "File seems to be truncated"}
+        return {**record, "n_events": 3, "truncated": True, "inputs": [item]}
+
+    cut = FileSet(converted.fingerprint, tuple(cut_off(record) for record in converted.records))
+    table = provenance_table(raw_files, cut, dl1_files).set_index("item")
+    detail = table.loc["gamma_merged.simtel.gz", "detail"]
+    assert "ends early (File seems to be truncated)" in detail
+    assert "no image in 3 events: left out" in detail
+
+
+def test_without_merging_all_converted_files_are_dl1_files(raw_files, converted):
+    table = provenance_table(raw_files, converted)
+
+    assert (table["step"] == "DL1 file").sum() == len(converted)
+    assert not table["detail"].str.contains("left out").any()
+
+
+def test_stores(raw_files, converted, dl1_files):
     store = SimpleNamespace(
         fingerprint="beef",
         provenance={
@@ -55,7 +79,7 @@ def test_stores(raw_files, dl1_files):
             "samples": [{"particle": "gamma", "split": "train", "n_images": 7, "n_showers": 6}],
         },
     )
-    table = provenance_table(raw_files, dl1_files, {"DigiCam.store.h5": store})
+    table = provenance_table(raw_files, converted, dl1_files, {"DigiCam.store.h5": store})
     rows = table[table["detail"].str.startswith("DigiCam.store.h5")]
 
     assert [tuple(row) for row in rows[["step", "item", "n_in", "n_out"]].itertuples(index=False)] == [
@@ -64,4 +88,4 @@ def test_stores(raw_files, dl1_files):
         ("cut", "bright", 9, 7),
         ("split", "gamma train", 7, 7),
     ]
-    assert rows["detail"].tolist()[0].endswith("pixels reordered")
+    assert rows["detail"].tolist()[0].endswith("pixel order mapped to the store's")

@@ -1,5 +1,7 @@
 import pickle
 import zipfile
+from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -30,7 +32,7 @@ def trained() -> TrainedModel:
         camera=Camera(
             telescope_type="TOY_ToyCam", name="ToyCam", n_pixels=camera.n_pixels, fingerprint=camera_fingerprint(camera)
         ),
-        data=Data(fingerprint="abc", n_train=10, n_validation=2),
+        data=Data(fingerprint="abc", n_train=10, n_validation=2, split={"train": 0.7, "seed": 2**53 + 1}),
         validity=Validity(particles=("gamma",), energy=(1, 100), zenith=(20, 20)),
         training={"epochs": 1},
         metrics={"val_loss": 0.5},
@@ -64,6 +66,26 @@ def test_folder_means_the_model_in_it(saved):
     assert read_card(path.parent) == written.card
     assert load_model(path.parent).card == written.card
     assert not list(path.parent.glob(".part*"))
+
+
+def test_fingerprint_is_that_of_what_is_predicted(trained, saved):
+    path, written = saved
+    fingerprints = {trained.fingerprint, written.fingerprint, load_model(path).fingerprint}
+    assert len(fingerprints) == 1
+    later = trained.card.model_copy(update={"created": trained.card.created + timedelta(days=1)})
+    assert replace(trained, card=later).fingerprint in fingerprints
+    other = load_model(path)
+    weights = other.model.get_weights()
+    weights[0].flat[0] = np.nextafter(weights[0].flat[0], 2, dtype=np.float32)
+    other.model.set_weights(weights)
+    channels = trained.card.inputs | {"channels": ["log_image", "peak_time"]}
+    inputs = replace(trained, card=trained.card.model_copy(update={"inputs": channels}))
+    assert len(fingerprints | {other.fingerprint, inputs.fingerprint}) == 3
+
+
+def test_seed_of_the_split_comes_back_exactly(saved):
+    path, _ = saved
+    assert read_card(path).data.split["seed"] == 2**53 + 1
 
 
 @pytest.mark.parametrize("name", ["model.keras", "model.card.json", "model.history.ecsv", "model.camera.ecsv"])

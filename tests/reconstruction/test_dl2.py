@@ -1,3 +1,7 @@
+import logging
+from dataclasses import replace
+from datetime import timedelta
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -9,6 +13,9 @@ from tests.store.toy_dl1 import camera, subarray, write_dl1
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileSet, run_plan
+from cherenkov_pipeline.models.backend import keras
+from cherenkov_pipeline.models.card import now
+from cherenkov_pipeline.models.saved import load_model, save_model
 from cherenkov_pipeline.reconstruction.combine import make_combiner
 from cherenkov_pipeline.reconstruction.dl2 import plan_dl2, read_predictions
 from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
@@ -82,7 +89,7 @@ def test_predictions_table_comes_back(trained, dl1_file, dl2):
     found = read_predictions(dl2)
     expected = predict_dl1([trained], dl1_file, ALL)["energy"]
     first = found[found["production"] == "gamma"]
-    assert set(expected.colnames) - {"reason"} == set(first.colnames)
+    assert set(expected.colnames) - {"reason", "outside_validity"} == set(first.colnames)
     np.testing.assert_allclose(
         np.sort(first["reco_energy"].to_value("TeV")), np.sort(expected["reco_energy"].value), rtol=1e-4
     )
@@ -120,16 +127,38 @@ def test_problems_are_found_before_the_work(trained, dl1_file, other_file, dl2, 
         plan_dl2(with_images, [trained], ALL, PARAMETERS)
 
 
-def test_plan_changes_with_model_selection_and_parameters(trained, dl1_file):
+def test_plan_changes_with_model_selection_parameters_and_code(trained, dl1_file, monkeypatch):
     def mark(selection=ALL, model=trained, **changes):
         return plan_dl2(files(dl1_file), [model], selection, PARAMETERS.model_copy(update=changes)).fingerprint
 
-    from dataclasses import replace
-
-    other = replace(trained, card=trained.card.model_copy(update={"file_fingerprint": "other"}))
-    marks = [mark(), mark(SelectionParameters()), mark(model=other), mark(combination="none"), mark(prefix="b")]
+    first = mark()
+    other = replace(trained, model=keras.models.clone_model(trained.model))  # the weights are new
+    marks = [first, mark(SelectionParameters()), mark(model=other), mark(combination="none"), mark(prefix="b")]
+    monkeypatch.setattr("cherenkov_pipeline.reconstruction.dl2.code_fingerprint", lambda *rooms: "changed")
+    marks.append(mark())
     assert len(set(marks)) == len(marks)
-    assert mark(chunk_size=7) == mark()
+    monkeypatch.undo()
+    assert mark(chunk_size=7) == first
+
+
+def test_plan_is_the_same_for_the_same_model(trained, dl1_file, tmp_path):
+    """Saved at another time, loaded, of another training with the same outcome: what is there is not made again."""
+    save_model(trained, tmp_path)
+    loaded = load_model(tmp_path)
+    later = replace(trained, card=trained.card.model_copy(update={"created": now() + timedelta(days=1)}))
+    plans = [plan_dl2(files(dl1_file), [model], ALL, PARAMETERS) for model in (trained, loaded, later)]
+    assert len({plan.fingerprint for plan in plans}) == 1
+
+
+def test_images_outside_the_training_data_are_counted(trained, mixed_file, dl2, tmp_path, caplog):
+    assert [record["tasks"]["energy"]["n_outside_validity"] for record in dl2.records] == [0, 0]
+    validity = trained.card.validity.model_copy(update={"zenith": (40.0, 50.0)})
+    other = replace(trained, card=trained.card.model_copy(update={"validity": validity}))
+    with caplog.at_level(logging.WARNING, "cherenkov_pipeline"):
+        made = run_plan(plan_dl2(files(mixed_file), [other], ALL, PARAMETERS), tmp_path)
+    counts = made.records[0]["tasks"]["energy"]
+    assert counts["n_outside_validity"] == counts["n_valid"] < counts["n_images"]  # the rest has another camera
+    assert len([record for record in caplog.records if "do not cover" in record.message]) == 1
 
 
 def test_equal_names_in_different_folders(trained, dl1_file, shuffled_file, tmp_path):

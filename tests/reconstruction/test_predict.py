@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -19,6 +21,15 @@ def test_every_event_of_the_split_has_a_row(trained, store):
     assert predictions["true_energy"].unit == predictions["reco_energy"].unit == "TeV"
     assert (predictions["reco_energy_uncert"] > 0).all()
     assert len(predict_store(trained, store, None)) == len(store)
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"train": 0.6, "test": 0.3}])
+def test_test_events_of_another_split_are_refused(trained, store, change):
+    learnt = trained.card.data.model_copy(update={"split": trained.card.data.split | change})
+    other = replace(trained, card=trained.card.model_copy(update={"data": learnt}))
+    with pytest.raises(UserError, match=f"split otherwise.*{next(iter(change))} .* instead of"):
+        predict_store(other, store, "test")
+    assert len(predict_store(other, store, "train")) == len(store.indices("train"))
 
 
 @pytest.mark.parametrize(("chunk_size", "batch_size"), [(7, 256), (2048, 3), (1, 1)])

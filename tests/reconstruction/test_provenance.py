@@ -20,6 +20,7 @@ def test_counts_and_reasons_of_predictions():
         "n_valid": 4,
         "n_invalid": 3,
         "reasons": {"not selected": 2, "prediction is not finite": 1},
+        "n_outside_validity": 6,
     }
     dl2 = {"path": "run.dl2.h5", "fingerprint": "d2", "models": {"energy": "single_tel"}, "tasks": {"energy": counts}}
     raw = {"path": "run.simtel", "kind": "simtel", "size": 1000, "fingerprint": "r1"}
@@ -28,5 +29,8 @@ def test_counts_and_reasons_of_predictions():
 
     last = table.iloc[-1]
     assert (last["step"], last["item"], last["n_in"], last["n_out"]) == ("prediction", "run.dl2.h5", 7, 4)
-    assert last["detail"] == "energy by single_tel; 2 not selected; 1 prediction is not finite"
+    assert last["detail"] == (
+        "energy by single_tel; 2 not selected; 1 prediction is not finite; "
+        "6 at zenith angles that the model was not trained for"
+    )
     assert (table["n_out"].iloc[:-1] == 7).all()

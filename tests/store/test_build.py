@@ -1,5 +1,7 @@
 import json
 import pickle
+from pathlib import Path
+from types import SimpleNamespace
 
 import astropy.units as u
 import numpy as np
@@ -7,14 +9,18 @@ import pytest
 from tests.store.toy_dl1 import ToyEvent, camera, geometry, subarray, toy_image, write_dl1
 from tests.store.toy_store import ALL, TOY, build, file_set
 
+from cherenkov_pipeline.dl1 import written
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
+from cherenkov_pipeline.dl1.provenance import provenance_table
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileSet, run_plan
 from cherenkov_pipeline.store import EventStore
 from cherenkov_pipeline.store.build import plan_store
 from cherenkov_pipeline.store.chunks import iter_chunks
+from cherenkov_pipeline.store.layout import IMAGES
 from cherenkov_pipeline.store.packing import CHARGE_PRECISION
 from cherenkov_pipeline.store.parameters import SplitParameters, StoreParameters
+from cherenkov_pipeline.store.writer import StoreWriter
 
 
 def keys(store: EventStore) -> list[tuple]:
@@ -91,6 +97,10 @@ def test_two_pixel_orders_in_one_set(tmp_path, toy_gammas):
     np.testing.assert_array_equal(images.image_mask[:5], images.image_mask[5:])
     np.testing.assert_allclose(images.image[0], toy_image(geometry(), events[0].seed + 7)[0], rtol=CHARGE_PRECISION)
     assert [entry["pixels_reordered"] for entry in store.provenance["inputs"]] == [False, True]
+    table = provenance_table([], FileSet("none"), stores={"ToyCam.store.h5": store})
+    inputs = table[table["step"] == "store input"].set_index("item")["detail"]
+    assert "pixel order" not in inputs["first"]
+    assert "pixel order" in inputs["second"]
 
 
 def test_different_cameras_of_one_type_are_refused_before_work(gamma_file, tmp_path):
@@ -104,11 +114,11 @@ def test_one_store_a_telescope_type(tmp_path):
     array = subarray({1: camera(), 2: camera(rings=6, pitch=0.05, name="BigCam"), 3: camera(name="Idle")})
     path = write_dl1(tmp_path / "two.dl1.h5", array, [ToyEvent(1, 1), ToyEvent(2, 2), ToyEvent(3, 3, tel_ids=(2,))])
     plan = plan_store(file_set(path), ALL, StoreParameters(n_workers=1))
-    assert [job.name for job in plan.jobs] == ["ToyCam.store.h5", "BigCam.store.h5"]
+    assert [job.name for job in plan.jobs] == ["BigCam.store.h5", "ToyCam.store.h5"]
     pickle.dumps(plan.jobs)  # for workers
     files = run_plan(plan, tmp_path / "store")
-    assert [record["telescope_type"] for record in files.records] == [TOY, "SST_TOY_BigCam"]
-    assert [len(EventStore(path)) for path in files.paths] == [2, 3]
+    assert [record["telescope_type"] for record in files.records] == ["SST_TOY_BigCam", TOY]
+    assert [len(EventStore(path)) for path in files.paths] == [3, 2]
     for store in map(EventStore, files.paths):
         store.verify()
 
@@ -140,6 +150,29 @@ def test_nothing_survives(gamma_file, tmp_path):
     with pytest.raises(UserError, match=r"SST_TOY_ToyCam: No image is left, the cut 'huge'"):
         run_plan(plan, tmp_path)
     assert not list(tmp_path.glob("*.h5*"))
+
+
+@pytest.mark.parametrize(("free", "message"), [(2**40, "not written completely"), (4096, "No space left")])
+def test_incomplete_store_is_not_kept(gamma_file, tmp_path, monkeypatch, free, message):
+    """HDF5 may lose on a full disk what it still has to write when it closes the file."""
+    close = StoreWriter.__exit__
+
+    def lose_a_page(writer, *error):
+        path = Path(writer._file.filename)
+        offset = writer._file[f"{IMAGES}/image"].id.get_chunk_info(0).byte_offset
+        close(writer, *error)
+        with path.open("r+b") as stream:
+            stream.seek(offset + 1000)
+            stream.write(bytes(4096))
+
+    monkeypatch.setattr(StoreWriter, "__exit__", lose_a_page)
+    monkeypatch.setattr(written.shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match=message) as caught:
+        build(tmp_path, gamma_file)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.glob("*.store.h5*"))
+    assert (tmp_path / "notes.txt").exists()
 
 
 def test_no_files_and_no_images(tmp_path):

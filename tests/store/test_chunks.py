@@ -5,7 +5,7 @@ from ctapipe.io import EventSource, TableLoader, read_table
 from tests.store.toy_dl1 import ToyEvent, camera, subarray, toy_image, write_dl1
 
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.store.chunks import cameras, iter_chunks, telescope_types
+from cherenkov_pipeline.store.chunks import cameras, iter_chunks
 
 TOY = "SST_TOY_ToyCam"
 
@@ -74,7 +74,6 @@ def test_telescope_types_are_kept_apart(tmp_path):
     array = subarray({1: camera(), 2: camera(rings=6, pitch=0.05, name="BigCam"), 3: camera(), 4: camera(name="Idle")})
     events = [ToyEvent(1, 1, tel_ids=(1, 2, 3)), ToyEvent(2, 2, tel_ids=(2,)), ToyEvent(3, 3, tel_ids=(1, 3))]
     path = write_dl1(tmp_path / "two.dl1.h5", array, events)
-    assert telescope_types(path) == {TOY: [1, 3], "SST_TOY_BigCam": [2], "SST_TOY_Idle": [4]}
     assert set(cameras(path)) == {TOY, "SST_TOY_BigCam"}  # those with images
     small = list(iter_chunks(path, TOY, chunk_size=2))
     big = list(iter_chunks(path, "SST_TOY_BigCam", chunk_size=2))
@@ -101,9 +100,9 @@ def test_no_dl1_file(tmp_path):
     text = tmp_path / "text.h5"
     text.write_text("hello")
     with pytest.raises(UserError, match="no DL1 file"):
-        telescope_types(text)
+        cameras(text)
     with pytest.raises(UserError, match="does not exist"):
-        telescope_types(tmp_path / "absent.h5")
+        cameras(tmp_path / "absent.h5")
 
 
 def test_files_are_closed(gamma_file):
@@ -129,7 +128,7 @@ def test_real_telescopes(test_data, tmp_path):
             key = telescope_type.split("_")[0]
             counts[key] = counts.get(key, 0) + len(chunk)
             with TableLoader(path, focal_length_choice="EQUIVALENT") as loader:
-                expected = loader.read_telescope_events(telescope_types(path)[telescope_type])
+                expected = loader.read_telescope_events([telescope_type])
             np.testing.assert_array_equal(chunk.table["hillas_intensity"], expected["hillas_intensity"])
             np.testing.assert_array_equal(chunk.table["true_energy"], expected["true_energy"])
             for row, tel_id in enumerate(chunk.table["tel_id"]):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cherenkov_pipeline.store.packing import CHARGE_PRECISION, TIME_PRECISION, pack, unpack
+from cherenkov_pipeline.store.packing import CHARGE_PRECISION, TIME_PRECISION, mean_time, pack, unpack
 
 
 @pytest.fixture
@@ -47,3 +47,14 @@ def test_rows(pixels):
     packed = pack(*pixels)
     for whole, part in zip(unpack(packed), unpack(packed[np.array([5, 2])]), strict=True):
         np.testing.assert_array_equal(whole[[5, 2]], part)
+
+
+def test_mean_time(pixels):
+    _, peak_time, image_mask = (array.copy() for array in pixels)
+    peak_time[0, image_mask[0]] = 7  # cleaned pixels alone
+    image_mask[1] = False  # all pixels
+    peak_time[2] = np.nan  # none
+    peak_time[3, ~image_mask[3]], peak_time[3, np.flatnonzero(image_mask[3])[0]] = 50, np.nan
+    found = mean_time(peak_time, image_mask)
+    wanted = [7, peak_time[1].mean(dtype=float), 0, np.nanmean(peak_time[3, image_mask[3]], dtype=float)]
+    np.testing.assert_allclose(found[:4], wanted, rtol=1e-6)

@@ -3,6 +3,7 @@ import pytest
 from astropy.table import Table
 from pydantic import ValidationError
 
+from cherenkov_pipeline.store.chunks import TRUTH
 from cherenkov_pipeline.store.parameters import SplitParameters
 from cherenkov_pipeline.store.split import shower_ids, split_codes
 
@@ -62,6 +63,26 @@ def test_unset_true_values_are_equal_whatever_their_bits():
     table["true_x_max"], other["true_x_max"] = np.nan, -np.nan
     table["true_az"], other["true_az"] = 0.0, -0.0
     np.testing.assert_array_equal(shower_ids(table, "a"), shower_ids(other, "a"))
+
+
+def test_units_and_precision_do_not_count():
+    table = events(200)
+    for name, unit in TRUTH.items():
+        if name in table.colnames:
+            table[name] = table[name].astype(np.float32).astype(float)
+            table[name].unit = unit
+    units = {"true_energy": "GeV", "true_alt": "rad", "true_az": "rad", "true_h_first_int": "km"}
+    other = table.copy()
+    for name, unit in units.items():
+        other[name].convert_unit_to(unit)
+    single = table.copy()
+    for name in table.colnames:
+        if name.startswith("true_") and table[name].dtype.kind == "f":
+            single[name] = table[name].astype(np.float32)
+    plain = Table({name: np.asarray(table[name]) for name in table.colnames})
+
+    for same in (other, single, plain):
+        np.testing.assert_array_equal(shower_ids(same, "a"), shower_ids(table, "a"))
 
 
 def test_split_does_not_depend_on_order_or_company():

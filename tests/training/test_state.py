@@ -1,10 +1,19 @@
+import errno
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.training.state import State, discard_states, locked, read_state, write_state
+from cherenkov_pipeline.training.state import (
+    State,
+    discard_states,
+    read_origin,
+    read_state,
+    write_origin,
+    write_state,
+)
 
 
 @pytest.fixture
@@ -56,22 +65,38 @@ def test_damaged_state_gives_way_to_the_one_before(state, tmp_path, name, length
     assert_equal(read_state(tmp_path), state)
 
 
-def test_leftovers_of_a_killed_training_are_removed(state, tmp_path):
-    (tmp_path / ".part-1-epoch_0002").mkdir()
+@pytest.mark.parametrize("name", ["state.json", "variables.npz", "best.npz"])
+def test_state_that_cannot_be_read_just_now_stays(state, tmp_path, name, monkeypatch):
     write_state(state, tmp_path)
-    with locked(tmp_path):
-        assert not list(tmp_path.glob(".part*"))
-        assert_equal(read_state(tmp_path), state)
+    opened = Path.open
+
+    def refuse(self, *args, **options):
+        if self.name == name:
+            raise OSError(errno.EIO, "Input/output error")
+        return opened(self, *args, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", refuse)
+        with pytest.raises(UserError, match=r"epoch_0001 cannot be read \(Input/output error\)"):
+            read_state(tmp_path)
+    assert_equal(read_state(tmp_path), state)
+
+
+def test_state_that_lacks_something_gives_way(state, tmp_path):
+    write_state(state, tmp_path)
+    (tmp_path / "epoch_0001" / "state.json").write_text("{}")
+    assert read_state(tmp_path) is None
+
+
+def test_origin_comes_back(tmp_path):
+    assert read_origin(tmp_path) is None
+    write_origin({"run": None, "versions": {"keras": "3"}}, tmp_path)
+    assert read_origin(tmp_path) == {"run": None, "versions": {"keras": "3"}}
+    (tmp_path / "origin.json").write_text("")
+    assert read_origin(tmp_path) is None
 
 
 def test_states_are_discarded(state, tmp_path):
     write_state(state, tmp_path)
     discard_states(tmp_path)
     assert read_state(tmp_path) is None
-
-
-def test_two_trainings_do_not_share_a_folder(tmp_path):
-    with locked(tmp_path), pytest.raises(UserError, match="Another process"), locked(tmp_path):
-        pass
-    with locked(tmp_path):
-        pass

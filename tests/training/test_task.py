@@ -1,3 +1,5 @@
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 from tests.toy_store import INPUTS, toy_store
@@ -6,6 +8,8 @@ from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.reconstruction.predict import predict_store
+from cherenkov_pipeline.store.parameters import SplitParameters
+from cherenkov_pipeline.training import task
 from cherenkov_pipeline.training.parameters import TrainingParameters
 from cherenkov_pipeline.training.task import train_task
 
@@ -17,7 +21,7 @@ TRAINING = TrainingParameters(epochs=40, batch_size=32, optimizer={"learning_rat
 def learnt(tmp_path_factory):
     folder = tmp_path_factory.mktemp("task")
     store = toy_store(folder / "toy.store.h5", 240)
-    return folder, store, train_task(store, "energy", MODEL, INPUTS, TRAINING, folder / "states")
+    return folder, store, train_task(store, "energy", MODEL, INPUTS, TRAINING, folder / "states", run="first")
 
 
 def test_energy_is_learnt(learnt):
@@ -36,6 +40,8 @@ def test_card_tells_what_was_done(learnt):
     assert (card.task, card.name, card.model) == ("energy", "single_tel", MODEL)
     assert card.data.n_train == train.sum()
     assert card.data.fingerprint == store.fingerprint
+    assert card.data.split == SplitParameters().model_dump()
+    assert card.training["mlflow_run"] == "first"
     assert card.camera.fingerprint == store.camera_fingerprint
     assert card.validity.energy == (store.table["true_energy"][train].min(), store.table["true_energy"][train].max())
     assert card.validity.zenith == pytest.approx((20, 20))
@@ -47,7 +53,10 @@ def test_card_tells_what_was_done(learnt):
 def test_same_inputs_and_parameters_are_not_trained_again(learnt, monkeypatch):
     folder, store, trained = learnt
     monkeypatch.setattr(keras.Model, "fit", lambda *args, **kwargs: pytest.fail("trained again"))
-    again = train_task(store, "energy", MODEL, INPUTS, TRAINING, folder / "states")
+    monkeypatch.setattr(task, "now", lambda: datetime(2100, 1, 1, tzinfo=UTC))
+    monkeypatch.setattr(task, "software_versions", lambda: {"git_revision": "later"})
+    again = train_task(store, "energy", MODEL, INPUTS, TRAINING, folder / "states", run="second")
+    assert again.card == trained.card
     for one, other in zip(again.model.get_weights(), trained.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -75,9 +84,15 @@ def test_other_parameters_are_another_training(learnt, monkeypatch):
     for model, inputs, training in changes:
         with pytest.raises(StopHereError):
             train_task(store, "energy", model, inputs, training, folder / "states")
+    monkeypatch.setattr(task, "code_fingerprint", lambda *rooms: f"changed {rooms}")
+    with pytest.raises(StopHereError):
+        train_task(store, "energy", MODEL, INPUTS, TRAINING, folder / "states")
+    monkeypatch.setattr(keras, "__version__", "4")
+    with pytest.raises(StopHereError):
+        train_task(store, "energy", MODEL, INPUTS, TRAINING, folder / "states")
     assert seen[0].is_dir()  # the folder of the finished training
     assert seen[0] == seen[1]
-    assert len(set(seen)) == len(changes) - 1
+    assert len(set(seen)) == len(seen) - 1
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])

@@ -80,8 +80,10 @@ def test_error_between_epochs_changes_nothing(undisturbed, tmp_path, monkeypatch
     with monkeypatch.context() as patched:
         patched.setattr(callbacks, "write_state", write_and_stop)
         with pytest.raises(KeyboardInterrupt):
-            train_toy(tmp_path)
-    assert_same(train_toy(tmp_path), undisturbed[1])
+            train_toy(tmp_path, run="interrupted")
+    result = train_toy(tmp_path, run="later")
+    assert_same(result, undisturbed[1])
+    assert result.origin == {"run": "interrupted"}
 
 
 def test_finished_training_is_not_done_again(undisturbed, monkeypatch):
@@ -118,10 +120,13 @@ def test_start_anew_when_asked(tmp_path, monkeypatch):
         return fit(*args, **kwargs)
 
     monkeypatch.setattr(keras.Model, "fit", counted)
-    for resume in (True, True, False):
-        result = train_toy(tmp_path, epochs=1, resume=resume)
+    origins = []
+    for run, resume in (("a", True), ("b", True), ("c", False)):
+        result = train_toy(tmp_path, epochs=1, resume=resume, run=run)
         assert list(result.history["epoch"]) == [1]
+        origins.append(result.origin["run"])
     assert fits == [0, 0]
+    assert origins == ["a", "a", "c"]
 
 
 @pytest.mark.parametrize("empty", ["training", "validation"])
@@ -132,7 +137,7 @@ def test_nothing_to_learn_from_is_an_error_before_anything_starts(tmp_path, empt
         pytest.fail("a model was built")
 
     with pytest.raises(UserError, match=empty):
-        train(build, None, batches["training"], batches["validation"], None, tmp_path, n_events=8)
+        train(build, None, batches["training"], batches["validation"], None, tmp_path, n_events=8, origin={})
 
 
 def test_loss_that_is_no_number_stops_the_training(tmp_path):

@@ -51,7 +51,7 @@ class ToyBatches(keras.utils.PyDataset):
         return {"image": self.images[rows]}, self.targets[rows]
 
 
-def train_toy(folder: Path, delay: float = 0.0, broken: bool = False, **changes) -> TrainingResult:
+def train_toy(folder: Path, delay: float = 0.0, broken: bool = False, run: str = "first", **changes) -> TrainingResult:
     """Train on 72 toy events, validate on 10: both leave a partial batch. One target is NaN where it is broken."""
     training = ToyBatches(72, seed=1, delay=delay)
     scales = measure_scales({"image": training.images}, training.targets)
@@ -69,6 +69,7 @@ def train_toy(folder: Path, delay: float = 0.0, broken: bool = False, **changes)
         TrainingParameters(**PARAMETERS | changes),
         folder,
         n_events=72,
+        origin={"run": run},
     )
 
 

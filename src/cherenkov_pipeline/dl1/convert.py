@@ -54,7 +54,8 @@ def plan_dl1(inputs: Sequence[RawInput], parameters: DL1Parameters) -> FilePlan:
     Raises
     ------
     UserError
-        If a DL1 input lacks something that is wanted and cannot be computed.
+        If a DL1 input lacks something that is wanted and cannot be computed, or that ctapipe needs to read its events
+        one by one.
     """
     from ctapipe import __version__ as ctapipe_version
 
@@ -62,7 +63,9 @@ def plan_dl1(inputs: Sequence[RawInput], parameters: DL1Parameters) -> FilePlan:
     jobs, kept = [], []
     for item, name in zip(inputs, names, strict=True):
         contents = _check_dl1_input(item, parameters) if item.kind == "dl1" else None
-        if contents is None or _needs_processing(item, contents, parameters):
+        if contents is None or _needs_reading(item, contents, parameters):
+            if contents:
+                _check_readable(item, contents)
             jobs.append(FileJob(name, partial(process_file, item=item, parameters=parameters)))
         elif levels_to_strip(contents["levels"], parameters.keep):
             jobs.append(FileJob(name, partial(_strip_file, item=item, parameters=parameters)))
@@ -85,6 +88,9 @@ def plan_dl1(inputs: Sequence[RawInput], parameters: DL1Parameters) -> FilePlan:
 
 def process_file(path: Path, item: RawInput, parameters: DL1Parameters) -> dict[str, Any]:
     """Process one simtel or DL1 file with ctapipe.
+
+    Images of a DL1 file that have parameters keep them, and their cleaning: selecting telescopes changes no value.
+    ctapipe writes true parameters only with the images.
 
     Parameters
     ----------
@@ -228,7 +234,8 @@ def _write_dl1(path: Path, source: "EventSource", reading: _Reading, parameters:
         for event in reading.events(source):
             if not event.dl1.tel:
                 calibrate(event)
-            process(event)
+            if not _has_parameters(event, parameters):
+                process(event)
             if not keep.true_images:
                 for camera in event.simulation.tel.values() if event.simulation else ():
                     camera.true_image = None
@@ -237,8 +244,17 @@ def _write_dl1(path: Path, source: "EventSource", reading: _Reading, parameters:
     write_table(process.check_image.to_table(functions=True), path, DL1_IMAGE_STATISTICS_TABLE)
 
 
+def _has_parameters(event: "ArrayEventContainer", parameters: DL1Parameters) -> bool:
+    return all(
+        camera.parameters is not None and (camera.image_mask is not None or not parameters.keep.images)
+        for camera in event.dl1.tel.values()
+    )
+
+
 def _check_dl1_input(item: RawInput, parameters: DL1Parameters) -> dict[str, Any]:
     contents = describe(item.path)
+    if not contents["n_images"]:
+        return contents
     if parameters.keep.images and "images" not in contents["levels"]:
         raise UserError(f"{item.path} holds no images: set dl1.keep.images to false or give a file with them.")
     if parameters.keep.parameters and not {"images", "parameters"} & set(contents["levels"]):
@@ -246,10 +262,23 @@ def _check_dl1_input(item: RawInput, parameters: DL1Parameters) -> dict[str, Any
     return contents
 
 
-def _needs_processing(item: RawInput, contents: dict[str, Any], parameters: DL1Parameters) -> bool:
+def _check_readable(item: RawInput, contents: dict[str, Any]) -> None:
+    """Refuse what ctapipe's event source stumbles over: simulated images or parameters without the true ones."""
+    levels = contents["levels"]
+    for level in ("images", "parameters"):
+        if contents["particles"] and level in levels and f"true_{level}" not in levels:
+            raise UserError(
+                f"{item.path} holds no true {level}, so ctapipe cannot read its events one by one: make it again with "
+                "them and with image parameters, or choose telescopes by selection.telescope_ids instead of dl1."
+            )
+
+
+def _needs_reading(item: RawInput, contents: dict[str, Any], parameters: DL1Parameters) -> bool:
     """Tell whether a DL1 input must go through ctapipe event by event."""
     from ctapipe.instrument import SubarrayDescription
 
+    if not contents["n_images"]:
+        return False
     # ctapipe writes the cleaning masks only together with the parameters
     needed = {"parameters", "image_masks"} if parameters.keep.images else {"parameters"}
     if parameters.keep.parameters and not needed <= set(contents["levels"]):

@@ -3,7 +3,8 @@
 import glob
 import logging
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,10 @@ logger = logging.getLogger(__name__)
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 Kind = Literal["simtel", "dl1"]
+
+
+class UnusableDL1Error(UserError):
+    """A damaged HDF5 file, or one of ctapipe that DL1 cannot be taken from."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,8 @@ def find_inputs(raw_path: str | Path) -> list[RawInput]:
     Parameters
     ----------
     raw_path : str or pathlib.Path
-        A file, a folder (searched with its subfolders; what is neither simtel nor DL1 is passed over, with a
-        warning) or a pattern such as ``runs/gamma_*.simtel.zst``.
+        A file, a folder (searched with its subfolders; what is no file of showers is passed over, with a warning,
+        but not a damaged one) or a pattern such as ``runs/gamma_*.simtel.zst``.
 
     Returns
     -------
@@ -56,12 +61,13 @@ def find_inputs(raw_path: str | Path) -> list[RawInput]:
     Raises
     ------
     UserError
-        If nothing is there, a named file is of no use, or two files have the same content, which would let the same
-        events stand in training and test.
+        If nothing is there, a named file is of no use, a file of showers is damaged, or two files have the same
+        content, which would let the same events stand in training and test.
     """
     paths = list_paths(raw_path)
     folder = Path(raw_path).expanduser()
-    inputs = _inputs_in_folder(folder, paths) if folder.is_dir() else [_raw_input(path) for path in paths]
+    kinds = _kinds_in_folder(folder, paths) if folder.is_dir() else {path: classify(path) for path in paths}
+    inputs = _raw_inputs(kinds)
     _refuse_copies(inputs)
     return inputs
 
@@ -115,21 +121,22 @@ def classify(path: Path) -> Kind:
     return "simtel"
 
 
-def _inputs_in_folder(folder: Path, paths: Sequence[Path]) -> list[RawInput]:
-    inputs, passed_over = [], []
+def _kinds_in_folder(folder: Path, paths: Sequence[Path]) -> dict[Path, Kind]:
+    kinds: dict[Path, Kind] = {}
+    passed_over = []
     for path in paths:
         try:
-            inputs.append(_raw_input(path))
-        except UserError:
+            kinds[path] = classify(path)
+        except UserError as error:
             # a damaged file of showers must not disappear among the notes and logs
-            if ".simtel" in path.suffixes:
+            if ".simtel" in path.suffixes or isinstance(error, UnusableDL1Error):
                 raise
             passed_over.append(path.name)
-    if not inputs:
+    if not kinds:
         raise UserError(f"{folder} holds only {_some(passed_over)}: set raw_path to simtel or DL1 files.")
     if passed_over:
         logger.warning("Neither simtel nor DL1, passed over in %s: %s", folder, _some(passed_over))
-    return inputs
+    return kinds
 
 
 def _visible_files(folder: Path) -> Iterator[Path]:
@@ -143,8 +150,14 @@ def _some(names: Sequence[str]) -> str:
     return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
 
 
-def _raw_input(path: Path) -> RawInput:
-    return RawInput(str(path), classify(path), path.stat().st_size, fingerprint_file(path))
+def _raw_inputs(kinds: Mapping[Path, Kind]) -> list[RawInput]:
+    # threads: hashing a file leaves the others a core, and a slow disk, to work with
+    with ThreadPoolExecutor() as pool:
+        fingerprints = pool.map(fingerprint_file, kinds)
+        return [
+            RawInput(str(path), kind, path.stat().st_size, found)
+            for (path, kind), found in zip(kinds.items(), fingerprints, strict=True)
+        ]
 
 
 def _refuse_copies(inputs: Sequence[RawInput]) -> None:
@@ -169,21 +182,27 @@ def _check_simtel(path: Path) -> None:
 
 def _check_dl1(path: Path) -> None:
     import tables
-    from ctapipe.io.hdf5dataformat import DL1_TEL_IMAGES_GROUP, DL1_TEL_PARAMETERS_GROUP
+    from ctapipe.io.hdf5dataformat import DL1_SUBARRAY_TRIGGER_TABLE, DL1_TEL_IMAGES_GROUP, DL1_TEL_PARAMETERS_GROUP
     from ctapipe.io.hdf5eventsource import COMPATIBLE_DATA_MODEL_VERSIONS
 
     try:
         with tables.open_file(str(path)) as file:
             attributes = file.root._v_attrs
             version = getattr(attributes, "CTA PRODUCT DATA MODEL VERSION", None)
-            has_data = DL1_TEL_IMAGES_GROUP in file.root or DL1_TEL_PARAMETERS_GROUP in file.root
-            has_trigger = "/dl1/event/subarray/trigger" in file.root
+            levels = str(getattr(attributes, "CTA PRODUCT DATA LEVELS", ""))
+            groups = [group for group in (DL1_TEL_IMAGES_GROUP, DL1_TEL_PARAMETERS_GROUP) if group in file.root]
+            has_images = any(table.nrows > 0 for group in groups for table in file.root[group]._f_iter_nodes("Table"))
+            has_trigger = DL1_SUBARRAY_TRIGGER_TABLE in file.root
+            has_events = has_trigger and getattr(file.root[DL1_SUBARRAY_TRIGGER_TABLE], "nrows", 0) > 0
     except (OSError, tables.HDF5ExtError) as error:
-        raise UserError(f"{path} is a damaged HDF5 file: make it again or take it out.") from error
+        raise UnusableDL1Error(f"{path} is a damaged HDF5 file: make it again or take it out.") from error
     if version is None:
         raise UserError(f"{path} is HDF5, but not in ctapipe's data model: make DL1 with ctapipe-process.")
     if version not in COMPATIBLE_DATA_MODEL_VERSIONS:
         known = f"{COMPATIBLE_DATA_MODEL_VERSIONS[0]} to {COMPATIBLE_DATA_MODEL_VERSIONS[-1]}"
-        raise UserError(f"{path} has ctapipe's data model {version}, not {known}: make it with a newer ctapipe.")
-    if not (has_data and has_trigger):
-        raise UserError(f"{path} holds no DL1 images or parameters of telescopes: make it with ctapipe-process.")
+        raise UnusableDL1Error(f"{path} has ctapipe's data model {version}, not {known}: make it with a newer ctapipe.")
+    # where nothing triggered, ctapipe makes no table of events or images, but says that they would be DL1
+    if has_images != has_events or not (has_images or "DL1" in levels):
+        raise UnusableDL1Error(
+            f"{path} holds no DL1 images or parameters of telescopes: make it with ctapipe-process or take it out."
+        )

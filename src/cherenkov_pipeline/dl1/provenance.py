@@ -22,7 +22,10 @@ class HasProvenance(Protocol):
 
 
 def provenance_table(
-    raw_files: Sequence[Record], dl1_files: FileSet, stores: Mapping[str, HasProvenance] | None = None
+    raw_files: Sequence[Record],
+    converted_files: FileSet,
+    dl1_files: FileSet | None = None,
+    stores: Mapping[str, HasProvenance] | None = None,
 ) -> "DataFrame":
     """Tabulate inputs, cuts and counts of every step.
 
@@ -30,8 +33,10 @@ def provenance_table(
     ----------
     raw_files : sequence of dict
         The inputs (`cherenkov_pipeline.dl1.inputs.RawInput` as dict).
-    dl1_files : FileSet
-        Made from them by `plan_dl1` and `plan_merge`.
+    converted_files : FileSet
+        Made from them by `cherenkov_pipeline.dl1.convert.plan_dl1`: one of each, also of those without an image.
+    dl1_files : FileSet, optional
+        Made from these by `cherenkov_pipeline.dl1.merge.plan_merge`. Default: the converted files.
     stores : dict of EventStore, optional
         Made from the DL1 files.
 
@@ -43,33 +48,38 @@ def provenance_table(
     """
     from pandas import DataFrame
 
-    rows = [*_raw_rows(raw_files, dl1_files.records), *_dl1_rows(dl1_files.records)]
+    dl1_records = (converted_files if dl1_files is None else dl1_files).records
+    rows = [*_raw_rows(raw_files, _inputs(converted_files.records), _inputs(dl1_records)), *_dl1_rows(dl1_records)]
     for name, store in (stores or {}).items():
         rows += _store_rows(Path(name).name, store)
     return DataFrame(rows, columns=list(COLUMNS))
 
 
-def _raw_rows(raw_files: Sequence[Record], dl1_records: Sequence[Record]) -> Iterator[tuple]:
-    used = {item["fingerprint"]: item for record in dl1_records for item in record.get("inputs", ())}
+def _inputs(records: Sequence[Record]) -> dict[str, Record]:
+    return {item["fingerprint"]: item for record in records for item in record["inputs"]}
+
+
+def _raw_rows(
+    raw_files: Sequence[Record], converted: Mapping[str, Record], used: Mapping[str, Record]
+) -> Iterator[tuple]:
     for raw in raw_files:
-        item = used.get(raw["fingerprint"])
-        n_images = item["n_images"] if item else 0
+        item = converted[raw["fingerprint"]]
+        n_events, n_images = item["n_events"], item["n_images"]
         detail = [raw["kind"], f"{raw['size'] / 1e6:.1f} MB"]
-        if item is None:
-            detail.append("no event with an image: left out")
-        elif item["problem"]:
-            detail.append(f"ends early ({item['problem']}), its {item['n_events']} readable events are kept")
+        if item["problem"]:
+            detail.append(f"ends early ({item['problem']}), its {n_events} readable events are kept")
+        if raw["fingerprint"] not in used:
+            detail.append(f"no image in {n_events} events: left out")
         yield ("raw file", Path(raw["path"]).name, raw["fingerprint"], n_images, n_images, "; ".join(detail))
 
 
 def _dl1_rows(records: Sequence[Record]) -> Iterator[tuple]:
     for record in records:
-        inputs = record.get("inputs", ())
-        n_read = sum(item["n_images"] for item in inputs) if inputs else record["n_images"]
+        n_read = sum(item["n_images"] for item in record["inputs"])
         particles = ", ".join(f"{n} {name} events" for name, n in record["particles"].items())
         types = ", ".join(f"{one['n_images']} images of {name}" for name, one in record["telescope_types"].items())
         thrown = "" if record["n_thrown"] is None else f"{record['n_thrown']} showers thrown"
-        sources = f"from {_names(inputs)}" if inputs else ""
+        sources = f"from {_names(record['inputs'])}"
         detail = "; ".join(filter(None, (particles or f"{record['n_events']} events", thrown, types, sources)))
         yield ("DL1 file", Path(record["path"]).name, record["fingerprint"], n_read, record["n_images"], detail)
 
@@ -82,7 +92,7 @@ def _names(inputs: Sequence[Record]) -> str:
 def _store_rows(name: str, store: HasProvenance) -> Iterator[tuple]:
     provenance = store.provenance
     for item in provenance["inputs"]:
-        detail = f"{name}; pixels reordered" if item["pixels_reordered"] else name
+        detail = f"{name}; pixel order mapped to the store's" if item["pixels_reordered"] else name
         yield ("store input", item["production"], item["fingerprint"], item["n_read"], item["n_selected"], detail)
     for cut in provenance["cuts"]:
         detail = f"{name}; {cut['condition']}" if cut["condition"] else name

@@ -1,13 +1,13 @@
-"""DL1 files that were really written, by a named activity.
+"""HDF5 files that were really written, by a named activity.
 
-On a full disk PyTables may report nothing: the library flushes its buffers when it closes a file, and errors
+On a full disk HDF5 may report nothing: the library flushes its buffers when it closes a file, and errors
 are lost there. What comes out can be opened and has empty or damaged tables. So each file is read back.
 """
 
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,13 +30,16 @@ def start_activity() -> None:
 
 
 @contextmanager
-def written_completely(path: Path) -> Iterator[None]:
+def written_completely(path: Path, read_back: Callable[[Path], None] | None = None) -> Iterator[None]:
     """Make sure that the HDF5 file made in this block can be read to its end.
 
     Parameters
     ----------
     path : pathlib.Path
-        File that the block writes. ctapipe's tables carry checksums, which are compared in reading.
+        File that the block writes.
+    read_back : callable, optional
+        Reads the file to its end and raises if it is not what was written. Default: all of its tables and arrays;
+        those of ctapipe carry checksums, which are compared in reading.
 
     Raises
     ------
@@ -53,7 +56,7 @@ def written_completely(path: Path) -> Iterator[None]:
         _raise_if_full(path, error)
         raise
     try:
-        _read_back(path)
+        (read_back or _read_back)(path)
     except Exception as error:
         _raise_if_full(path, error)
         raise incomplete(path) from error

@@ -34,6 +34,7 @@ class Data(_Section):
     fingerprint: str
     n_train: int
     n_validation: int
+    split: dict[str, int | float] = Field(description="Fractions and seed: they tell which showers were seen.")
 
 
 class Validity(_Section):
@@ -62,11 +63,11 @@ class ModelCard(_Section):
     camera: Camera
     data: Data
     validity: Validity
-    training: dict[str, Any] = Field(description="Training parameters, epochs done, best epoch, duration.")
+    training: dict[str, Any] = Field(description="Training parameters, epochs done, best epoch, duration, MLflow run.")
     metrics: dict[str, float] = Field(description="At the best epoch.")
     cost: Cost
-    versions: dict[str, str]
-    created: datetime
+    versions: dict[str, str] = Field(description="When the training began.")
+    created: datetime = Field(description="When the training began.")
     file_fingerprint: str | None = Field(None, description="Of the .keras file that this card describes.")
 
 

@@ -1,5 +1,6 @@
 """Trained models as files: one ``.keras`` file, with its card, its history and its camera beside it."""
 
+import hashlib
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from pydantic import ValidationError
 import cherenkov_pipeline.models.likelihoods  # noqa: F401
 from cherenkov_pipeline.dl1.cameras import camera_fingerprint, pixel_order
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import atomic_path, fingerprint_file
+from cherenkov_pipeline.files import atomic_path, fingerprint, fingerprint_file
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.card import ModelCard, card_path
 from cherenkov_pipeline.models.registry import HEADS, REGISTRY, resolve
@@ -45,6 +46,20 @@ class TrainedModel:
     card: ModelCard
     history: QTable
     camera: "CameraGeometry"
+
+    @property
+    def fingerprint(self) -> str:
+        """Of what the predictions depend on: network, weights, inputs, camera, task; not of the time of the training.
+
+        The same before and after saving, unlike that of the ``.keras`` file, which carries the time of its making.
+        """
+        weights = hashlib.blake2b(digest_size=8)
+        for values in self.model.get_weights():
+            weights.update(np.ascontiguousarray(values))
+        card = self.card
+        return fingerprint(
+            self.model.to_json(), weights.hexdigest(), card.task, card.name, card.inputs, card.camera, card.validity
+        )
 
 
 def save_model(trained: TrainedModel, path: str | os.PathLike) -> TrainedModel:

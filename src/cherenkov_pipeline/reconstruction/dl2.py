@@ -6,6 +6,7 @@ A DL2 file is its DL1 file (without images, unless they are wanted) and, for eac
 """
 
 import functools
+import logging
 import os
 import warnings
 from collections import Counter
@@ -29,7 +30,6 @@ from ctapipe.io.hdf5dataformat import (
 from ctapipe.io.tableio import TelListToMaskTransform
 from ctapipe.reco.utils import add_defaults_and_meta
 
-from cherenkov_pipeline import __version__
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileJob, FilePlan, FileSet, fingerprint, fingerprint_file
@@ -37,13 +37,18 @@ from cherenkov_pipeline.models.saved import TrainedModel
 from cherenkov_pipeline.reconstruction.combine import make_combiner
 from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
 from cherenkov_pipeline.reconstruction.predict import COPIED, match_models, predict_dl1
+from cherenkov_pipeline.revision import code_fingerprint
 from cherenkov_pipeline.tasks import Task, get_task
+
+logger = logging.getLogger(__name__)
 
 CONTAINERS: dict[str, type[Container]] = {"energy": ReconstructedEnergyContainer}
 """ctapipe's container of each property."""
 
 EVENT = ("obs_id", "event_id")
 DATA_LEVELS = "CTA PRODUCT DATA LEVELS"
+ROOMS = ("dl1", "models", "reconstruction", "store", "tasks")
+"""Code that makes the result."""
 
 
 def plan_dl2(
@@ -83,7 +88,6 @@ def plan_dl2(
         record.get("fingerprint") or fingerprint_file(path)
         for path, record in zip(dl1_files.paths, dl1_files.records, strict=True)
     ]
-    cards = [trained.card.model_dump(mode="json") for trained in models]
     jobs = [
         FileJob(
             name,
@@ -92,7 +96,13 @@ def plan_dl2(
         for name, path in zip(_names(dl1_files.paths, digests), dl1_files.paths, strict=True)
     ]
     return FilePlan(
-        fingerprint(digests, cards, selection, parameters.model_dump(mode="json", exclude={"chunk_size"}), __version__),
+        fingerprint(
+            digests,
+            [trained.fingerprint for trained in models],
+            selection,
+            parameters.model_dump(mode="json", exclude={"chunk_size"}),
+            code_fingerprint(*ROOMS),
+        ),
         jobs,
         description="DL2",
     )
@@ -120,7 +130,8 @@ def write_dl2(
     -------
     dict
         ``source``, ``n_events``, ``models`` (task -> name), and for each task ``n_images`` = ``n_valid`` +
-        ``n_invalid``, ``reasons`` of the invalid ones with their numbers.
+        ``n_invalid``, ``reasons`` of the invalid ones with their numbers, and ``n_outside_validity``: images, valid
+        or not, at zenith angles that the model's training data do not cover.
     """
     path, source = Path(path), Path(source)
     predictions = predict_dl1(models, source, selection, parameters.chunk_size)
@@ -134,7 +145,13 @@ def write_dl2(
         record["n_events"] = len(events)
         for task_name, table in predictions.items():
             _write_task(file, get_task(task_name), names[task_name], table, events, subarray, parameters)
-            record["tasks"][task_name] = _counts(table)
+            counts = record["tasks"][task_name] = _counts(table)
+            if counts["n_outside_validity"]:
+                logger.warning(
+                    "%s: %d of %d images were taken at zenith angles that the training data of the %s model do not "
+                    "cover; their predictions are extrapolated.",
+                    source.name, counts["n_outside_validity"], counts["n_images"], task_name,
+                )  # fmt: skip
         levels = str(file.root._v_attrs[DATA_LEVELS]).split(",")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", tables.NaturalNameWarning)
@@ -155,7 +172,8 @@ def read_predictions(dl2_files: FileSet, task_name: str | None = None) -> QTable
     Returns
     -------
     QTable
-        Predictions table, as `~cherenkov_pipeline.reconstruction.predict.predict_dl1` gives it, without ``reason``.
+        Predictions table, as `~cherenkov_pipeline.reconstruction.predict.predict_dl1` gives it, without ``reason`` and
+        ``outside_validity``.
         True values are NaN, and -1 for ``true_shower_primary_id``, where a file has none.
 
     Raises
@@ -272,6 +290,7 @@ def _counts(predictions: QTable) -> dict[str, Any]:
         "n_valid": int(valid.sum()),
         "n_invalid": int((~valid).sum()),
         "reasons": dict(reasons),
+        "n_outside_validity": int(np.sum(predictions["outside_validity"])),
     }
 
 

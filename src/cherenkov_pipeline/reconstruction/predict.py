@@ -15,6 +15,7 @@ from cherenkov_pipeline.dl1.selection import select
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.backend import jit_compile
 from cherenkov_pipeline.models.saved import TrainedModel, check_fit
+from cherenkov_pipeline.reconstruction.validity import outside_zenith
 from cherenkov_pipeline.store import EventChunk, EventStore
 from cherenkov_pipeline.store.chunks import cameras, iter_chunks
 from cherenkov_pipeline.store.inputs import input_mapping, make_inputs
@@ -85,7 +86,8 @@ class Predictor:
         Returns
         -------
         QTable
-            n rows: `COPIED` columns, the task's physical columns, ``is_valid``, ``reason``.
+            n rows: `COPIED` columns, the task's physical columns, ``is_valid``, ``reason``, ``outside_validity``
+            (pointing that the training data do not cover).
         """
         task = get_task(self.trained.card.task)
         reason = np.full(len(chunk), VALID, dtype=f"U{max(map(len, (NO_SIGNAL, NOT_FINITE, OTHER_CAMERA)))}")
@@ -100,7 +102,8 @@ class Predictor:
         reason[usable & ~finite] = NOT_FINITE
         for values in columns.values():
             values[reason != VALID] = np.nan
-        return _with_keys(chunk.table, columns, reason)
+        outside = outside_zenith(chunk.table, self.trained.card.validity)
+        return _with_keys(chunk.table, columns, reason, outside)
 
     def _outputs(self, chunk: EventChunk) -> np.ndarray:
         if self.order is not None:
@@ -147,13 +150,16 @@ def predict_store(
     -------
     QTable
         One row an image, all particles, in the order of the store: ``production`` (name), keys, true values,
-        ``hillas_intensity``, the task's physical columns, ``is_valid``, ``reason``.
+        ``hillas_intensity``, the task's physical columns, ``is_valid``, ``reason``, ``outside_validity``.
 
     Raises
     ------
     UserError
-        If the model was trained on another camera, or there are no events.
+        If the model was trained on another camera, there are no events, or test events are asked for of a store with
+        another split than the training data had: the model may have been trained on them.
     """
+    if split == "test":
+        _check_split(trained, store)
     predictor = make_predictor(trained, store.camera)
     rows = store.indices(split)
     if not len(rows):
@@ -165,6 +171,17 @@ def predict_store(
     predictions = vstack(tables, metadata_conflicts="silent")
     predictions.add_column(np.array(store.productions)[store.table["production"][rows]], name="production", index=0)
     return predictions
+
+
+def _check_split(trained: TrainedModel, store: EventStore) -> None:
+    # the split is a hash of the shower: with the same parameters no shower changes sides, whatever else is in the store
+    learnt, found = trained.card.data.split, store.provenance["split"]
+    if learnt != found:
+        changed = ", ".join(f"{name} {found[name]} instead of {learnt.get(name)}" for name in found)
+        raise UserError(
+            f"{store.path} is split otherwise than the training data of {trained.card.name} ({changed}): its test "
+            "events may be among those; make the store with the same split, or train again."
+        )
 
 
 def predict_dl1(
@@ -246,12 +263,12 @@ def match_models(
 def _unpredicted(chunk: EventChunk, task: str) -> QTable:
     """Rows of a camera without a model."""
     columns = {name: np.full(len(chunk), np.nan) * unit for name, unit in get_task(task).units.items()}
-    return _with_keys(chunk.table, columns, np.full(len(chunk), OTHER_CAMERA))
+    return _with_keys(chunk.table, columns, np.full(len(chunk), OTHER_CAMERA), np.zeros(len(chunk), dtype=bool))
 
 
-def _with_keys(events: Table, columns: Mapping[str, u.Quantity], reason: np.ndarray) -> QTable:
+def _with_keys(events: Table, columns: Mapping[str, u.Quantity], reason: np.ndarray, outside: np.ndarray) -> QTable:
     copied = {name: events[name] for name in COPIED if name in events.colnames}
-    return QTable({**copied, **columns, "is_valid": reason == VALID, "reason": reason})
+    return QTable({**copied, **columns, "is_valid": reason == VALID, "reason": reason, "outside_validity": outside})
 
 
 def _joined(tables: Sequence[QTable], production: str) -> QTable:

@@ -38,6 +38,8 @@ def reconstruction_provenance(
 def _rows(record: Mapping[str, Any]) -> Iterator[tuple]:
     for task, counts in record["tasks"].items():
         reasons = [f"{number} {reason}" for reason, number in counts["reasons"].items()]
+        if counts["n_outside_validity"]:
+            reasons.append(f"{counts['n_outside_validity']} at zenith angles that the model was not trained for")
         detail = "; ".join([f"{task} by {record['models'][task]}", *reasons])
         item = Path(record["path"]).name
         yield "prediction", item, record["fingerprint"], counts["n_images"], counts["n_valid"], detail

@@ -13,13 +13,15 @@ from astropy.table import Table
 
 from cherenkov_pipeline import __version__
 from cherenkov_pipeline.dl1.cameras import camera_fingerprint, pixel_order
-from cherenkov_pipeline.dl1.contents import PARTICLES
+from cherenkov_pipeline.dl1.contents import particle_name
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.dl1.selection import require_selected, select, sum_counts
+from cherenkov_pipeline.dl1.written import written_completely
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileJob, FilePlan, FileSet, fingerprint, fingerprint_file
 from cherenkov_pipeline.revision import code_fingerprint
 from cherenkov_pipeline.store.chunks import PRIMARY, EventChunk, cameras, iter_chunks
+from cherenkov_pipeline.store.events import EventStore
 from cherenkov_pipeline.store.layout import LAYOUT_VERSION
 from cherenkov_pipeline.store.packing import pack
 from cherenkov_pipeline.store.parameters import SplitParameters, StoreParameters
@@ -128,11 +130,13 @@ def build_store(
     Raises
     ------
     UserError
-        If no image passes the selection.
+        If no image passes the selection, or the file does not hold what was written.
+    OSError
+        With ``errno.ENOSPC``, if writing failed and the disk is full.
     """
     camera = cameras(sources[0].path)[telescope_type]
     inputs, counts = [], []
-    with StoreWriter(path) as writer:
+    with written_completely(path, read_back=_verify), StoreWriter(path) as writer:
         for code, source in enumerate(sources):
             order = _pixel_order(camera, cameras(source.path)[telescope_type])
             n_read, n_before = 0, writer.n_images
@@ -168,6 +172,10 @@ def build_store(
         }
         writer.finish(identity, telescope_type, camera, [source.production for source in sources], record)
     return record
+
+
+def _verify(path: Path) -> None:
+    EventStore(path).verify()
 
 
 def _append(
@@ -252,10 +260,9 @@ def _rows(counts: Table) -> list[dict[str, Any]]:
 
 
 def _samples(primary: np.ndarray, split: np.ndarray, shower: np.ndarray) -> list[dict[str, Any]]:
-    names = {number: name for name, number in PARTICLES.items()} | {-1: "unknown"}
     return [
         {
-            "particle": names.get(int(number), str(number)),
+            "particle": "unknown" if number < 0 else particle_name(int(number)),
             "split": side,
             "n_images": int(chosen.sum()),
             "n_showers": len(np.unique(shower[chosen])),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy.table import MaskedColumn, Table
 
+from cherenkov_pipeline.dl1.telescopes import telescopes_by_type
 from cherenkov_pipeline.errors import UserError
 
 if TYPE_CHECKING:
@@ -77,23 +78,6 @@ class EventChunk:
         )
 
 
-def telescope_types(path: str | os.PathLike) -> dict[str, list[int]]:
-    """Telescopes of a DL1 file by type.
-
-    Returns
-    -------
-    dict
-        ctapipe's name of the type, such as ``SST_1M_DigiCam`` -> telescope ids.
-
-    Raises
-    ------
-    UserError
-        If the file is no DL1 file of ctapipe's data model.
-    """
-    with _open(path) as loader:
-        return _telescope_types(loader)
-
-
 def cameras(path: str | os.PathLike) -> dict[str, "CameraGeometry"]:
     """Camera of each telescope type that has images in a DL1 file, in their pixel order (camera frame, metres).
 
@@ -105,7 +89,7 @@ def cameras(path: str | os.PathLike) -> dict[str, "CameraGeometry"]:
     with _open(path) as loader:
         return {
             name: loader.subarray.tel[tel_ids[0]].camera.geometry
-            for name, tel_ids in _telescope_types(loader).items()
+            for name, tel_ids in telescopes_by_type(loader.subarray).items()
             if _with_images(loader, tel_ids, Path(path))
         }
 
@@ -118,7 +102,7 @@ def iter_chunks(path: str | os.PathLike, telescope_type: str, chunk_size: int = 
     path : path-like
         DL1 file with images and parameters.
     telescope_type : str
-        One of `telescope_types`.
+        ctapipe's name of the type, such as ``SST_1M_DigiCam``; see `cameras`.
     chunk_size : int
         Greatest number of images in a chunk. All telescopes of an event are in the same chunk, which is therefore
         larger where a single event has more images than that.
@@ -134,7 +118,7 @@ def iter_chunks(path: str | os.PathLike, telescope_type: str, chunk_size: int = 
         If the file is no DL1 file, has no images or parameters, or not this telescope type.
     """
     with _open(path) as loader:
-        types = _telescope_types(loader)
+        types = telescopes_by_type(loader.subarray)
         if telescope_type not in types:
             raise UserError(f"{path} has no telescopes of type {telescope_type!r}, only {', '.join(types)}.")
         tel_ids = _with_images(loader, types[telescope_type], Path(path))
@@ -182,14 +166,6 @@ def _open(path: str | os.PathLike) -> Iterator["TableLoader"]:
 def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
-
-
-def _telescope_types(loader: "TableLoader") -> dict[str, list[int]]:
-    subarray = loader.subarray
-    types: dict[str, list[int]] = {}
-    for tel_id, telescope in subarray.tel.items():
-        types.setdefault(str(telescope), []).append(int(tel_id))
-    return types
 
 
 def _with_images(loader: "TableLoader", tel_ids: Sequence[int], path: Path) -> list[int]:

@@ -16,6 +16,7 @@ import numpy as np
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.store.chunks import EventChunk
 from cherenkov_pipeline.store.mapping import ImageMapping, image_mapping
+from cherenkov_pipeline.store.packing import mean_time
 from cherenkov_pipeline.store.parameters import Channel, InputParameters
 
 if TYPE_CHECKING:
@@ -88,20 +89,11 @@ def _channel(chunk: EventChunk, name: Channel) -> np.ndarray:
     elif kind == "peak_time":
         values = chunk.peak_time
     else:
-        values = chunk.peak_time - _mean_time(chunk)[:, np.newaxis]
+        values = chunk.peak_time - mean_time(chunk.peak_time, chunk.image_mask)[:, np.newaxis]
     used = np.isfinite(values)
     if name.startswith("cleaned_"):
         used &= chunk.image_mask
     return np.where(used, values, np.float32(0))
-
-
-def _mean_time(chunk: EventChunk) -> np.ndarray:
-    """Mean time of each image's cleaned pixels, of all pixels where the cleaning left none."""
-    finite = np.isfinite(chunk.peak_time)
-    cleaned = finite & chunk.image_mask
-    used = np.where(cleaned.any(axis=1, keepdims=True), cleaned, finite)
-    total = np.sum(chunk.peak_time, axis=1, where=used, dtype=np.float64)
-    return (total / np.maximum(used.sum(axis=1), 1)).astype(np.float32)
 
 
 def _image_parameters(table: "Table", names: tuple[str, ...]) -> np.ndarray:

@@ -52,7 +52,7 @@ class PackedPixels:
 
 def pack(image: np.ndarray, peak_time: np.ndarray, image_mask: np.ndarray) -> PackedPixels:
     """Pack images (n, n_pixels): charge in p.e., time in ns, cleaning mask. NaN stays NaN."""
-    reference = _reference_time(peak_time, image_mask)
+    reference = mean_time(peak_time, image_mask)
     return PackedPixels(
         np.clip(image, -_LARGEST, _LARGEST).astype(np.float16),
         np.clip(peak_time - reference[:, np.newaxis], -_LARGEST, _LARGEST).astype(np.float16),
@@ -70,9 +70,23 @@ def unpack(pixels: PackedPixels) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return image, peak_time, image_mask
 
 
-def _reference_time(peak_time: np.ndarray, image_mask: np.ndarray) -> np.ndarray:
-    """Mean time of the cleaned pixels, of all pixels where the cleaning left none; 0 where no time is finite."""
+def mean_time(peak_time: np.ndarray, image_mask: np.ndarray) -> np.ndarray:
+    """Mean time of each image's cleaned pixels, of all pixels where the cleaning left none.
+
+    Parameters
+    ----------
+    peak_time : ndarray
+        (n, n_pixels), ns; pixels without a finite time do not count.
+    image_mask : ndarray
+        (n, n_pixels) bool, pixels that survived the cleaning.
+
+    Returns
+    -------
+    ndarray
+        (n,) float32, ns; 0 where no time is finite.
+    """
     finite = np.isfinite(peak_time)
-    used = np.where((image_mask & finite).any(axis=1, keepdims=True), image_mask & finite, finite)
+    cleaned = image_mask & finite
+    used = np.where(cleaned.any(axis=1, keepdims=True), cleaned, finite)
     total = np.sum(peak_time, axis=1, where=used, dtype=float)
     return (total / np.maximum(used.sum(axis=1), 1)).astype(np.float32)

@@ -6,17 +6,18 @@ a shower from one side to the other.
 
 import hashlib
 
+import astropy.units as u
 import numpy as np
 from astropy.table import Table
 
-from cherenkov_pipeline.store.chunks import PRIMARY
+from cherenkov_pipeline.store.chunks import PRIMARY, TRUTH
 from cherenkov_pipeline.store.parameters import SplitParameters
 
 SPLITS = ("train", "validation", "test")
 """Names of the sides; the store holds their position in this tuple."""
 
-_SHOWER = (PRIMARY, "true_energy", "true_alt", "true_az", "true_h_first_int", "true_x_max")
-"""What makes a simulated shower, as ctapipe keeps it: primary particle, direction, first interaction, maximum."""
+_SHOWER = ("true_energy", "true_alt", "true_az", "true_h_first_int", "true_x_max")
+"""What makes a simulated shower beside its particle: energy, direction, first interaction, maximum."""
 
 
 def shower_ids(table: Table, production: str) -> np.ndarray:
@@ -29,7 +30,8 @@ def shower_ids(table: Table, production: str) -> np.ndarray:
     Parameters
     ----------
     table : astropy.table.Table
-        n rows with ``obs_id``, ``event_id`` and the true values (NaN where there are none).
+        n rows with ``obs_id``, ``event_id`` and the true values (NaN where there are none), in any units; those of
+        `cherenkov_pipeline.store.chunks.TRUTH` where a column has none.
     production : str
         Name of the file.
 
@@ -38,7 +40,7 @@ def shower_ids(table: Table, production: str) -> np.ndarray:
     ndarray
         (n,) int64, not negative.
     """
-    by_truth = _hash_columns([np.asarray(table[name]) for name in _SHOWER])
+    by_truth = _hash_columns([table[PRIMARY], *(_true_value(table, name) for name in _SHOWER)])
     start = np.frombuffer(hashlib.blake2b(production.encode(), digest_size=8).digest(), dtype=np.uint64)
     by_number = _hash_columns([np.broadcast_to(start, len(table)), table["obs_id"], table["event_id"]])
     has_truth = np.isfinite(np.asarray(table["true_energy"], dtype=float))
@@ -66,6 +68,13 @@ def split_codes(showers: np.ndarray, parameters: SplitParameters) -> np.ndarray:
     if not parameters.test:  # rounding must not invent a side that was not wanted
         edges = (parameters.train, np.inf)
     return np.searchsorted(edges, uniform, side="right").astype(np.int8)
+
+
+def _true_value(table: Table, name: str) -> np.ndarray:
+    """Bring true values to the unit of `TRUTH` and the precision of a float32: how a file keeps them must not count."""
+    unit = u.Unit(TRUTH[name])
+    values = np.asarray(table[name], dtype=float)
+    return (table[name].unit or unit).to(unit, values).astype(np.float32)
 
 
 def _hash_columns(columns: list[np.ndarray]) -> np.ndarray:

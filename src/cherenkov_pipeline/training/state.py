@@ -2,13 +2,12 @@
 
 ``epoch_NNNN/`` holds ``variables.npz`` (every variable of network and optimizer, the states of random generators
 included, which Keras' own weight files leave out), ``best.npz`` (weights of the best epoch) and ``state.json``
-(states of the callbacks, history). The two latest are kept.
+(states of the callbacks, history). The two latest are kept. ``origin.json`` tells where the training began.
 """
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,10 @@ from zipfile import BadZipFile
 import numpy as np
 
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import atomic_path
+from cherenkov_pipeline.files import atomic_path, write_json
 
 KEPT = 2
+ORIGIN = "origin.json"
 
 
 @dataclass(frozen=True)
@@ -61,40 +61,38 @@ def write_state(state: State, folder: Path) -> None:
 
 
 def read_state(folder: Path) -> State | None:
-    """Read the latest state that is whole; None if there is none."""
-    for path in reversed(_epochs(folder)):
-        try:
-            content = json.loads((path / "state.json").read_text())
-            variables, best = _arrays(path / "variables.npz"), _arrays(path / "best.npz")
-        except (OSError, ValueError, EOFError, BadZipFile):
-            # a power cut can leave a renamed folder with empty files: drop it, the epoch is done again
-            shutil.rmtree(path)
-            continue
-        epoch = int(path.name.removeprefix("epoch_"))
-        return State(epoch, content["finished"], variables, best, content["callbacks"], content["history"])
-    return None
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other trainings out of ``folder``; what a killed one left unfinished is removed.
+    """Read the latest state that is whole; None if there is none. Damaged ones are removed.
 
     Raises
     ------
     UserError
-        If another process trains there.
+        If a state cannot be read for another reason (rights, a disk that does not answer); it stays as it is.
     """
-    import fcntl
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
+    for path in reversed(_epochs(folder)):
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"Another process is training in {folder}: wait for it, or stop it.") from None
-        for part in folder.glob(".part-*"):
-            shutil.rmtree(part, ignore_errors=True)
-        yield
+            return _read_epoch(path)
+        except (FileNotFoundError, BadZipFile, EOFError, ValueError, KeyError):
+            # a power cut can leave a renamed folder with empty files: drop it, the epoch is done again
+            shutil.rmtree(path)
+        except OSError as error:
+            raise UserError(
+                f"The state of the training in {path} cannot be read ({error.strerror or error}): "
+                "make it readable, or remove the folder to go on from the state before it."
+            ) from error
+    return None
+
+
+def write_origin(origin: Mapping[str, Any], folder: Path) -> None:
+    """Write where a training began: plain values, for `read_origin`."""
+    write_json(folder / ORIGIN, origin)
+
+
+def read_origin(folder: Path) -> dict[str, Any] | None:
+    """Read where the training in ``folder`` began; None if that is not known."""
+    try:
+        return json.loads((folder / ORIGIN).read_text())
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def discard_states(folder: Path) -> None:
@@ -105,6 +103,18 @@ def discard_states(folder: Path) -> None:
 
 def _epochs(folder: Path) -> list[Path]:
     return sorted(folder.glob("epoch_*"))
+
+
+def _read_epoch(path: Path) -> State:
+    content = json.loads((path / "state.json").read_text())
+    return State(
+        epoch=int(path.name.removeprefix("epoch_")),
+        finished=content["finished"],
+        variables=_arrays(path / "variables.npz"),
+        best=_arrays(path / "best.npz"),
+        callbacks=content["callbacks"],
+        history=content["history"],
+    )
 
 
 def _arrays(path: Path) -> list[np.ndarray]:

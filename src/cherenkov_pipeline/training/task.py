@@ -18,6 +18,7 @@ from cherenkov_pipeline.models.cost import model_cost
 from cherenkov_pipeline.models.likelihoods import LIKELIHOODS
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.models.saved import TrainedModel
+from cherenkov_pipeline.revision import code_fingerprint
 from cherenkov_pipeline.store import EventStore
 from cherenkov_pipeline.store.batches import Batches
 from cherenkov_pipeline.store.inputs import make_inputs
@@ -34,6 +35,9 @@ SCALE_EVENTS = 4096
 STATELESS = {"resume"}
 """Training parameters that do not change the result."""
 
+ROOMS = ("models", "training", "store", "tasks")
+"""Code that makes the result."""
+
 
 def train_task(
     store: EventStore,
@@ -42,6 +46,7 @@ def train_task(
     inputs: InputParameters,
     training: TrainingParameters,
     state_folder: Path,
+    run: str | None = None,
 ) -> TrainedModel:
     """Train a network for one task, or go on with an interrupted training.
 
@@ -55,18 +60,21 @@ def train_task(
     inputs : InputParameters
     training : TrainingParameters
     state_folder : Path
-        For the states of trainings; each combination of data and parameters has its own folder in there, so that a
-        state is never taken for another training's, and a finished training is not done twice.
+        For the states of trainings; each combination of data, parameters and code has its own folder in there, so
+        that a state is never taken for another training's, and a finished training is not done twice.
+    run : str, optional
+        MLflow's identifier of this run, for the card.
 
     Returns
     -------
     TrainedModel
+        A finished training comes back with the card that it had: date, versions and run are those of its beginning.
 
     Raises
     ------
     UserError
-        If there are no training or validation events, a label is missing, or the model does not take its options;
-        before the training starts.
+        If there are no training or validation events, a label is missing, or the model does not take its options:
+        before the training starts. Otherwise as `~cherenkov_pipeline.training.trainer.train`.
     """
     task = get_task(task_name)
     rows = {split: store.indices(split, task.particles) for split in ("train", "validation")}
@@ -90,7 +98,14 @@ def train_task(
         return build_model(model, task, batches["train"].shapes, scales)
 
     mark = fingerprint(
-        build().to_json(), store.fingerprint, task_name, inputs, training.model_dump(mode="json", exclude=STATELESS)
+        build().to_json(),
+        store.fingerprint,
+        task_name,
+        inputs,
+        _result_parameters(training),
+        code_fingerprint(*ROOMS),
+        keras.__version__,
+        keras.backend.backend(),
     )
     logger.info(
         "Training %s for %s: %d training and %d validation events of %s.",
@@ -104,6 +119,7 @@ def train_task(
         training,
         Path(state_folder) / mark,
         n_events=len(rows["train"]),
+        origin={"created": now().isoformat(), "versions": software_versions(), "mlflow_run": run},
     )
     card = _make_card(store, task, model, inputs, training, rows, result)
     return TrainedModel(result.model, card, result.history, store.camera)
@@ -156,23 +172,33 @@ def _make_card(
             n_pixels=store.n_pixels,
             fingerprint=store.camera_fingerprint,
         ),
-        data=Data(fingerprint=store.fingerprint, n_train=len(rows["train"]), n_validation=len(rows["validation"])),
+        data=Data(
+            fingerprint=store.fingerprint,
+            n_train=len(rows["train"]),
+            n_validation=len(rows["validation"]),
+            split=store.provenance["split"],
+        ),
         validity=_validity(store.table[rows["train"]], task),
         training=_summary(training, result),
         metrics={name: float(best[name]) for name in best.colnames if name not in ("epoch", "seconds")},
         cost=model_cost(result.model),
-        versions=software_versions(),
-        created=now(),
+        versions=result.origin["versions"],
+        created=result.origin["created"],
     )
 
 
 def _summary(training: TrainingParameters, result: TrainingResult) -> dict[str, Any]:
     return {
-        "parameters": training.model_dump(mode="json"),
+        "parameters": _result_parameters(training),
         "epochs": len(result.history),
         "best_epoch": result.best_epoch,
         "seconds": float(np.sum(result.history["seconds"])),
+        "mlflow_run": result.origin["mlflow_run"],
     }
+
+
+def _result_parameters(training: TrainingParameters) -> dict[str, Any]:
+    return training.model_dump(mode="json", exclude=STATELESS)
 
 
 def _validity(events: Table, task: Task) -> Validity:

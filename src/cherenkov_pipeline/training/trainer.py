@@ -5,19 +5,21 @@ forgets the callbacks' states, the random generators' states and the history.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.table import QTable
 
 from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.files import locked
 from cherenkov_pipeline.models.backend import jit_compile, keras, make_reproducible
 from cherenkov_pipeline.models.likelihoods import Likelihood
 from cherenkov_pipeline.training.callbacks import Progress, StateKeeper, all_variables
 from cherenkov_pipeline.training.parameters import OptimizerParameters, TrainingParameters
-from cherenkov_pipeline.training.state import State, discard_states, locked, read_state
+from cherenkov_pipeline.training.state import State, discard_states, read_origin, read_state, write_origin
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +37,14 @@ class TrainingResult:
         ``seconds``.
     best_epoch : int
         From 1.
+    origin : dict
+        Of the call that began the training.
     """
 
     model: keras.Model
     history: QTable
     best_epoch: int
+    origin: Mapping[str, Any]
 
 
 def train(
@@ -50,6 +55,7 @@ def train(
     parameters: TrainingParameters,
     folder: Path,
     n_events: int,
+    origin: Mapping[str, Any],
 ) -> TrainingResult:
     """Train a network, going on from an interrupted training in ``folder``.
 
@@ -66,17 +72,19 @@ def train(
         For the states of this training: the caller gives another folder to other data or parameters.
     n_events : int
         In ``training``, for the progress bar.
+    origin : mapping
+        Where and when the training is made, in plain values: kept with the states if it begins here.
 
     Returns
     -------
     TrainingResult
-        A finished training is returned as it is, without another epoch.
+        A finished training is returned as it is, with its own origin and without another epoch.
 
     Raises
     ------
     UserError
         If there is nothing to train or to validate with, the loss is not a number, another process trains in
-        ``folder``, or the disk is full.
+        ``folder``, a state there cannot be read, or the disk is full.
     """
     for batches, split in ((training, "training"), (validation, "validation")):
         if len(batches) == 0:
@@ -85,13 +93,17 @@ def train(
         if not parameters.resume:
             discard_states(folder)
         state = read_state(folder)
+        known = read_origin(folder) if state else None
+        if known is None:
+            write_origin(origin, folder)
         if state and state.finished:
             logger.info("This training was finished before: its result is taken from %s.", folder)
         else:
             state = _fit(build, likelihood, training, validation, parameters, folder, n_events, state)
     model = build()
     model.set_weights(state.best)
-    return TrainingResult(model, _history_table(state), state.callbacks["early_stopping"]["best_epoch"] + 1)
+    best_epoch = state.callbacks["early_stopping"]["best_epoch"] + 1
+    return TrainingResult(model, _history_table(state), best_epoch, dict(known or origin))
 
 
 def _fit(

@@ -188,7 +188,7 @@ def cost_table(cost: RunCost) -> Table:
         ("Training time", cost.training_s, "s"),
         ("Inference time, test events", cost.inference_s, "s"),
         ("Inference time per event", cost.inference_ms_per_event, "ms"),
-        ("Peak memory", cost.peak_memory_mib, "MiB"),
+        ("Peak memory while predicting", cost.peak_memory_mib, "MiB"),
     )
     caption = f"Measured on: {cost.device}." if cost.device else ""
     return Table(

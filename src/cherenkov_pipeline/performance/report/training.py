@@ -1,7 +1,7 @@
 """What a model's card and history tell the report: facts of the run, cost, figures of the training."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import matplotlib.figure
 
@@ -29,7 +29,7 @@ def run_facts(card: "ModelCard", n_test: int) -> RunFacts:
         test_events=n_test,
         data_fingerprint=card.data.fingerprint,
         git_revision=card.versions.get("git_revision"),
-        mlflow_run=training.get("mlflow_run"),
+        mlflow_run=training["mlflow_run"],
         configuration={
             "model": card.model.model_dump(mode="json"),
             "input": card.inputs,
@@ -39,14 +39,15 @@ def run_facts(card: "ModelCard", n_test: int) -> RunFacts:
     )
 
 
-def run_cost(card: "ModelCard", inference: Mapping[str, Any]) -> RunCost:
+def run_cost(card: "ModelCard", inference: Mapping[str, float]) -> RunCost:
     """Join the cost of the network and its training with that of its predictions.
 
     Parameters
     ----------
     card : ModelCard
     inference : mapping
-        ``inference_s``, ``inference_ms_per_event``, ``peak_memory_mib``.
+        ``inference_s``, ``inference_ms_per_event``, ``peak_memory_mib`` (may be absent), as
+        `~cherenkov_pipeline.reconstruction.measure.predict_and_measure` gives them.
     """
     return RunCost(
         parameters=card.cost.parameters,
@@ -55,7 +56,7 @@ def run_cost(card: "ModelCard", inference: Mapping[str, Any]) -> RunCost:
         training_s=card.training["seconds"],
         inference_s=inference["inference_s"],
         inference_ms_per_event=inference["inference_ms_per_event"],
-        peak_memory_mib=inference["peak_memory_mib"],
+        peak_memory_mib=inference.get("peak_memory_mib"),
     )
 
 

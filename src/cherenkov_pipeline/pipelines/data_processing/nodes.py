@@ -43,8 +43,10 @@ def plan_event_store(dl1_files: FileSet, selection: SelectionParameters, store: 
     return plan_store(dl1_files, selection, store)
 
 
-def tabulate_provenance(raw_files: list[dict[str, Any]], dl1_files: FileSet, stores: EventStores) -> DataFrame:
+def tabulate_provenance(
+    raw_files: list[dict[str, Any]], converted: FileSet, dl1_files: FileSet, stores: EventStores
+) -> DataFrame:
     """Tabulate where the events of the stores come from: inputs, cuts, counts in and out at every step."""
     from cherenkov_pipeline.dl1.provenance import provenance_table
 
-    return provenance_table(raw_files, dl1_files, stores)
+    return provenance_table(raw_files, converted, dl1_files, stores)

@@ -27,7 +27,7 @@ def create_pipeline() -> Pipeline:
             ),
             node(
                 tabulate_provenance,
-                ["raw_files", "dl1_files", "event_store"],
+                ["raw_files", "converted_files", "dl1_files", "event_store"],
                 "processing_provenance",
                 name="tabulate_provenance",
             ),

@@ -1,7 +1,5 @@
 """Nodes of the evaluation, the same for every task."""
 
-import resource
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,19 +10,10 @@ from cherenkov_pipeline.pipelines.flow import DataFrame, EventStores, Figure, QT
 
 def predict_test_events(stores: EventStores, model: TrainedModel) -> tuple[QTable, dict[str, Any]]:
     """Predict the events that no training saw, and measure what that costs."""
-    from cherenkov_pipeline.reconstruction.predict import predict_store
+    from cherenkov_pipeline.reconstruction.measure import predict_and_measure
     from cherenkov_pipeline.store import only_store
 
-    store = only_store(stores)
-    start = time.perf_counter()
-    predictions = predict_store(model, store, "test")
-    seconds = time.perf_counter() - start
-    return predictions, {
-        "inference_s": seconds,
-        "inference_ms_per_event": 1000 * seconds / len(predictions),
-        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "n_events": len(predictions),
-    }
+    return predict_and_measure(model, only_store(stores), "test")
 
 
 def tabulate_with(evaluation: Evaluation) -> Callable[..., list[QTable]]:

@@ -1,7 +1,6 @@
 """Nodes of the training, the same for every task."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from cherenkov_pipeline.models.parameters import ModelParameters
@@ -24,9 +23,7 @@ def training_of(task: str) -> Callable[..., TrainedModel]:
         from cherenkov_pipeline.store import only_store
         from cherenkov_pipeline.training.task import train_task
 
-        trained = train_task(only_store(stores), task, model, inputs, training, checkpoints)
-        card = trained.card.model_copy(update={"training": {**trained.card.training, "mlflow_run": mlflow_run}})
-        return replace(trained, card=card)
+        return train_task(only_store(stores), task, model, inputs, training, checkpoints, run=mlflow_run)
 
     return train_model
 

@@ -1,0 +1,76 @@
+"""What predictions cost: time and memory."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+from astropy.table import QTable
+
+from cherenkov_pipeline.models.saved import TrainedModel
+from cherenkov_pipeline.reconstruction.predict import make_predictor, predict_store
+from cherenkov_pipeline.store import EventStore
+
+PROCESS = Path("/proc/self")
+
+WARM_UP = (8, 16)
+"""Images in the batches before the measurement: after two sizes, TensorFlow's graph takes batches of any size."""
+
+
+def predict_and_measure(trained: TrainedModel, store: EventStore, split: str) -> tuple[QTable, dict[str, float]]:
+    """Predict one side of a store's split, and measure what that costs.
+
+    Parameters
+    ----------
+    trained : TrainedModel
+    store : EventStore
+    split : {"train", "validation", "test"}
+
+    Returns
+    -------
+    predictions : QTable
+        See `~cherenkov_pipeline.reconstruction.predict.predict_store`.
+    cost : dict
+        ``inference_s`` (reading included, compilation of the network not), ``inference_ms_per_event``, ``n_events``;
+        where the system tells, ``peak_memory_mib``: the most that the process, with its libraries, held while it
+        predicted. All are numbers.
+
+    Raises
+    ------
+    UserError
+        As `~cherenkov_pipeline.reconstruction.predict.predict_store`.
+    """
+    predictor, rows = make_predictor(trained, store.camera), store.indices(split)
+    for n_images in WARM_UP:
+        chunk = store.read(rows[:n_images])
+        predictor.predict(chunk, np.ones(len(chunk), dtype=bool))
+    is_reset = reset_peak_memory()
+    start = time.perf_counter()
+    predictions = predict_store(trained, store, split)
+    seconds = time.perf_counter() - start
+    cost = {
+        "inference_s": seconds,
+        "inference_ms_per_event": 1000 * seconds / len(predictions),
+        "n_events": len(predictions),
+    }
+    if is_reset and (peak := peak_memory_mib()) is not None:
+        cost["peak_memory_mib"] = peak
+    return predictions, cost
+
+
+def reset_peak_memory() -> bool:
+    """Let the count of the process's peak memory begin anew; False where the system cannot (other than Linux)."""
+    try:
+        (PROCESS / "clear_refs").write_text("5")  # see man proc_pid_clear_refs
+    except OSError:
+        return False
+    return True
+
+
+def peak_memory_mib() -> float | None:
+    """Most memory (resident set, MiB) that the process held since `reset_peak_memory`; None if not known."""
+    try:
+        status = (PROCESS / "status").read_text()
+    except OSError:
+        return None
+    fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    return int(fields["VmHWM"].split()[0]) / 1024 if "VmHWM" in fields else None
