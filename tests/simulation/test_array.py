@@ -42,6 +42,15 @@ def test_telescopes_are_the_real_ones(real):
     assert ours.tel[1].camera.readout.sampling_rate == real.tel[21].camera.readout.sampling_rate
 
 
+@pytest.mark.parametrize(("choice", "metres"), [("EQUIVALENT", 5.6), ("EFFECTIVE", 5.69705)])
+def test_camera_frame_has_the_chosen_focal_length(choice, metres, tmp_path):
+    ours = sst1m_array(choice)
+    assert ours.tel[1].camera.geometry.frame.focal_length.to_value(u.m) == pytest.approx(metres)
+    ours.to_hdf(tmp_path / "array.h5")
+    read = SubarrayDescription.from_hdf(tmp_path / "array.h5", focal_length_choice=choice)
+    assert read.tel[1].camera.geometry.frame.focal_length.to_value(u.m) == pytest.approx(metres)
+
+
 def test_pulse_is_as_wide_as_the_real_one(real):
     def width(readout):
         pulse = readout.reference_pulse_shape[0]

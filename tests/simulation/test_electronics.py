@@ -1,8 +1,19 @@
 import numpy as np
 import pytest
+from ctapipe.calib import CameraCalibrator
+from ctapipe.io import EventSource
+from traitlets.config import Config
 
 from cherenkov_pipeline.simulation.array import digicam_geometry, digicam_readout
-from cherenkov_pipeline.simulation.electronics import digitise, electronics, trigger, trigger_clusters
+from cherenkov_pipeline.simulation.electronics import (
+    GIVE_UP,
+    digitise,
+    electronics,
+    least_light,
+    trigger,
+    trigger_clusters,
+)
+from cherenkov_pipeline.simulation.observation import WORTHWHILE
 from cherenkov_pipeline.simulation.parameters import ElectronicsParameters
 
 N_PIXELS = 1296
@@ -28,16 +39,28 @@ def read_out(counts, times, digicam, rng):
 
 
 def test_sky_has_no_mean_and_the_width_of_its_photo_electrons(digicam):
-    rate, crosstalk, spread, noise = 0.1 * 28, 0.1, 0.15, 0.25
-    # compound Poisson: variance = rate * mean of the square of one photo-electron's charge
-    variance = rate * ((1 + crosstalk) ** 2 + crosstalk + spread**2 * (1 + crosstalk)) + noise**2
-    assert digicam.sky.mean() == pytest.approx(0, abs=0.02)
-    assert digicam.sky.var() == pytest.approx(variance, rel=0.03)
+    rate, crosstalk, spread, noise = 0.1, 0.1, 0.15, 0.25
+    # Campbell: variance = rate * integral of the squared charge of one photo-electron over its time in the window
+    squared_charge = 1 + crosstalk / (1 + crosstalk) ** 2 + spread**2 / (1 + crosstalk)
+    readout = digicam_readout()
+    pulse = readout.reference_pulse_shape[0]
+    in_window = np.convolve(pulse / pulse.sum(), np.ones(280))  # the share of a pulse in 28 ns, in steps of 0.1 ns
+    squared_time = np.sum((in_window / in_window.max()) ** 2) * 0.1
+    assert digicam.sky.mean() == pytest.approx(0, abs=0.04)
+    assert digicam.sky.var() == pytest.approx(rate * squared_charge * squared_time + noise**2, rel=0.05)
 
 
-def test_peak_search_lifts_the_pedestal(digicam):
-    draws = np.random.default_rng(1).choice(digicam.sky, (20_000, 6)).max(axis=1)
-    assert digicam.highest_sky.mean() == pytest.approx(draws.mean(), abs=0.05)
+def test_noise_of_a_cluster_is_that_of_its_pixels(digicam):
+    # the limits take the pulse as infinitely short, which is on the safe side
+    assert 1 < digicam.cluster_noise / (digicam.sky.std() * np.sqrt(21)) < 1.2
+
+
+def test_least_light_reaches_the_threshold_by_the_fluctuation(digicam):
+    assert least_light(digicam, 0.0) == pytest.approx(digicam.threshold)
+    light = least_light(digicam, 3.0)
+    variance = digicam.cluster_noise**2 + light * (1 + 0.1 / 1.1**2 + 0.15**2 / 1.1)
+    assert light + 3 * np.sqrt(variance) == pytest.approx(digicam.threshold)
+    assert least_light(digicam, 8.0) < 0  # the night sky alone
 
 
 def test_clusters_are_21_pixels_around_a_pixel_that_all_share():
@@ -64,11 +87,58 @@ def test_only_light_triggers(digicam):
     assert triggered[20] == 1
 
 
-def test_light_is_recovered_with_its_crosstalk(digicam):
+@pytest.mark.parametrize("sky", [{}, {"night_sky_rate": "0.3 / ns", "trigger_threshold": 70}])
+def test_light_below_the_limit_of_drawing_does_not_trigger(sky):
+    camera = electronics(ElectronicsParameters(**sky), digicam_geometry(), digicam_readout())
+    counts = blob(0)
+    counts[700] = int(least_light(camera, WORTHWHILE))
+    assert counts[700] >= least_light(camera, GIVE_UP)  # noise is drawn
+    rng = np.random.default_rng(6)
+    assert np.mean([trigger(counts, camera, rng)[0] >= 0 for _ in range(1000)]) < 0.02
+
+
+def test_light_is_recovered_without_its_crosstalk(digicam):
     rng = np.random.default_rng(3)
     counts = blob(100)
     images = np.array([read_out(counts, np.zeros(N_PIXELS), digicam, rng)[0] for _ in range(50)])
-    assert images[:, counts > 0].mean() == pytest.approx(110, rel=0.02)
+    assert images[:, counts > 0].mean() == pytest.approx(100, rel=0.02)
+
+
+def test_charges_agree_with_those_of_real_simulations(test_data):
+    """Dark and bright pixels of sim_telarray's DigiCam, at the night sky of that file."""
+    window = {"window_width": 7, "window_shift": 3}
+    config = Config(CameraCalibrator={"image_extractor_type": "LocalPeakWindowSum", "LocalPeakWindowSum": window})
+    dark, true, charge, sky = [], [], [], []
+    path = test_data / "simtel" / "sst1m_digicam_gamma_9ev.simtel.gz"
+    with EventSource(path, focal_length_choice="EQUIVALENT") as source:
+        calibrate = CameraCalibrator(subarray=source.subarray, config=config)
+        for event in source:
+            for tel_id, tel in event.r1.tel.items():
+                true_image = event.simulation.tel[tel_id].true_image
+                sky.append(tel.waveform[0][true_image == 0, 10:17].sum(axis=1))
+            calibrate(event)
+            for tel_id, tel in event.dl1.tel.items():
+                true_image = event.simulation.tel[tel_id].true_image
+                dark.append(tel.image[true_image == 0])
+                true.append(true_image[true_image > 0])
+                charge.append(tel.image[true_image > 0])
+    dark, true, charge, sky = (np.concatenate(values) for values in (dark, true, charge, sky))
+
+    # the rate of that file: 0.034 per ns from the fluctuations of its waveforms, 0.032 from its pedestals
+    sst1m = ElectronicsParameters(night_sky_rate="0.034 / ns")
+    ours = electronics(sst1m, digicam_geometry(), digicam_readout())
+    assert ours.sky.std() == pytest.approx(sky.std(), rel=0.06)
+    assert ours.highest_sky.mean() == pytest.approx(dark.mean(), abs=0.1)
+    assert ours.highest_sky.std() == pytest.approx(dark.std(), rel=0.1)
+    rng = np.random.default_rng(5)
+    for low, high, tolerance in ((1, 5, 0.2), (20, 1000, 0.05)):
+        chosen = (true >= low) & (true <= high)
+        counts = blob(100)
+        pixels = np.flatnonzero(counts == 0)[: chosen.sum()]
+        counts[pixels] = true[chosen]
+        images = np.array([read_out(counts, np.zeros(N_PIXELS), ours, rng)[0] for _ in range(20)])
+        ratio = np.median(images[:, pixels] / counts[pixels])
+        assert ratio == pytest.approx(np.median(charge[chosen] / true[chosen]), rel=tolerance)
 
 
 def test_times_are_kept_relative_to_each_other_alone(digicam):

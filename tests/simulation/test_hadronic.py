@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
+from cherenkov_pipeline.simulation.atmosphere import depth
 from cherenkov_pipeline.simulation.hadronic import (
+    DEPTH,
     DX,
     DZ,
     ENERGY,
@@ -50,13 +52,20 @@ def test_all_sub_showers_keep_the_time_of_the_primary(cascades, primary):
                 assert np.average(late, weights=particles[:, ENERGY]) < 30
 
 
+def test_particles_are_at_the_depth_of_their_height(cascades):
+    for particles in (np.concatenate(kind) for kind in list(zip(*cascades, strict=True))[:2]):
+        assert len(particles) > 50
+        # 1.5 g/cm2: heights are interpolated in slices of 10 g/cm2
+        np.testing.assert_allclose(particles[:, DEPTH], depth(particles[:, Z] + 510), atol=1.5)
+
+
 def test_first_interaction_is_exponential_in_depth(primary, atmosphere):
     rng = np.random.default_rng(2)
     depths = []
     for _ in range(2000):
         photons, _, first_interaction = gamma_shower(primary, atmosphere, rng)
         assert first_interaction == photons[0, Z]
-        depths.append(photons[0, 8] / -photons[0, DZ])
+        depths.append(photons[0, DEPTH] / -photons[0, DZ])
     assert np.mean(depths) == pytest.approx(47, rel=0.08)
     assert np.std(depths) == pytest.approx(47, rel=0.12)
 

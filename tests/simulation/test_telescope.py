@@ -1,9 +1,12 @@
 import astropy.units as u
 import numpy as np
+import pytest
 from astropy.coordinates import AltAz, SkyCoord
 from ctapipe.coordinates import CameraFrame
 
-from cherenkov_pipeline.simulation.telescope import direction, pixel_at, pointing_axes
+from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.simulation.array import sst1m_array
+from cherenkov_pipeline.simulation.telescope import direction, pixel_at, pointing_axes, telescopes
 
 
 def test_each_pixel_is_found_anywhere_inside_it(setup):
@@ -15,6 +18,17 @@ def test_each_pixel_is_found_anywhere_inside_it(setup):
         x, y = geometry.pix_x.to_value(u.m) + dx, geometry.pix_y.to_value(u.m) + dy
         found = [pixel_at(telescopes, a, b) for a, b in zip(x, y, strict=True)]
         np.testing.assert_array_equal(found, np.arange(geometry.n_pixels))
+
+
+@pytest.mark.parametrize("turn", [30, 90])
+def test_cameras_in_another_orientation_are_refused(parameters, turn):
+    subarray = sst1m_array()
+    geometry = subarray.tel[1].camera.geometry
+    sine, cosine = np.sin(np.deg2rad(turn)), np.cos(np.deg2rad(turn))
+    x, y = geometry.pix_x, geometry.pix_y
+    geometry.pix_x, geometry.pix_y = cosine * x - sine * y, sine * x + cosine * y
+    with pytest.raises(UserError, match="DigiCam cannot be simulated"):
+        telescopes(subarray, parameters.optics, 70 * u.deg, 0 * u.deg)
 
 
 def test_there_is_nothing_outside_the_camera(setup):

@@ -55,7 +55,7 @@ def plan_production(
             code_fingerprint("simulation", "dl1"),
             common.model_dump(mode="json", exclude={"n_workers"}),
             {name: productions[name].model_dump(mode="json") for name in productions},
-            dl1_parameters.cleaning.model_dump(mode="json"),
+            dl1_parameters.model_dump(mode="json", include={"cleaning", "focal_length_choice"}),
             [job.name for job in jobs],
         ),
         jobs=jobs,

@@ -36,12 +36,13 @@ from ctapipe.coordinates import shower_impact_distance
 from ctapipe.instrument import SubarrayDescription
 from ctapipe.io import DataWriter
 
-from cherenkov_pipeline.dl1.contents import describe
+from cherenkov_pipeline.dl1.contents import PARTICLES, describe
 from cherenkov_pipeline.dl1.image_processing import image_processor
 from cherenkov_pipeline.dl1.parameters import DL1Parameters
 from cherenkov_pipeline.dl1.written import start_activity, written_completely
+from cherenkov_pipeline.simulation.array import sst1m_array
 from cherenkov_pipeline.simulation.parameters import Production, SimulationParameters
-from cherenkov_pipeline.simulation.showers import PRIMARY_ID, ShowerEvent, prepare, simulate
+from cherenkov_pipeline.simulation.showers import ShowerEvent, prepare, simulate
 from cherenkov_pipeline.simulation.throwing import Throws, throw
 
 START = Time("2024-01-01T00:00:00", scale="tai")
@@ -166,8 +167,11 @@ def write_run(
     setup = prepare(parameters)
     rng = np.random.default_rng(seed)
     throws = throw(production, setup.pointing, rng)
-    run = SimulatedRun(setup.subarray, obs_id, production, setup.pointing)
-    process = image_processor(setup.subarray, dl1_parameters)
+    # as a reader with this choice sees the camera: light is placed with the effective focal length, but real SST-1M
+    # files carry only the equivalent one, and image parameters of both must agree
+    subarray = sst1m_array(dl1_parameters.focal_length_choice)
+    run = SimulatedRun(subarray, obs_id, production, setup.pointing)
+    process = image_processor(subarray, dl1_parameters)
     n_triggered = 0
     start_activity()
     with (
@@ -213,7 +217,7 @@ def array_event(shower: ShowerEvent, number: int, run: SimulatedRun) -> ArrayEve
         h_first_int=shower.h_first_int * u.m,
         x_max=shower.x_max * u.g / u.cm**2,
         starting_grammage=0 * u.g / u.cm**2,
-        shower_primary_id=np.int16(PRIMARY_ID[run.production.particle]),
+        shower_primary_id=np.int16(PARTICLES[run.production.particle]),
     )
     impact = shower_impact_distance(shower_geom=truth, subarray=run.subarray)
     altitude, azimuth = (value.to(u.rad) for value in run.pointing)

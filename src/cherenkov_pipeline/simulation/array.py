@@ -5,6 +5,8 @@ hexagonal pixels in a hexagon; the order of the pixels is that of the SST-1M sof
 to small x, in each column from large y to small y.
 """
 
+from typing import Literal
+
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import EarthLocation
@@ -38,13 +40,20 @@ PULSE_RISE = 5.5  # ns, standard deviation of the pulse before its peak
 PULSE_FALL = 7.5  # ns, and after it: together a full width of 15.3 ns at half maximum
 
 
-def sst1m_array() -> SubarrayDescription:
+def sst1m_array(focal_length_choice: Literal["EQUIVALENT", "EFFECTIVE"] = "EQUIVALENT") -> SubarrayDescription:
     """Describe the two SST-1M telescopes, ids 1 and 2.
+
+    Parameters
+    ----------
+    focal_length_choice : str
+        Focal length that turns metres in the camera into degrees, as ctapipe's readers call it.
 
     Returns
     -------
     ctapipe.instrument.SubarrayDescription
     """
+    focal_lengths = {"EQUIVALENT": EQUIVALENT_FOCAL_LENGTH, "EFFECTIVE": EFFECTIVE_FOCAL_LENGTH}
+    geometry = digicam_geometry(focal_lengths[focal_length_choice])
     telescope = TelescopeDescription(
         name="SST_1M",
         optics=OpticsDescription(
@@ -57,7 +66,7 @@ def sst1m_array() -> SubarrayDescription:
             effective_focal_length=EFFECTIVE_FOCAL_LENGTH,
             reflector_shape=ReflectorShape.DAVIES_COTTON,
         ),
-        camera=CameraDescription(name="DigiCam", geometry=digicam_geometry(), readout=digicam_readout()),
+        camera=CameraDescription(name="DigiCam", geometry=geometry, readout=digicam_readout()),
     )
     return SubarrayDescription(
         name="SST1M",
@@ -67,8 +76,13 @@ def sst1m_array() -> SubarrayDescription:
     )
 
 
-def digicam_geometry() -> CameraGeometry:
-    """Generate the pixels of DigiCam, in the camera frame of the effective focal length.
+def digicam_geometry(focal_length: u.Quantity = EQUIVALENT_FOCAL_LENGTH) -> CameraGeometry:
+    """Generate the pixels of DigiCam.
+
+    Parameters
+    ----------
+    focal_length : astropy.units.Quantity
+        Of the camera frame: turns metres into degrees.
 
     Returns
     -------
@@ -96,7 +110,7 @@ def digicam_geometry() -> CameraGeometry:
         pix_type=PixelShape.HEXAGON,
         pix_rotation=30 * u.deg,
         cam_rotation=0 * u.deg,
-        frame=CameraFrame(focal_length=EFFECTIVE_FOCAL_LENGTH),
+        frame=CameraFrame(focal_length=focal_length),
     )
 
 

@@ -1,7 +1,8 @@
 """From photo-electrons to charge and time of each pixel, and the trigger.
 
-Charges are those of a peak search in each pixel (ctapipe's LocalPeakWindowSum): where the night sky outshines the
-shower, the window lands on the sky's highest fluctuation, its charge is biased upwards and its time is arbitrary.
+Charges are in calibrated photo-electrons, as those of real data: crosstalk widens them, and its mean is taken out. They
+are those of a peak search in each pixel (ctapipe's LocalPeakWindowSum): where the night sky outshines the shower,
+the window lands on the sky's highest fluctuation, its charge is biased upwards and its time is arbitrary.
 The trigger is DigiCam's: sums of three neighbouring pixels, clusters of a patch and its six neighbours.
 """
 
@@ -12,19 +13,19 @@ import astropy.units as u
 import numba
 import numpy as np
 from ctapipe.instrument import CameraGeometry, CameraReadout
-from scipy.stats import norm, poisson
 
-from cherenkov_pipeline.simulation.parameters import ElectronicsParameters
+from cherenkov_pipeline.simulation.parameters import CLUSTER_PIXELS, ElectronicsParameters
+from cherenkov_pipeline.simulation.sky import sky_charges
 
-WINDOW = 7  # samples of the integration window
-N_QUANTILES = 2**15
+#: light from which a trigger would need a larger fluctuation, in standard deviations, is given up at once
+GIVE_UP = 4.0
 
 
 class Electronics(NamedTuple):
     """What `trigger` and `digitise` need; a tuple, so that numba takes it."""
 
-    sky: np.ndarray  # (N_QUANTILES,) p.e.: quantiles of the charge of sky and noise in a window, pedestal subtracted
-    highest_sky: np.ndarray  # the same for the highest of the other windows of the readout
+    sky: np.ndarray  # p.e.: draws of the charge of sky and noise in a window, pedestal subtracted
+    highest_sky: np.ndarray  # the same for the window about the readout's highest peak
     cluster_noise: float  # p.e., standard deviation of the charge of sky and noise in a cluster
     crosstalk: float
     spread: float  # of the charge of one photo-electron
@@ -50,15 +51,11 @@ def electronics(parameters: ElectronicsParameters, geometry: CameraGeometry, rea
     Electronics
     """
     sample = 1 / readout.sampling_rate.to_value(u.GHz)
-    clusters = trigger_clusters(geometry)
-    quantile = (np.arange(N_QUANTILES) + 0.5) / N_QUANTILES
-    others = readout.n_samples // WINDOW - 1
-    charge, cumulative = sky_charge(parameters, WINDOW * sample)
-    sky = np.interp(quantile, cumulative, charge)
+    sky, highest_sky = sky_charges(parameters, readout)
     return Electronics(
         sky=sky,
-        highest_sky=np.interp(quantile ** (1 / others), cumulative, charge),
-        cluster_noise=float(sky.std() * np.sqrt(clusters.shape[1])),
+        highest_sky=highest_sky,
+        cluster_noise=parameters.cluster_noise,
         crosstalk=parameters.crosstalk,
         spread=parameters.charge_spread,
         jitter=parameters.time_jitter.to_value(u.ns),
@@ -66,39 +63,33 @@ def electronics(parameters: ElectronicsParameters, geometry: CameraGeometry, rea
         readout=readout.n_samples * sample,
         trigger_time=parameters.trigger_time.to_value(u.ns),
         threshold=parameters.trigger_threshold,
-        clusters=clusters,
+        clusters=trigger_clusters(geometry),
     )
 
 
-def sky_charge(parameters: ElectronicsParameters, window: float) -> tuple[np.ndarray, np.ndarray]:
-    """Distribution of the charge of night sky and electronic noise in a window, pedestal subtracted.
+@numba.njit(cache=True)
+def least_light(electronics: Electronics, deviations: float) -> float:
+    """Photo-electrons in a cluster that reach the threshold with a fluctuation of some standard deviations.
 
-    Poissonian photo-electrons, each with a Poissonian number of crosstalk companions, each with a Gaussian charge.
+    Solves light + deviations * sqrt(variance of sky and noise + variance of the light's charge) = threshold.
 
     Parameters
     ----------
-    parameters : ElectronicsParameters
-    window : float
-        Length [ns].
+    electronics : Electronics
+    deviations : float
+        Size of the fluctuation.
 
     Returns
     -------
-    charge : ndarray
-        In p.e.
-    cumulative : ndarray
-        Probability of a smaller charge, growing from 0 to 1.
+    float
+        Negative if sky and noise reach it alone.
     """
-    mean = parameters.night_sky_rate.to_value(1 / u.ns) * window
-    largest = int(mean + 12 * math.sqrt(mean) + 12)
-    primary = np.arange(largest + 1)
-    # probability of k photo-electrons in all, if n are the sky's: k - n companions
-    companions = poisson.pmf(primary - primary[:, None], parameters.crosstalk * primary[:, None])
-    weight = poisson.pmf(primary, mean) @ companions
-    sigma = np.sqrt(np.maximum(parameters.electronic_noise, 1e-3) ** 2 + parameters.charge_spread**2 * primary)
-    charge = np.linspace(-6 * sigma[0], largest, 4000)
-    cumulative = norm.cdf(charge[:, None], primary, sigma) @ weight
-    cumulative, first = np.unique(cumulative, return_index=True)
-    return charge[first] - mean * (1 + parameters.crosstalk), cumulative / cumulative[-1]
+    gain = 1 + electronics.crosstalk
+    # number of photo-electrons, of their companions, charge of each
+    variance = 1 + electronics.crosstalk / gain**2 + electronics.spread**2 / gain
+    half = electronics.threshold + deviations**2 * variance / 2
+    product = electronics.threshold**2 - deviations**2 * electronics.cluster_noise**2  # of both solutions
+    return half - math.sqrt(half**2 - product)
 
 
 def trigger_clusters(geometry: CameraGeometry) -> np.ndarray:
@@ -124,7 +115,8 @@ def trigger_clusters(geometry: CameraGeometry) -> np.ndarray:
 
     def clusters_of(colour: int) -> np.ndarray:
         corners = {(q - i, r - j) for q, r in pixel_of for i, j in triangle if (q - i - (r - j)) % 3 == colour}
-        members = (np.array(sorted(corners))[:, None, None] + patches_around[:, None] + triangle).reshape(-1, 21, 2)
+        members = np.array(sorted(corners))[:, None, None] + patches_around[:, None] + triangle
+        members = members.reshape(-1, CLUSTER_PIXELS, 2)
         return np.array([[pixel_of.get((q, r), -1) for q, r in cluster.tolist()] for cluster in members])
 
     # of the three ways to tile the camera with triangles, the one that fits best
@@ -132,8 +124,8 @@ def trigger_clusters(geometry: CameraGeometry) -> np.ndarray:
 
 
 @numba.njit(cache=True)
-def _draw(quantiles: np.ndarray, rng: np.random.Generator) -> float:
-    return quantiles[int(rng.random() * quantiles.size)]
+def _draw(charges: np.ndarray, rng: np.random.Generator) -> float:
+    return charges[int(rng.random() * charges.size)]
 
 
 @numba.njit(cache=True)
@@ -154,6 +146,8 @@ def _brightest(values: np.ndarray, clusters: np.ndarray) -> tuple[int, float]:
 def trigger(counts: np.ndarray, electronics: Electronics, rng: np.random.Generator) -> tuple[int, np.ndarray]:
     """Charges in the window around the shower, and whether they trigger.
 
+    Images that are too dim are given up before any noise is drawn.
+
     Parameters
     ----------
     counts : ndarray of int, shape (n_pixels,)
@@ -166,18 +160,17 @@ def trigger(counts: np.ndarray, electronics: Electronics, rng: np.random.Generat
     cluster : int
         The brightest cluster of pixels; -1 if it stays below the threshold.
     charges : ndarray, shape (n_pixels,)
-        In p.e.
+        In calibrated p.e.; meaningless if the image was given up.
     """
     charges = np.empty(counts.size)
-    # images whose light needs a fluctuation of four standard deviations are given up before any noise is drawn
-    light = _brightest(counts, electronics.clusters)[1] * (1 + electronics.crosstalk)
-    if light + 4 * math.sqrt(electronics.cluster_noise**2 + electronics.crosstalk * light) < electronics.threshold:
+    if _brightest(counts, electronics.clusters)[1] < least_light(electronics, GIVE_UP):
         return -1, charges
     for pixel in range(counts.size):
         charges[pixel] = _draw(electronics.sky, rng)
         if counts[pixel] > 0:
-            signal = counts[pixel] + rng.poisson(electronics.crosstalk * counts[pixel])
-            charges[pixel] += signal + electronics.spread * math.sqrt(signal) * rng.standard_normal()
+            avalanches = counts[pixel] + rng.poisson(electronics.crosstalk * counts[pixel])
+            signal = avalanches + electronics.spread * math.sqrt(avalanches) * rng.standard_normal()
+            charges[pixel] += signal / (1 + electronics.crosstalk)
     brightest, largest = _brightest(charges, electronics.clusters)
     return brightest if largest > electronics.threshold else -1, charges
 
@@ -205,7 +198,7 @@ def digitise(
         Cluster that triggered: its mean time sets the readout window.
     electronics : Electronics
     image : ndarray, shape (n_pixels,)
-        Overwritten with the charge [p.e.].
+        Overwritten with the charge [calibrated p.e.].
     peak_time : ndarray, shape (n_pixels,)
         Overwritten with the time of the peak in the readout window [ns].
     rng : numpy.random.Generator

@@ -13,6 +13,7 @@ from cherenkov_pipeline.simulation.atmosphere import Slices
 from cherenkov_pipeline.simulation.electromagnetic import CONVERSION_LENGTH
 
 SPEED_OF_LIGHT = 0.299792458  # m/ns
+UPPER_SCALE_HEIGHT = 6361.43  # m
 
 NUCLEON_LENGTH = 82.0  # g/cm2, interaction length in air
 PION_LENGTH = 110.0
@@ -42,10 +43,20 @@ def _height(atmosphere: Slices, depth: float) -> float:
     n = atmosphere.z.size
     if position <= 0.0:
         # above the middle of the first slice: isothermal with the scale height of the upper atmosphere
-        return atmosphere.z[0] - 6361.43 * math.log(max(depth, 1e-3) / atmosphere.depth[0])
+        return atmosphere.z[0] - UPPER_SCALE_HEIGHT * math.log(max(depth, 1e-3) / atmosphere.depth[0])
     index = min(int(position), n - 2)
     share = position - index
     return max(atmosphere.z[index] * (1.0 - share) + atmosphere.z[index + 1] * share, 0.0)
+
+
+@numba.njit(cache=True)
+def _depth(atmosphere: Slices, z: float) -> float:
+    """Vertical depth at a height above the observation level: the inverse of `_height`."""
+    if z >= atmosphere.z[0]:
+        return atmosphere.depth[0] * math.exp((atmosphere.z[0] - z) / UPPER_SCALE_HEIGHT)
+    index = min(np.searchsorted(-atmosphere.z, -z) - 1, atmosphere.z.size - 2)
+    share = (atmosphere.z[index] - z) / (atmosphere.z[index] - atmosphere.z[index + 1])
+    return atmosphere.depth[index] + share * atmosphere.step
 
 
 @numba.njit(cache=True)
@@ -153,6 +164,7 @@ def proton_shower(
                     muons[n_muons, ENERGY] = energy
                     muons[n_muons, X : Z + 1] += decay * hadron[DX : DZ + 1]
                     muons[n_muons, TIME] += decay / SPEED_OF_LIGHT
+                    muons[n_muons, DEPTH] = _depth(atmosphere, muons[n_muons, Z])
                     n_muons += 1
                 continue
         if lands:

@@ -10,7 +10,7 @@ import numpy as np
 from cherenkov_pipeline.simulation.atmosphere import Slices
 from cherenkov_pipeline.simulation.cherenkov import AngularTable
 from cherenkov_pipeline.simulation.electromagnetic import CRITICAL_ENERGY, RADIATION_LENGTH, head_start
-from cherenkov_pipeline.simulation.electronics import Electronics, digitise, trigger
+from cherenkov_pipeline.simulation.electronics import Electronics, digitise, least_light, trigger
 from cherenkov_pipeline.simulation.hadronic import DEPTH, DZ, ENERGY, gamma_shower, proton_shower
 from cherenkov_pipeline.simulation.imaging import collect, estimate
 from cherenkov_pipeline.simulation.kernels import drop_stale_kernels
@@ -18,8 +18,8 @@ from cherenkov_pipeline.simulation.telescope import Telescopes
 
 drop_stale_kernels(Path(__file__).parent)
 
-#: share of the trigger threshold that the estimated light of a shower must reach for its image to be drawn
-WORTHWHILE = 0.4
+#: an image is drawn if its estimated light triggers with a fluctuation of so many standard deviations
+WORTHWHILE = 3.0
 
 
 class Observatory(NamedTuple):
@@ -91,6 +91,7 @@ def observe_next(
         Slant depth [g/cm2].
     """
     atmosphere, table, telescopes, electronics = observatory
+    worth_drawing = least_light(electronics, WORTHWHILE)
     times = np.empty(telescopes.n_pixels)
     for shower in range(first, primaries.shape[0]):
         if not worthwhile[shower].any():
@@ -106,7 +107,7 @@ def observe_next(
             for telescope in range(telescopes.position.shape[0]):
                 position = telescopes.position[telescope] - cores[shower, use]
                 light, muon_light = estimate(photons, muons, position, telescopes, atmosphere, table)
-                if light.sum() + muon_light < WORTHWHILE * electronics.threshold:
+                if light.sum() + muon_light < worth_drawing:
                     continue
                 counts = images.true_image[use, telescope]
                 collect(photons, muons, light, position, telescopes, atmosphere, table, counts, times, rng)

@@ -1,10 +1,16 @@
 """Parameters of the shower simulation: what is thrown, at which telescopes, under which sky."""
 
+import math
 from typing import Literal
 
+import astropy.units as u
 from pydantic import Field, model_validator
 
 from cherenkov_pipeline.config import Parameters, quantity
+
+INTEGRATION_WINDOW = 28 * u.ns
+CLUSTER_PIXELS = 21
+SAFE_THRESHOLD = 5.0  # standard deviations of the noise of a cluster: night-sky triggers are not simulated
 
 
 class AtmosphereParameters(Parameters):
@@ -41,18 +47,45 @@ class ElectronicsParameters(Parameters):
     """From photo-electrons to charges and times of pixels, and the trigger."""
 
     night_sky_rate: quantity("1 / ns", minimum=0, maximum=10) = Field(
-        "0.1 / ns", description="Photo-electrons of the night sky per pixel and time"
+        "0.1 / ns", description="Photo-electrons of the night sky per pixel and time, without crosstalk"
     )
     crosstalk: float = Field(0.1, ge=0, lt=0.5, description="Probability that a photo-electron causes another one")
-    electronic_noise: float = Field(0.25, ge=0, description="Standard deviation of the electronic noise, in p.e.")
+    electronic_noise: float = Field(
+        0.25, ge=0, description="Standard deviation of the electronic noise in a window of 28 ns, in calibrated p.e."
+    )
     charge_spread: float = Field(0.15, ge=0, description="Relative standard deviation of the charge of one p.e.")
     time_jitter: quantity("ns", minimum=0) = Field("0.6 ns", description="Jitter of a pixel's time at large charge")
     trigger_time: quantity("ns", minimum=0, maximum=200) = Field(
         "56 ns", description="Where the trigger puts the shower in the readout window"
     )
     trigger_threshold: float = Field(
-        54, gt=0, description="Charge in the brightest cluster of 21 pixels that triggers a telescope, in p.e."
+        49,
+        gt=0,
+        description="Charge in the brightest cluster of 21 pixels, in a window of 28 ns above the pedestal, that"
+        " triggers a telescope; in calibrated p.e., from which crosstalk is taken out: the mean is that of true p.e.",
     )
+
+    @property
+    def cluster_noise(self) -> float:
+        """Standard deviation [calibrated p.e.] of night sky and noise in a cluster.
+
+        Compound Poisson distribution: photo-electrons, each with a Poissonian number of crosstalk companions, each
+        with a Gaussian charge.
+        """
+        n_sky = float(self.night_sky_rate * INTEGRATION_WINDOW)
+        gain = 1 + self.crosstalk
+        variance = n_sky * (gain**2 + self.crosstalk + self.charge_spread**2 * gain) / gain**2
+        return math.sqrt(CLUSTER_PIXELS * (variance + self.electronic_noise**2))
+
+    @model_validator(mode="after")
+    def _sky_does_not_trigger(self) -> "ElectronicsParameters":
+        lowest = SAFE_THRESHOLD * self.cluster_noise
+        if self.trigger_threshold < lowest:
+            raise ValueError(
+                f"the night sky alone would trigger: at night_sky_rate {self.night_sky_rate.value:g} / ns set"
+                f" trigger_threshold to {math.ceil(lowest)} p.e. or more. Received: {self.trigger_threshold:g}"
+            )
+        return self
 
 
 class Production(Parameters):

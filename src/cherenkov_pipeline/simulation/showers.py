@@ -1,8 +1,8 @@
 """Simulate a run: throw showers, keep those that trigger a telescope.
 
 Throws that cannot trigger are left out before any work: where even the light of the brightest shower of that energy,
-at that distance, stays below the trigger threshold, or the source lies far outside the camera. They count as thrown
-all the same.
+at that distance, stays so far below the trigger threshold that noise does not lift it over, or the source lies far
+outside the camera. They count as thrown all the same.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from ctapipe.instrument import SubarrayDescription
 from cherenkov_pipeline.simulation.array import sst1m_array
 from cherenkov_pipeline.simulation.atmosphere import Slices, height, slices
 from cherenkov_pipeline.simulation.cherenkov import AngularTable, angular_table
-from cherenkov_pipeline.simulation.electronics import electronics
+from cherenkov_pipeline.simulation.electronics import electronics, least_light
 from cherenkov_pipeline.simulation.hadronic import (
     DEPTH,
     DX,
@@ -35,11 +35,10 @@ from cherenkov_pipeline.simulation.telescope import direction, telescopes
 from cherenkov_pipeline.simulation.throwing import Throws
 
 START_DEPTH = 0.01  # g/cm2, where primaries are started
-PRIMARY_ID = {"gamma": 0, "proton": 101}
 #: light of the brightest showers relative to the mean gamma of their energy and distance
 BRIGHTEST = {"gamma": 2.0, "proton": 2.0}
-#: share of the trigger threshold that this light must reach
-HOPEFUL = 0.7
+#: size of the fluctuation, in standard deviations, with which this light must trigger
+HOPEFUL = 1.5
 #: height of the lowest light that an image shows, and by how much an image may miss the camera
 LOWEST_LIGHT = 4000 * u.m
 FIELD_MARGIN = 1 * u.deg
@@ -212,7 +211,7 @@ def hopeful(production: Production, throws: Throws, setup: Setup) -> np.ndarray:
     light = throws.energy[:, None] * _mean_light(distance, observatory) * BRIGHTEST[production.particle]
     margin = FIELD_MARGIN.to_value(u.rad) + np.arctan(distance / LOWEST_LIGHT.to_value(u.m))
     in_view = off_axis[:, None] < observatory.telescopes.field_radius + margin
-    return in_view & (light > HOPEFUL * observatory.electronics.threshold)
+    return in_view & (light > least_light(observatory.electronics, HOPEFUL))
 
 
 def _mean_light(distance: np.ndarray, observatory: Observatory) -> np.ndarray:

@@ -8,6 +8,7 @@ import numba
 import numpy as np
 from ctapipe.instrument import SubarrayDescription
 
+from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.simulation.parameters import OpticsParameters
 
 #: diameter of the circle with 80 % of a two-dimensional Gaussian, in standard deviations
@@ -64,6 +65,12 @@ def telescopes(
     Returns
     -------
     Telescopes
+        Photo-electrons are placed with the effective focal length, that of the real images, aberrations included.
+
+    Raises
+    ------
+    UserError
+        If the pixels do not fill columns of a hexagonal lattice along y.
     """
     (telescope,) = subarray.telescope_types
     geometry = telescope.camera.geometry
@@ -81,7 +88,7 @@ def telescopes(
         ]
     )
     slope = optics.psf_d80_slope / D80
-    return Telescopes(
+    prepared = Telescopes(
         position=np.array([p.to_value(u.m) for p in subarray.positions.values()]),
         axes=pointing_axes(altitude.to_value(u.rad), azimuth.to_value(u.rad)),
         focal_length=focal_length,
@@ -95,6 +102,13 @@ def telescopes(
         field_radius=float(np.arctan(np.hypot(pixel_x, pixel_y).max() / focal_length)),
         n_pixels=geometry.n_pixels,
     )
+    found = [pixel_at(prepared, x, y) for x, y in zip(pixel_x, pixel_y, strict=True)]
+    if not np.array_equal(found, np.arange(geometry.n_pixels)):
+        raise UserError(
+            f"Camera {geometry.name} cannot be simulated: its pixels do not form columns of a hexagonal lattice along"
+            " y; rotate the camera."
+        )
+    return prepared
 
 
 def _axial(x: np.ndarray, y: np.ndarray, pitch: float) -> tuple[np.ndarray, np.ndarray]:
