@@ -222,6 +222,12 @@ def test_mistakes_end_in_one_line(tmp_path, options, line):
     assert not list((tmp_path / "data").rglob("*.h5"))
 
 
+def test_other_commands_tell_mistakes_in_one_line_too(tmp_path):
+    done = Kedro(tmp_path)("mlflow", "ui", "--env=clutser")
+    assert done.returncode == 1
+    assert done.stdout.strip() == "Error: Unknown environment 'clutser': use one of cluster, local, test."
+
+
 def test_a_refused_run_leaves_the_processed_data(copied):
     latest = copied.data / "03_primary" / "dl1_files" / "latest.json"
     before = latest.read_text()

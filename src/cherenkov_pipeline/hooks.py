@@ -29,6 +29,10 @@ from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.revision import git_revision
 
 
+class CommandError(click.ClickException, UserError):
+    """A user's error that any of Kedro's commands tells in one line, not only `kedro run`."""
+
+
 class EnvironmentCheck:
     """Refuses an environment that does not exist; Kedro would run with empty parameters."""
 
@@ -38,7 +42,7 @@ class EnvironmentCheck:
         conf = Path(context.config_loader.conf_source)
         environments = sorted(path.name for path in conf.iterdir() if path.is_dir() and path.name != "base")
         if context.env and context.env not in environments:
-            raise UserError(f"Unknown environment '{context.env}': use one of {', '.join(environments)}.")
+            raise CommandError(f"Unknown environment '{context.env}': use one of {', '.join(environments)}.")
 
 
 class ParameterCheck:
@@ -54,7 +58,7 @@ class ParameterCheck:
         if unknown:
             near = difflib.get_close_matches(unknown[0], used, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(sorted(used))}."
-            raise UserError(f"Unknown parameter '{unknown[0]}': {hint}")
+            raise CommandError(f"Unknown parameter '{unknown[0]}': {hint}")
 
 
 class InputCheck:
@@ -71,7 +75,7 @@ class InputCheck:
                 if path:
                     list_paths(path)
             elif not name.startswith("params:") and not _optional(catalog[name]) and not catalog.exists(name):
-                raise UserError(_missing(name, catalog[name]))
+                raise CommandError(_missing(name, catalog[name]))
 
 
 def _optional(dataset: Any) -> bool:
