@@ -154,6 +154,10 @@ def test_training_alone_is_recorded_with_its_data(copied):
     (recorded,) = mlflow_rows(copied, query)
     latest = json.loads((copied.data / "05_model_input" / "event_store" / "latest.json").read_text())
     assert recorded[0] == latest["fingerprint"]
+    query = (
+        "SELECT step FROM metrics m JOIN runs USING (run_uuid) WHERE name = 'train_energy' AND key = 'energy.val_loss'"
+    )
+    assert sorted(mlflow_rows(copied, query)) == [(1,), (2,)]
 
 
 def test_interrupted_run_is_not_called_finished(tmp_path):

@@ -4,6 +4,7 @@ MLflow stays out of nodes and datasets. A catalog entry says in its ``metadata``
 
     metadata:
       mlflow: {metrics: true}              # a flat JSON of numbers
+      mlflow: {history: true}              # a table with a row for each epoch
       mlflow: {artifact_path: figures}     # what was saved: all files of the version
       mlflow: {tag: data_fingerprint}      # the fingerprint of a file set, saved or loaded
       announce: Report                     # its path is printed when the run ends
@@ -153,8 +154,12 @@ class MlflowTracking:
 
         dataset = self._catalog[dataset_name]
         wanted = (getattr(dataset, "metadata", None) or {}).get("mlflow", {})
+        prefix = dataset_name.split(".")[0]
+        if wanted.get("history"):
+            for row in data:
+                numbers = {f"{prefix}.{name}": float(row[name]) for name in data.colnames if name != "epoch"}
+                mlflow.log_metrics(numbers, step=int(row["epoch"]), run_id=self._run_id)
         if wanted.get("metrics"):
-            prefix = dataset_name.split(".")[0]
             numbers = {f"{prefix}.{key}": value for key, value in data.items() if isinstance(value, int | float)}
             mlflow.log_metrics(numbers, run_id=self._run_id)
         if "artifact_path" in wanted:
