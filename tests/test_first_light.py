@@ -57,7 +57,7 @@ def test_metrics_table_closes(kedro):
 
 
 def test_provenance_counts_close(kedro):
-    table = pd.read_csv(kedro.latest("08_reporting/data_processing/provenance.csv"))
+    table = pd.read_csv(kedro.latest("05_model_input/processing_provenance.csv"))
     cuts = table[table["step"] == "cut"]
     assert (cuts["n_in"].iloc[1:].to_numpy() == cuts["n_out"].iloc[:-1].to_numpy()).all()
     assert table.loc[table["step"] == "split", "n_out"].sum() == cuts["n_out"].iloc[-1]
@@ -82,7 +82,7 @@ def test_model_has_its_card_and_loads_as_an_earlier_version(kedro, copied):
     card = read_card(path)
     assert card.task == "energy"
     store = json.loads((kedro.data / "05_model_input/event_store/latest.json").read_text())
-    assert card.data.fingerprint in (kedro.latest("08_reporting/data_processing/provenance.csv").read_text())
+    assert card.data.fingerprint in (kedro.latest("05_model_input/processing_provenance.csv").read_text())
     assert store["fingerprint"] in {path.name for path in (kedro.data / "05_model_input/event_store").iterdir()}
 
     copied.run("--pipeline=train_energy", "--params=energy.training.seed=7")
@@ -293,7 +293,7 @@ def test_killed_simulation_and_processing_end_with_the_same_files(kedro, tmp_pat
 
     kill_when(other, "05_model_input/event_store/*/.part*", "--pipeline=data_processing")
     other.run("--pipeline=data_processing")
-    ours, theirs = (pd.read_csv(one.latest("08_reporting/data_processing/provenance.csv")) for one in (other, kedro))
+    ours, theirs = (pd.read_csv(one.latest("05_model_input/processing_provenance.csv")) for one in (other, kedro))
     pd.testing.assert_frame_equal(ours, theirs)
 
 
