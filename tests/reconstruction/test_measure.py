@@ -38,16 +38,22 @@ def test_network_is_compiled_before_the_measurement(trained, store, monkeypatch)
 
 
 def test_peak_is_that_since_the_reset():
-    if not reset_peak_memory():
-        pytest.skip("this system does not reset the peak memory")
     held = np.ones(300 * 2**17)  # 300 MiB
     peak = peak_memory_mib()
     del held
-    reset_peak_memory()
+    if not reset_peak_memory():
+        pytest.skip("this system does not reset the peak memory")
     # other threads may let go of memory at any time: only what this test held is sure to be gone
     assert peak_memory_mib() < peak - 200
     held = np.ones(300 * 2**17)
     assert peak_memory_mib() > held.nbytes / 2**20
+
+
+@pytest.mark.parametrize(("peak_kib", "is_reset"), [(1_000_000, True), (1_300_000, False)])
+def test_reset_that_is_taken_and_not_done_is_noticed(tmp_path, monkeypatch, peak_kib, is_reset):
+    (tmp_path / "status").write_text(f"Name:\tpython\nVmHWM:\t{peak_kib} kB\nVmRSS:\t 1000000 kB\n")
+    monkeypatch.setattr(measure, "PROCESS", tmp_path)
+    assert reset_peak_memory() is is_reset
 
 
 def test_system_that_does_not_tell(trained, store, tmp_path, monkeypatch):
