@@ -51,6 +51,13 @@ def test_camera_frame_has_the_chosen_focal_length(choice, metres, tmp_path):
     assert read.tel[1].camera.geometry.frame.focal_length.to_value(u.m) == pytest.approx(metres)
 
 
+def test_array_stands_where_it_is_put():
+    assert sst1m_array().reference_location.height.to_value(u.m) == pytest.approx(511.195)
+    moved = sst1m_array(altitude=2150 * u.m)
+    assert moved.reference_location.height.to_value(u.m) == pytest.approx(2150)
+    assert moved.reference_location.lat.deg == pytest.approx(sst1m_array().reference_location.lat.deg)
+
+
 def test_pulse_is_as_wide_as_the_real_one(real):
     def width(readout):
         pulse = readout.reference_pulse_shape[0]

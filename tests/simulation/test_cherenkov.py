@@ -34,3 +34,19 @@ def test_cone_widens_downwards(table, atmosphere):
 def test_light_ends_beyond_the_table(table):
     assert light_density(table, 40, 1.0, 0.7) == 0
     assert light_density(table, 40, 5.0, 0.1) == pytest.approx(light_density(table, 40, 1.999, 0.1), rel=0.01)
+
+
+@pytest.mark.parametrize(("age", "tolerance"), [(0.8, 0.45), (1.0, 0.3), (1.2, 0.3)])
+def test_scattered_light_has_the_angles_of_corsika(table, atmosphere, age, tolerance):
+    """Beyond the Cherenkov cone: the double exponential of Nerling et al. 2006, fitted to CORSIKA showers."""
+    index = int(np.argmin(np.abs(atmosphere.z - 6000)))
+    threshold = 0.511 / np.sqrt(2 * atmosphere.refractivity[index])  # MeV
+    inner = 0.62694 * threshold**-0.6059
+    outer = inner * (10.509 - 4.9644 * age)
+    angles = np.linspace(0.0005, 0.5995, 600)
+    expected = (0.42489 + 0.58371 * age - 0.082373 * age**2) / inner * np.exp(-angles / inner)
+    expected += (0.055108 - 0.095587 * age + 0.056952 * age**2) / outer * np.exp(-angles / outer)
+    ours = np.array([light_density(table, index, age, angle) for angle in angles]) * angles
+    ours /= ours.sum() * (angles[1] - angles[0])
+    beyond = (angles > 0.035) & (angles < 0.2)
+    np.testing.assert_allclose(ours[beyond], expected[beyond], rtol=tolerance)

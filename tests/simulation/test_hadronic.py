@@ -9,12 +9,15 @@ from cherenkov_pipeline.simulation.hadronic import (
     ENERGY,
     SPEED_OF_LIGHT,
     TIME,
+    WEIGHT,
     X,
     Z,
     gamma_shower,
     proton_shower,
 )
 from cherenkov_pipeline.simulation.showers import start
+
+NO_THINNING = 1e-3  # GeV
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +28,7 @@ def primary(atmosphere):
 @pytest.fixture(scope="module")
 def cascades(primary, atmosphere):
     rng = np.random.default_rng(1)
-    return [proton_shower(primary, atmosphere, rng) for _ in range(60)]
+    return [proton_shower(primary, atmosphere, NO_THINNING, rng) for _ in range(60)]
 
 
 def test_energy_is_not_made(cascades, primary):
@@ -59,15 +62,33 @@ def test_particles_are_at_the_depth_of_their_height(cascades):
         np.testing.assert_allclose(particles[:, DEPTH], depth(particles[:, Z] + 510), atol=1.5)
 
 
+def test_thinned_photons_stand_for_their_like(primary, atmosphere):
+    rng = np.random.default_rng(2)
+    numbers, energies, depths = [], [], []
+    for thin_below in (NO_THINNING, 10.0):
+        photons = np.concatenate([proton_shower(primary, atmosphere, thin_below, rng)[0] for _ in range(600)])
+        numbers.append(len(photons))
+        soft = photons[photons[:, ENERGY] < 10]
+        energy = soft[:, WEIGHT] * soft[:, ENERGY]
+        energies.append(energy.sum())
+        depths.append(np.average(soft[:, DEPTH], weights=energy))
+    assert numbers[1] < 0.5 * numbers[0]
+    assert energies[1] == pytest.approx(energies[0], rel=0.06)
+    assert depths[1] == pytest.approx(depths[0], rel=0.06)
+
+
 def test_first_interaction_is_exponential_in_depth(primary, atmosphere):
     rng = np.random.default_rng(2)
-    depths = []
+    first, start_of_cascade = [], []
     for _ in range(2000):
         photons, _, first_interaction = gamma_shower(primary, atmosphere, rng)
-        assert first_interaction == photons[0, Z]
-        depths.append(photons[0, DEPTH] / -photons[0, DZ])
-    assert np.mean(depths) == pytest.approx(47, rel=0.08)
-    assert np.std(depths) == pytest.approx(47, rel=0.12)
+        first.append(depth(first_interaction + 510) / -primary[DZ])
+        start_of_cascade.append(photons[0, DEPTH] / -primary[DZ])
+    assert np.mean(first) == pytest.approx(47, rel=0.08)
+    assert np.std(first) == pytest.approx(47, rel=0.12)
+    later = np.subtract(start_of_cascade, first)
+    assert later.min() > -1.5  # heights are interpolated
+    assert later.mean() == pytest.approx(30, rel=0.1)
 
 
 def test_start_passes_the_origin_at_time_zero(primary):

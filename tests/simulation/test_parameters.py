@@ -36,11 +36,11 @@ def test_contradictions_are_refused(change):
 
 
 def test_a_threshold_in_the_night_sky_is_refused():
-    bright = {"night_sky_rate": "0.3 / ns"}
-    with pytest.raises(ValidationError, match="set trigger_threshold to 70 ") as caught:
+    bright = {"night_sky_rate": "0.5 / ns"}
+    with pytest.raises(ValidationError, match="set trigger_threshold to 59 ") as caught:
         SimulationParameters(training={}, test={}, electronics=bright)
     assert caught.value.error_count() == 1
-    SimulationParameters(training={}, test={}, electronics={**bright, "trigger_threshold": 70})
+    SimulationParameters(training={}, test={}, electronics={**bright, "trigger_threshold": 59})
 
 
 def test_a_production_is_for_training_or_for_tests():

@@ -1,8 +1,9 @@
+import astropy.units as u
 import numpy as np
 import pytest
 
 from cherenkov_pipeline.simulation import showers
-from cherenkov_pipeline.simulation.imaging import collect, estimate
+from cherenkov_pipeline.simulation.imaging import ARRIVAL, PIXEL, collect, estimate
 from cherenkov_pipeline.simulation.parameters import ElectronicsParameters
 from cherenkov_pipeline.simulation.showers import prepare, simulate, start
 from cherenkov_pipeline.simulation.throwing import throw
@@ -14,23 +15,27 @@ def vertical(parameters):
 
 
 def draw(setup, energy, core, seed=0, alt=np.pi / 2, az=0.0):
-    """Photo-electrons and times of one gamma in telescope 1, with its first interaction at 40 g/cm2."""
+    """Photo-electrons (pixel, time) of one gamma in a telescope at the origin, its cascade starting at 75 g/cm2."""
     from cherenkov_pipeline.simulation.hadronic import DEPTH, _fly
 
-    atmosphere, table, telescopes, _ = setup.observatory
+    atmosphere, table, telescopes, *_ = setup.observatory
     photon = start(np.array([energy]), np.array([alt]), np.array([az]), atmosphere)
-    _fly(photon[0], atmosphere, 40.0 - photon[0, DEPTH])
+    _fly(photon[0], atmosphere, 75.0 - photon[0, DEPTH])
     position = -np.array([*core, 0.0])
     light, _ = estimate(photon, photon[:0], position, telescopes, atmosphere, table)
-    counts, times = np.empty(telescopes.n_pixels, dtype=np.int32), np.empty(telescopes.n_pixels)
     rng = np.random.default_rng(seed)
-    collect(photon, photon[:0], light, position, telescopes, atmosphere, table, counts, times, rng)
-    return counts, times, light[0]
+    return collect(photon, photon[:0], light, position, telescopes, atmosphere, table, rng), light[0]
 
 
-def centre_of(counts, setup):
+def light_at(setup, energy, distance, n=40):
+    """Mean number of photo-electrons of vertical gammas."""
+    return np.mean([len(draw(setup, energy, (distance, 0.0), seed)[0]) for seed in range(n)])
+
+
+def centre_of(arrivals, setup):
     geometry = setup.subarray.tel[1].camera.geometry
-    return np.array([np.average(x.value, weights=counts) for x in (geometry.pix_x, geometry.pix_y)])
+    pixels = arrivals[:, PIXEL].astype(int)
+    return np.array([x.value[pixels].mean() for x in (geometry.pix_x, geometry.pix_y)])
 
 
 def run(production, setup, seed=1):
@@ -40,18 +45,38 @@ def run(production, setup, seed=1):
 
 def test_estimate_agrees_with_the_drawn_light(vertical):
     for distance in (30.0, 110.0, 250.0):
-        drawn = [draw(vertical, 10.0, (distance, 0.0), seed)[0].sum() for seed in range(10)]
-        assert draw(vertical, 10.0, (distance, 0.0))[2] == pytest.approx(np.mean(drawn), rel=0.25)
+        estimated = draw(vertical, 10.0, (distance, 0.0))[1]
+        assert estimated == pytest.approx(light_at(vertical, 10.0, distance, 10), rel=0.25)
 
 
 def test_light_pool_is_that_of_corsika(vertical):
-    """Photons per m2 of a vertical gamma of 1 TeV, 300-550 nm (official Monte Carlo of SST-1M)."""
+    """Photons per m2 of a vertical gamma of 1 TeV, 300-550 nm (official Monte Carlo of SST-1M).
+
+    The edge of the ring, at 150 m, is known to be too sharp.
+    """
     telescopes = vertical.observatory.telescopes
     per_photon = telescopes.mirror_area * telescopes.efficiency
-    expected = {50.0: 114, 100.0: 133, 125.0: 146, 200.0: 48}
+    expected = {50.0: 114, 100.0: 133, 125.0: 146, 200.0: 48, 300.0: 19}
     for distance, photons in expected.items():
-        n = np.mean([draw(vertical, 1.0, (distance, 0.0), seed)[0].sum() for seed in range(60)]) / per_photon
-        assert n == pytest.approx(photons, rel=0.3)
+        assert light_at(vertical, 1.0, distance) / per_photon == pytest.approx(photons, rel=0.25)
+
+
+def test_light_grows_a_little_faster_than_the_energy(vertical):
+    # deeper maxima are nearer; far away, where it is the scattered light of all electrons, it is in proportion
+    near, far = (light_at(vertical, 10.0, d) / light_at(vertical, 1.0, d, 200) for d in (80.0, 300.0))
+    assert 10 < near < 20
+    assert far == pytest.approx(10, rel=0.15)
+
+
+def test_telescopes_higher_up_see_more(parameters, vertical):
+    changes = {"site_altitude": 2150 * u.m, "zenith": 0 * u.deg}
+    mountain = prepare(parameters.model_copy(update=changes))
+    assert mountain.subarray.reference_location.height.to_value(u.m) == pytest.approx(2150)
+    assert mountain.observatory.atmosphere.depth[-1] < 0.85 * vertical.observatory.atmosphere.depth[-1]
+    assert light_at(mountain, 1.0, 50.0) > 1.3 * light_at(vertical, 1.0, 50.0)
+    # the edge of the light pool comes nearer
+    edge = [light_at(setup, 1.0, 200.0, 100) / light_at(setup, 1.0, 100.0, 100) for setup in (mountain, vertical)]
+    assert edge[0] < edge[1]
 
 
 def test_image_points_from_the_source_to_the_core(vertical):
@@ -73,12 +98,8 @@ def test_image_follows_the_source(vertical):
 
 
 def test_far_images_are_longer_in_time(vertical):
-    spread = []
-    for distance in (50.0, 350.0):
-        counts, times, _ = draw(vertical, 100.0, (distance, 0.0))
-        seen = counts > 2
-        spread.append(np.sqrt(np.cov(times[seen], aweights=counts[seen])))
-    assert spread[1] > 3 * spread[0]
+    near, far = (np.std(draw(vertical, 100.0, (distance, 0.0))[0][:, ARRIVAL]) for distance in (50.0, 350.0))
+    assert far > 3 * near
 
 
 @pytest.mark.parametrize("particle", ["gamma", "proton"])
@@ -94,7 +115,7 @@ def test_a_seed_gives_the_same_events(setup, make_production, particle):
 
 
 @pytest.mark.parametrize(("particle", "n_showers"), [("gamma", 6000), ("proton", 8000)])
-@pytest.mark.parametrize("sky", [{}, {"night_sky_rate": "0.3 / ns", "trigger_threshold": 70}])
+@pytest.mark.parametrize("sky", [{}, {"night_sky_rate": "0.5 / ns", "trigger_threshold": 70}])
 def test_throws_left_out_would_not_have_triggered(parameters, make_production, particle, n_showers, sky, monkeypatch):
     setup = prepare(parameters.model_copy(update={"electronics": ElectronicsParameters(**sky)}))
     production = make_production(
@@ -117,7 +138,7 @@ def test_events_tell_the_truth(setup, make_production):
     for event in simulate(production, throws, setup, rng):
         assert event.energy == throws.energy[event.shower]
         assert event.core_x == throws.core_x[event.shower, event.use]
-        assert 200 < event.x_max < 700
+        assert 200 < event.x_max < 1100
         assert 5000 < event.h_first_int < 100_000
         for image in event.images.values():
             assert image.true_image.sum() > 20

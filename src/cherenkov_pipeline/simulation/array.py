@@ -23,7 +23,9 @@ from ctapipe.instrument import (
     TelescopeDescription,
 )
 
-SITE = EarthLocation.from_geodetic(lon=14.7825014 * u.deg, lat=49.9124417 * u.deg, height=511.195 * u.m)
+from cherenkov_pipeline.simulation.parameters import ONDREJOV_ALTITUDE
+
+LONGITUDE, LATITUDE = 14.7825014 * u.deg, 49.9124417 * u.deg
 POSITIONS = {1: [-71.38, -30.43, -1.43] * u.m, 2: [71.38, 30.43, 1.42] * u.m}
 MIRROR_AREA = 9.41809273 * u.m**2
 EQUIVALENT_FOCAL_LENGTH = 5.6 * u.m
@@ -40,13 +42,17 @@ PULSE_RISE = 5.5  # ns, standard deviation of the pulse before its peak
 PULSE_FALL = 7.5  # ns, and after it: together a full width of 15.3 ns at half maximum
 
 
-def sst1m_array(focal_length_choice: Literal["EQUIVALENT", "EFFECTIVE"] = "EQUIVALENT") -> SubarrayDescription:
+def sst1m_array(
+    focal_length_choice: Literal["EQUIVALENT", "EFFECTIVE"] = "EQUIVALENT", altitude: u.Quantity = ONDREJOV_ALTITUDE
+) -> SubarrayDescription:
     """Describe the two SST-1M telescopes, ids 1 and 2.
 
     Parameters
     ----------
     focal_length_choice : str
         Focal length that turns metres in the camera into degrees, as ctapipe's readers call it.
+    altitude : astropy.units.Quantity
+        Of the array above sea level: to simulate the telescopes at another site.
 
     Returns
     -------
@@ -72,7 +78,7 @@ def sst1m_array(focal_length_choice: Literal["EQUIVALENT", "EFFECTIVE"] = "EQUIV
         name="SST1M",
         tel_positions=POSITIONS,
         tel_descriptions=dict.fromkeys(POSITIONS, telescope),
-        reference_location=SITE,
+        reference_location=EarthLocation.from_geodetic(lon=LONGITUDE, lat=LATITUDE, height=altitude),
     )
 
 

@@ -2,8 +2,9 @@
 
 Electrons of energy E are scattered about the axis; each radiates on a cone. For a Gaussian scattering of width
 sigma the two convolve to exp(-(x^2 + c^2) / 2 sigma^2) I0(x c / sigma^2) / (2 pi sigma^2) per solid angle, x being the
-angle to the axis and c that of the cone. The sum over Nerling's electron energies is tabulated in height, age and
-angle.
+angle to the axis and c that of the cone. Electrons are scattered exponentially, more so in older showers (Hillas
+1982, J. Phys. G 8, 1461): a sum of Gaussians, their variances distributed as Gamma(3/2). The sum over Nerling's
+electron energies is tabulated in height, age and angle.
 """
 
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 from scipy.special import i0e
+from scipy.stats import gamma
 
 from cherenkov_pipeline.simulation.atmosphere import Slices
 from cherenkov_pipeline.simulation.electromagnetic import electron_spectrum
@@ -19,8 +21,11 @@ FINE_STRUCTURE = 1 / 137.036
 ELECTRON_MASS = 0.511  # MeV
 #: photons per metre and sin^2 of the Cherenkov angle, 300-550 nm (Frank and Tamm)
 PHOTONS_PER_METRE = 2 * np.pi * FINE_STRUCTURE * (1 / 300e-9 - 1 / 550e-9)
-#: scattering: root mean square angle to the axis [rad] times the energy [MeV]
-SCATTERING = 7.0
+#: scattering: root mean square angle to the axis [rad] times the energy [MeV] at age 1, and the share of it at age 0
+SCATTERING = 9.5
+SCATTERING_START = 0.3
+N_GAUSSIANS = 4
+SLICES_PER_HEIGHT = 3  # the light is computed in each third slice
 MAX_ANGLE = 0.6  # rad
 MAX_AGE = 2.0
 
@@ -36,14 +41,12 @@ class AngularTable(NamedTuple):
     root_step: float  # of the square root of the angle [rad^0.5]
 
 
-def angular_table(atmosphere: Slices, n_heights: int = 24, n_ages: int = 21, n_angles: int = 240) -> AngularTable:
+def angular_table(atmosphere: Slices, n_ages: int = 15, n_angles: int = 240) -> AngularTable:
     """Tabulate the light of electromagnetic showers in an atmosphere.
 
     Parameters
     ----------
     atmosphere : Slices
-    n_heights : int
-        Heights that are computed; the slices are interpolated between them.
     n_ages, n_angles : int
         Size of the table in age (0 to 2) and angle (0 to 0.6 rad).
 
@@ -53,23 +56,27 @@ def angular_table(atmosphere: Slices, n_heights: int = 24, n_ages: int = 21, n_a
     """
     ages = np.linspace(0, MAX_AGE, n_ages)
     angles = np.linspace(0, np.sqrt(MAX_ANGLE), n_angles) ** 2
-    energies = np.geomspace(1, 1e5, 100)
+    energies = np.geomspace(1, 1e5, 60)
     log_step = np.log(energies[1] / energies[0])
     spectra = np.array([electron_spectrum(energies, max(age, 0.1)) for age in ages])
+    variances = gamma.ppf((np.arange(N_GAUSSIANS) + 0.5) / N_GAUSSIANS, 1.5)
+    variances /= variances.mean()
 
-    log_density = np.log(atmosphere.density)
-    nodes = np.linspace(log_density.min(), log_density.max(), n_heights)
-    table = np.empty((n_heights, n_ages, n_angles))
-    for index, density in enumerate(np.exp(nodes)):
-        refractivity = np.interp(np.log(density), log_density, atmosphere.refractivity)
+    heights = np.append(np.arange(0, atmosphere.z.size - 1, SLICES_PER_HEIGHT), atmosphere.z.size - 1)
+    table = np.empty((heights.size, n_ages, n_angles))
+    for row, index in enumerate(heights):
+        refractivity = atmosphere.refractivity[index]
         sin2 = 2 * refractivity * (1 - np.minimum(ELECTRON_MASS**2 / (2 * refractivity) / energies**2, 1))
-        light = PHOTONS_PER_METRE * sin2 / (100 * density)  # per g/cm2
-        ring = _ring(angles, np.sqrt(sin2)[:, None], SCATTERING / np.sqrt(2) / energies[:, None])
-        table[index] = (spectra * light * log_step) @ ring
+        radiates = sin2 > 0
+        light = PHOTONS_PER_METRE * sin2[radiates] / (100 * atmosphere.density[index]) * log_step  # per g/cm2
+        cone = np.sqrt(sin2[radiates])[:, None]
+        for column, age in enumerate(ages):
+            scattering = SCATTERING * (SCATTERING_START + (1 - SCATTERING_START) * age) / energies[radiates, None]
+            ring = np.mean([_ring(angles, cone, scattering * np.sqrt(v / 2)) for v in variances], axis=0)
+            table[row, column] = (spectra[column, radiates] * light) @ ring
 
-    # linear in the logarithm of the density: the light varies smoothly with it
-    position = np.interp(log_density, nodes, np.arange(n_heights))
-    low = np.minimum(position.astype(int), n_heights - 2)
+    position = np.interp(np.arange(atmosphere.z.size), heights, np.arange(heights.size))
+    low = np.minimum(position.astype(int), heights.size - 2)
     share = (position - low)[:, None, None]
     photons = (1 - share) * table[low] + share * table[low + 1]
     return AngularTable(photons, MAX_AGE / (n_ages - 1), np.sqrt(MAX_ANGLE) / (n_angles - 1))

@@ -11,10 +11,11 @@ import numpy as np
 RADIATION_LENGTH = 36.7  # g/cm2
 CRITICAL_ENERGY = 0.085  # GeV
 CONVERSION_LENGTH = 9 / 7 * RADIATION_LENGTH  # g/cm2, of a photon
-#: Greisen's depth counts from where the photon enters, on average before its first interaction; this many radiation
+DEVELOPMENT_LENGTH = 30.0  # g/cm2: by how much the cascade's development fluctuates after the first interaction
+#: Greisen's depth counts from where the photon enters, on average before the cascade starts; this many radiation
 #: lengths (at most this share of the depth of the maximum) put the maximum where CORSIKA has it: 325 g/cm2 at 1 TeV
-HEAD_START = 1.8
-HEAD_START_SHARE = 0.35
+HEAD_START = 2.6
+HEAD_START_SHARE = 0.52
 
 
 @numba.njit(cache=True)
@@ -39,7 +40,7 @@ def shower_age(log_energy: float, t: float) -> float:
 
 @numba.njit(cache=True)
 def head_start(log_energy: float) -> float:
-    """Depth of the first interaction on Greisen's scale, in radiation lengths."""
+    """Depth of a cascade's start on Greisen's scale, in radiation lengths."""
     return min(HEAD_START, HEAD_START_SHARE * log_energy)
 
 

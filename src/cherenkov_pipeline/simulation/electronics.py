@@ -1,9 +1,10 @@
-"""From photo-electrons to charge and time of each pixel, and the trigger.
+"""From photo-electrons to waveforms, the trigger, and the charge and time of each pixel.
 
-Charges are in calibrated photo-electrons, as those of real data: crosstalk widens them, and its mean is taken out. They
-are those of a peak search in each pixel (ctapipe's LocalPeakWindowSum): where the night sky outshines the shower,
-the window lands on the sky's highest fluctuation, its charge is biased upwards and its time is arbitrary.
-The trigger is DigiCam's: sums of three neighbouring pixels, clusters of a patch and its six neighbours.
+Each photo-electron adds a pulse to the waveform of its pixel, on top of night sky and noise. The trigger is
+DigiCam's: sums of three neighbouring pixels, clusters of a patch and its six neighbours, sample by sample: light that
+is spread in time triggers less. Charges and times are those of a peak search in each pixel (ctapipe's
+LocalPeakWindowSum), as for real data: where the night sky outshines the shower, the window lands on the sky's
+highest fluctuation. Charges are in calibrated photo-electrons: crosstalk widens them, and its mean is taken out.
 """
 
 import math
@@ -12,29 +13,38 @@ from typing import NamedTuple
 import astropy.units as u
 import numba
 import numpy as np
+from ctapipe.image.extractor import extract_around_peak, integration_correction
 from ctapipe.instrument import CameraGeometry, CameraReadout
 
-from cherenkov_pipeline.simulation.parameters import CLUSTER_PIXELS, ElectronicsParameters
-from cherenkov_pipeline.simulation.sky import sky_charges
+from cherenkov_pipeline.simulation.imaging import ARRIVAL, PIXEL
+from cherenkov_pipeline.simulation.parameters import CLUSTER_PIXELS, INTEGRATION_WINDOW, ElectronicsParameters
+from cherenkov_pipeline.simulation.sky import avalanche_charges, sky_waveforms
 
 #: light from which a trigger would need a larger fluctuation, in standard deviations, is given up at once
 GIVE_UP = 4.0
+PEAK_SHARE = 3 / 7  # where the peak lies in the integration window
+PHASES = 16  # steps of a sample in which a pulse may begin
+PULSE_FLOOR = 0.005  # height at which a pulse begins and ends
+N_CHARGES = 2**14
 
 
 class Electronics(NamedTuple):
-    """What `trigger` and `digitise` need; a tuple, so that numba takes it."""
+    """What `read_out` and `extract` need; a tuple, so that numba takes it. Heights are those of a p.e.'s pulse."""
 
-    sky: np.ndarray  # p.e.: draws of the charge of sky and noise in a window, pedestal subtracted
-    highest_sky: np.ndarray  # the same for the window about the readout's highest peak
-    cluster_noise: float  # p.e., standard deviation of the charge of sky and noise in a cluster
-    crosstalk: float
-    spread: float  # of the charge of one photo-electron
+    sky: np.ndarray  # float32 (n_readouts, n_samples), heights: waveforms without a shower
+    pulse: np.ndarray  # float32 (PHASES, n), height in the samples about the arrival
+    pulse_start: int  # first of these samples, counted from the one in which the photo-electron arrives
+    charges: np.ndarray  # (N_CHARGES,), calibrated p.e.: draws for one photo-electron
+    charge_variance: float  # of these
+    cluster_noise: float  # standard deviation of sky and noise in a sample of a cluster
     jitter: float  # ns
     sample: float  # ns
-    readout: float  # ns, length of the readout window
     trigger_time: float  # ns
-    threshold: float  # p.e.
+    threshold: float  # height
     clusters: np.ndarray  # (n_clusters, 21): pixels, -1 where a cluster reaches over the edge
+    window: int  # samples of the integration window
+    shift: int  # of them before the peak
+    charge_per_height: float  # calibrated p.e. for a sum of 1 over the window
 
 
 def electronics(parameters: ElectronicsParameters, geometry: CameraGeometry, readout: CameraReadout) -> Electronics:
@@ -51,27 +61,50 @@ def electronics(parameters: ElectronicsParameters, geometry: CameraGeometry, rea
     Electronics
     """
     sample = 1 / readout.sampling_rate.to_value(u.GHz)
-    sky, highest_sky = sky_charges(parameters, readout)
+    fine = readout.reference_pulse_sample_width.to_value(u.ns)
+    shape = readout.reference_pulse_shape[0] / readout.reference_pulse_shape[0].max()
+    window = round(INTEGRATION_WINDOW.to_value(u.ns) / sample)
+    shift = round(PEAK_SHARE * window)
+    (correction,) = integration_correction(shape[np.newaxis], fine, sample, window, shift)
+    charge_per_height = correction * sample / (shape.sum() * fine)
+    noise = parameters.electronic_noise / (np.sqrt(window) * charge_per_height)
+    pulse_start, pulse = _pulse_in_samples(shape, fine, sample)
+    charges = avalanche_charges(np.ones(N_CHARGES, dtype=int), parameters, np.random.default_rng(0))
+    sky = sky_waveforms(parameters, readout, noise)
     return Electronics(
         sky=sky,
-        highest_sky=highest_sky,
+        pulse=pulse,
+        pulse_start=pulse_start,
+        charges=charges,
+        charge_variance=float(charges.var()),
         cluster_noise=parameters.cluster_noise,
-        crosstalk=parameters.crosstalk,
-        spread=parameters.charge_spread,
         jitter=parameters.time_jitter.to_value(u.ns),
         sample=sample,
-        readout=readout.n_samples * sample,
         trigger_time=parameters.trigger_time.to_value(u.ns),
         threshold=parameters.trigger_threshold,
         clusters=trigger_clusters(geometry),
+        window=window,
+        shift=shift,
+        charge_per_height=charge_per_height,
     )
+
+
+def _pulse_in_samples(shape: np.ndarray, fine: float, sample: float) -> tuple[int, np.ndarray]:
+    """First sample of a pulse, and its height in each, for arrivals at the middle of each phase of a sample."""
+    time = fine * (np.arange(shape.size) - shape.argmax())
+    seen = time[shape > PULSE_FLOOR]
+    first, last = math.floor(seen[0] / sample), math.ceil(seen[-1] / sample) + 1
+    phase = (np.arange(PHASES)[:, np.newaxis] + 0.5) / PHASES
+    heights = np.interp(sample * (np.arange(first, last + 1) - phase), time, shape, left=0, right=0)
+    return first, heights.astype(np.float32)
 
 
 @numba.njit(cache=True)
 def least_light(electronics: Electronics, deviations: float) -> float:
     """Photo-electrons in a cluster that reach the threshold with a fluctuation of some standard deviations.
 
-    Solves light + deviations * sqrt(variance of sky and noise + variance of the light's charge) = threshold.
+    Solves light + deviations * sqrt(variance of sky and noise + variance of the light's charge) = threshold, for light
+    that comes all at once.
 
     Parameters
     ----------
@@ -84,10 +117,7 @@ def least_light(electronics: Electronics, deviations: float) -> float:
     float
         Negative if sky and noise reach it alone.
     """
-    gain = 1 + electronics.crosstalk
-    # number of photo-electrons, of their companions, charge of each
-    variance = 1 + electronics.crosstalk / gain**2 + electronics.spread**2 / gain
-    half = electronics.threshold + deviations**2 * variance / 2
+    half = electronics.threshold + deviations**2 * (1 + electronics.charge_variance) / 2
     product = electronics.threshold**2 - deviations**2 * electronics.cluster_noise**2  # of both solutions
     return half - math.sqrt(half**2 - product)
 
@@ -124,99 +154,110 @@ def trigger_clusters(geometry: CameraGeometry) -> np.ndarray:
 
 
 @numba.njit(cache=True)
-def _draw(charges: np.ndarray, rng: np.random.Generator) -> float:
-    return charges[int(rng.random() * charges.size)]
+def _light(counts: np.ndarray, cluster: np.ndarray) -> int:
+    """Photo-electrons in a cluster."""
+    total = 0
+    for pixel in cluster:
+        if pixel >= 0:
+            total += counts[pixel]
+    return total
 
 
 @numba.njit(cache=True)
-def _brightest(values: np.ndarray, clusters: np.ndarray) -> tuple[int, float]:
-    """Cluster with the largest sum, and this sum."""
-    brightest, largest = 0, -np.inf
-    for cluster in range(clusters.shape[0]):
-        total = 0.0
-        for pixel in clusters[cluster]:
-            if pixel >= 0:
-                total += values[pixel]
-        if total > largest:
-            brightest, largest = cluster, total
-    return brightest, largest
+def read_out(
+    arrivals: np.ndarray, electronics: Electronics, counts: np.ndarray, waveforms: np.ndarray, rng: np.random.Generator
+) -> bool:
+    """Waveforms around a shower's light, and whether they trigger.
 
-
-@numba.njit(cache=True)
-def trigger(counts: np.ndarray, electronics: Electronics, rng: np.random.Generator) -> tuple[int, np.ndarray]:
-    """Charges in the window around the shower, and whether they trigger.
-
-    Images that are too dim are given up before any noise is drawn.
+    The readout is placed by the mean time of the brightest cluster. Images that are too dim are given up
+    before any noise is drawn.
 
     Parameters
     ----------
-    counts : ndarray of int, shape (n_pixels,)
-        Photo-electrons of the shower.
+    arrivals : ndarray, shape (n, 2)
+        Pixel and time [ns] of each photo-electron.
     electronics : Electronics
+    counts : ndarray of int32, shape (n_pixels,)
+        Overwritten with the photo-electrons of each pixel.
+    waveforms : ndarray of float32, shape (n_pixels, n_samples)
+        Overwritten with the waveforms in heights, pedestal subtracted; meaningless if the image was given up.
     rng : numpy.random.Generator
 
     Returns
     -------
-    cluster : int
-        The brightest cluster of pixels; -1 if it stays below the threshold.
-    charges : ndarray, shape (n_pixels,)
-        In calibrated p.e.; meaningless if the image was given up.
+    bool
+        Whether a cluster exceeds the threshold in a sample.
     """
-    charges = np.empty(counts.size)
-    if _brightest(counts, electronics.clusters)[1] < least_light(electronics, GIVE_UP):
-        return -1, charges
-    for pixel in range(counts.size):
-        charges[pixel] = _draw(electronics.sky, rng)
-        if counts[pixel] > 0:
-            avalanches = counts[pixel] + rng.poisson(electronics.crosstalk * counts[pixel])
-            signal = avalanches + electronics.spread * math.sqrt(avalanches) * rng.standard_normal()
-            charges[pixel] += signal / (1 + electronics.crosstalk)
-    brightest, largest = _brightest(charges, electronics.clusters)
-    return brightest if largest > electronics.threshold else -1, charges
+    n_pixels, n_samples = waveforms.shape
+    counts[:] = 0
+    for number in range(arrivals.shape[0]):
+        counts[int(arrivals[number, PIXEL])] += 1
+    brightest, most = 0, -1
+    for number in range(electronics.clusters.shape[0]):
+        light = _light(counts, electronics.clusters[number])
+        if light > most:
+            brightest, most = number, light
+    enough = least_light(electronics, GIVE_UP)
+    if most < enough:
+        return False
+
+    inside = np.zeros(n_pixels, dtype=np.bool_)
+    for pixel in electronics.clusters[brightest]:
+        if pixel >= 0:
+            inside[pixel] = True
+    mean = 0.0
+    for number in range(arrivals.shape[0]):
+        if inside[int(arrivals[number, PIXEL])]:
+            mean += arrivals[number, ARRIVAL] / most
+    begin = mean - electronics.trigger_time - electronics.sample * (rng.random() - 0.5)
+    delays = np.empty(n_pixels)
+    for pixel in range(n_pixels):
+        waveforms[pixel] = electronics.sky[int(rng.random() * electronics.sky.shape[0])]
+        delays[pixel] = electronics.jitter * rng.standard_normal() - begin
+    for number in range(arrivals.shape[0]):
+        pixel = int(arrivals[number, PIXEL])
+        time = (arrivals[number, ARRIVAL] + delays[pixel]) / electronics.sample
+        first = math.floor(time)
+        pulse = electronics.pulse[int((time - first) * PHASES)]
+        charge = electronics.charges[int(rng.random() * electronics.charges.size)]
+        for step in range(pulse.size):
+            sample = first + electronics.pulse_start + step
+            if 0 <= sample < n_samples:
+                waveforms[pixel, sample] += charge * pulse[step]
+    return _triggers(waveforms, counts, enough, electronics)
 
 
 @numba.njit(cache=True)
-def digitise(
-    counts: np.ndarray,
-    times: np.ndarray,
-    charges: np.ndarray,
-    cluster: int,
-    electronics: Electronics,
-    image: np.ndarray,
-    peak_time: np.ndarray,
-    rng: np.random.Generator,
-) -> None:
-    """Charge and peak time of each pixel, as a peak search finds them.
+def _triggers(waveforms: np.ndarray, counts: np.ndarray, enough: float, electronics: Electronics) -> bool:
+    """Whether the sum of a cluster exceeds the threshold in a sample; only clusters with enough light are summed."""
+    for cluster in electronics.clusters:
+        if _light(counts, cluster) < enough:
+            continue
+        for sample in range(waveforms.shape[1]):
+            height = 0.0
+            for pixel in cluster:
+                if pixel >= 0:
+                    height += waveforms[pixel, sample]
+            if height > electronics.threshold:
+                return True
+    return False
+
+
+def extract(waveforms: np.ndarray, electronics: Electronics) -> tuple[np.ndarray, np.ndarray]:
+    """Charge and peak time of each pixel: ctapipe's LocalPeakWindowSum.
 
     Parameters
     ----------
-    counts, times : ndarray, shape (n_pixels,)
-        Photo-electrons of the shower and their mean arrival time [ns].
-    charges : ndarray, shape (n_pixels,)
-        Charges in the window around the shower, from `trigger`.
-    cluster : int
-        Cluster that triggered: its mean time sets the readout window.
+    waveforms : ndarray of float32, shape (..., n_samples)
+        In heights, pedestal subtracted.
     electronics : Electronics
-    image : ndarray, shape (n_pixels,)
-        Overwritten with the charge [calibrated p.e.].
-    peak_time : ndarray, shape (n_pixels,)
-        Overwritten with the time of the peak in the readout window [ns].
-    rng : numpy.random.Generator
+
+    Returns
+    -------
+    image, peak_time : ndarray of float32, shape (...)
+        Calibrated p.e.; ns from the start of the readout.
     """
-    weight, start = 0, 0.0
-    for pixel in electronics.clusters[cluster]:
-        if pixel >= 0:
-            weight += counts[pixel]
-            start += counts[pixel] * times[pixel]
-    start = start / max(weight, 1) - electronics.trigger_time - electronics.sample * (rng.random() - 0.5)
-    for pixel in range(counts.size):
-        highest = _draw(electronics.highest_sky, rng)
-        time = times[pixel] - start
-        seen = counts[pixel] > 0 and 0 <= time < electronics.readout
-        if seen and charges[pixel] >= highest:
-            image[pixel] = charges[pixel]
-            jitter = electronics.sample / math.sqrt(12 * counts[pixel]) + electronics.jitter
-            peak_time[pixel] = min(max(time + jitter * rng.standard_normal(), 0.0), electronics.readout)
-        else:
-            image[pixel] = highest
-            peak_time[pixel] = electronics.readout * rng.random()
+    heights, peak_time = extract_around_peak(
+        waveforms, waveforms.argmax(axis=-1), electronics.window, electronics.shift, 1 / electronics.sample
+    )
+    return np.float32(electronics.charge_per_height) * heights, peak_time

@@ -10,7 +10,7 @@ import numba
 import numpy as np
 
 from cherenkov_pipeline.simulation.atmosphere import Slices
-from cherenkov_pipeline.simulation.electromagnetic import CONVERSION_LENGTH
+from cherenkov_pipeline.simulation.electromagnetic import CONVERSION_LENGTH, DEVELOPMENT_LENGTH
 
 SPEED_OF_LIGHT = 0.299792458  # m/ns
 UPPER_SCALE_HEIGHT = 6361.43  # m
@@ -30,9 +30,10 @@ MIN_PHOTON = 0.3  # GeV
 MIN_MUON = 5.0  # GeV, about the Cherenkov threshold at sea level
 
 #: columns of a particle: energy [GeV], position x, y, z [m, z above the observation level], direction x, y, z,
-#: time [ns], vertical depth [g/cm2]; for a photon, position and depth are those of its first interaction
-ENERGY, X, Y, Z, DX, DY, DZ, TIME, DEPTH, KIND = range(10)
-N_COLUMNS = 10
+#: time [ns], vertical depth [g/cm2], kind, weight (how many photons one stands for);
+#: for a photon, position and depth are those of the start of its cascade
+ENERGY, X, Y, Z, DX, DY, DZ, TIME, DEPTH, KIND, WEIGHT = range(11)
+N_COLUMNS = 11
 NUCLEON, PION = 0.0, 1.0
 
 
@@ -47,16 +48,6 @@ def _height(atmosphere: Slices, depth: float) -> float:
     index = min(int(position), n - 2)
     share = position - index
     return max(atmosphere.z[index] * (1.0 - share) + atmosphere.z[index + 1] * share, 0.0)
-
-
-@numba.njit(cache=True)
-def _depth(atmosphere: Slices, z: float) -> float:
-    """Vertical depth at a height above the observation level: the inverse of `_height`."""
-    if z >= atmosphere.z[0]:
-        return atmosphere.depth[0] * math.exp((atmosphere.z[0] - z) / UPPER_SCALE_HEIGHT)
-    index = min(np.searchsorted(-atmosphere.z, -z) - 1, atmosphere.z.size - 2)
-    share = (atmosphere.z[index] - z) / (atmosphere.z[index] - atmosphere.z[index + 1])
-    return atmosphere.depth[index] + share * atmosphere.step
 
 
 @numba.njit(cache=True)
@@ -88,22 +79,26 @@ def _turn(particle: np.ndarray, angle: float, azimuth: float) -> None:
 
 
 @numba.njit(cache=True)
-def _grown(array: np.ndarray, used: int) -> np.ndarray:
-    if used < array.shape[0]:
+def grown(array: np.ndarray, n: int) -> np.ndarray:
+    """Give an array with room for ``n`` rows: the same if it has, else a larger copy."""
+    if n <= array.shape[0]:
         return array
-    larger = np.empty((2 * array.shape[0], array.shape[1]))
-    larger[:used] = array
+    larger = np.empty((2 * n, array.shape[1]))
+    larger[: array.shape[0]] = array
     return larger
 
 
 @numba.njit(cache=True)
-def start_photon(photon: np.ndarray, atmosphere: Slices, rng: np.random.Generator) -> bool:
-    """Move a photon to its first interaction; false if that lies below the observation level."""
-    slant = rng.exponential(CONVERSION_LENGTH)
-    if photon[DEPTH] - slant * photon[DZ] >= atmosphere.depth[-1]:
-        return False
-    _fly(photon, atmosphere, slant)
-    return True
+def start_photon(photon: np.ndarray, atmosphere: Slices, rng: np.random.Generator) -> float:
+    """Move a photon to the start of its cascade; height of its first interaction [m], negative if either is too low."""
+    first = rng.exponential(CONVERSION_LENGTH)
+    development = rng.exponential(DEVELOPMENT_LENGTH)
+    if photon[DEPTH] - (first + development) * photon[DZ] >= atmosphere.depth[-1]:
+        return -1.0
+    _fly(photon, atmosphere, first)
+    first_interaction = photon[Z]
+    _fly(photon, atmosphere, development)
+    return first_interaction
 
 
 @numba.njit(cache=True)
@@ -113,13 +108,14 @@ def gamma_shower(
     """Shower of a primary gamma: like `proton_shower`, with one photon and no muon."""
     photons = np.empty((1, N_COLUMNS))
     photons[0] = primary
-    n_photons = 1 if start_photon(photons[0], atmosphere, rng) else 0
-    return photons[:n_photons], np.empty((0, N_COLUMNS)), photons[0, Z]
+    first_interaction = start_photon(photons[0], atmosphere, rng)
+    n_photons = 1 if first_interaction >= 0.0 else 0
+    return photons[:n_photons], np.empty((0, N_COLUMNS)), first_interaction
 
 
 @numba.njit(cache=True)
 def proton_shower(
-    primary: np.ndarray, atmosphere: Slices, rng: np.random.Generator
+    primary: np.ndarray, atmosphere: Slices, thin_below: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Cascade of a primary proton.
 
@@ -128,14 +124,17 @@ def proton_shower(
     primary : ndarray
         Columns of this module; position anywhere on the axis, at its depth.
     atmosphere : Slices
+    thin_below : float
+        Photons below this energy [GeV] are thinned at random: those kept stand for their like, energy and light
+        are kept on average.
     rng : numpy.random.Generator
 
     Returns
     -------
     photons : ndarray, shape (n_photons, N_COLUMNS)
-        Photons of neutral pions, each at its own first interaction.
+        Photons of neutral pions, each at the start of its cascade.
     muons : ndarray, shape (n_muons, N_COLUMNS)
-        Muons where they were born.
+        Muons where the pions were born that decayed to them.
     first_interaction : float
         Its height above the observation level [m].
     """
@@ -159,12 +158,10 @@ def proton_shower(
             if decay < (hadron[Z] - target) / -hadron[DZ]:
                 energy = MUON_ENERGY_SHARE * hadron[ENERGY]
                 if energy > MIN_MUON:
-                    muons = _grown(muons, n_muons)
+                    # the pion radiates as its muon does: the track begins where the pion was born
+                    muons = grown(muons, n_muons + 1)
                     muons[n_muons] = hadron
                     muons[n_muons, ENERGY] = energy
-                    muons[n_muons, X : Z + 1] += decay * hadron[DX : DZ + 1]
-                    muons[n_muons, TIME] += decay / SPEED_OF_LIGHT
-                    muons[n_muons, DEPTH] = _depth(atmosphere, muons[n_muons, Z])
                     n_muons += 1
                 continue
         if lands:
@@ -184,11 +181,10 @@ def proton_shower(
             child[:] = hadron
             if index < 0:
                 energy = hadron[ENERGY] - lost
-                neutral = False
             else:
                 energy = lost * shares[index] / total
                 child[KIND] = PION
-                neutral = rng.random() < 1.0 / 3.0
+            neutral = child[KIND] == PION and rng.random() < 1.0 / 3.0
             if energy < (2 * MIN_PHOTON if neutral else MIN_HADRON):
                 continue
             child[ENERGY] = energy
@@ -197,7 +193,7 @@ def proton_shower(
             if child[DZ] > -0.3:  # nearly horizontal: leaves the shower
                 continue
             if not neutral:
-                stack = _grown(stack, n_stack)
+                stack = grown(stack, n_stack + 1)
                 stack[n_stack] = child
                 n_stack += 1
                 continue
@@ -206,14 +202,16 @@ def proton_shower(
             azimuth = 2 * math.pi * rng.random()
             for sign in (-1, 1):
                 energy = child[ENERGY] * (1 + sign * cosine) / 2
-                if energy < MIN_PHOTON:
+                chance = min(energy / thin_below, 1.0)
+                if energy < MIN_PHOTON or (chance < 1.0 and rng.random() >= chance):
                     continue
-                photons = _grown(photons, n_photons)
+                photons = grown(photons, n_photons + 1)
                 photon = photons[n_photons]
                 photon[:] = child
                 photon[ENERGY] = energy
+                photon[WEIGHT] = 1.0 / chance
                 transverse = NEUTRAL_PION_MASS / 2 * math.sqrt(1 - cosine * cosine)
                 _turn(photon, math.atan(transverse / energy), azimuth + (math.pi if sign < 0 else 0.0))
-                if photon[DZ] < -0.3 and start_photon(photon, atmosphere, rng):
+                if photon[DZ] < -0.3 and start_photon(photon, atmosphere, rng) >= 0.0:
                     n_photons += 1
     return photons[:n_photons], muons[:n_muons], first_interaction

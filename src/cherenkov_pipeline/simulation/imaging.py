@@ -1,4 +1,4 @@
-"""Light of a shower in the cameras: photo-electrons per pixel and their arrival times.
+"""Light of a shower in the cameras: photo-electrons, each with its pixel and its arrival time.
 
 An electromagnetic sub-shower radiates from the slices of its axis: the number of photo-electrons of a slice in a
 telescope is Poissonian about electrons x light per solid angle x solid angle of the mirror x transmission x
@@ -21,12 +21,28 @@ from cherenkov_pipeline.simulation.electromagnetic import (
     shower_age,
     shower_size,
 )
-from cherenkov_pipeline.simulation.hadronic import DEPTH, DX, DY, DZ, ENERGY, SPEED_OF_LIGHT, TIME, X, Y, Z
+from cherenkov_pipeline.simulation.hadronic import (
+    DEPTH,
+    DX,
+    DY,
+    DZ,
+    ENERGY,
+    SPEED_OF_LIGHT,
+    TIME,
+    WEIGHT,
+    X,
+    Y,
+    Z,
+    grown,
+)
 from cherenkov_pipeline.simulation.telescope import Telescopes, pixel_at
 
 MOLIERE_DEPTH = 9.6  # g/cm2
-LATERAL_WIDTH = 0.06  # Moliere radii, standard deviation in each direction of the light's origin at age 1
+LATERAL_WIDTH = 0.068  # Moliere radii, standard deviation in each direction of the light's origin at age 1
 LATERAL_START = 0.35  # share of this width at age 0
+SHARPEST = 0.7  # share of this width in light at the Cherenkov angle,
+WIDENING = 0.35  # its growth for each Cherenkov angle that the light is off it,
+WIDEST = 1.1  # and its limit
 OLDEST = 1.9  # age at which the light of a shower is negligible
 ROULETTE = 1.0  # p.e.: sub-showers expected below are thinned, and those kept weighted up
 FINE = 10.0  # p.e.: dimmer sub-showers are drawn in steps of `COARSE_STRIDE` slices
@@ -35,9 +51,11 @@ COARSE_STRIDE = 3
 MUON_MASS = 0.10566  # GeV
 MUON_DECAY_LENGTH = 6233.0  # m per GeV
 MUON_LOSS = 0.002  # GeV per g/cm2
-MUON_REACH = 60.0  # m: farther from the mirror a muon gives less than 4 p.e.
+MUON_REACH = 160.0  # m: wider than the widest cone at the ground
 MUON_STEP = 12.0  # m
 MUON_LIGHT = 2700.0  # photons per metre of distance on a mirror of 10 m2, for estimates
+
+PIXEL, ARRIVAL = range(2)  #: columns of photo-electrons
 
 #: depths at which an estimate evaluates a sub-shower, in units of the depth of its maximum, and their weights
 ESTIMATE_DEPTHS = np.array([0.5, 0.75, 1.0, 1.3, 1.7])
@@ -49,6 +67,18 @@ def _lateral_width(atmosphere: Slices, index: int, age: float) -> float:
     """Width [m] of the light's origin about the axis, in each direction."""
     moliere_radius = MOLIERE_DEPTH / (100 * atmosphere.density[index])
     return LATERAL_WIDTH * moliere_radius * (LATERAL_START + (1 - LATERAL_START) * age)
+
+
+@numba.njit(cache=True)
+def _sharpness(shower: np.ndarray, index: int, position: np.ndarray, atmosphere: Slices) -> float:
+    """Width of the light that reaches a telescope from a slice, relative to that of all its light.
+
+    Light at the Cherenkov angle comes from fast electrons near the axis; the farther from this angle, the more
+    the electrons were scattered, and the farther from the axis they are.
+    """
+    angle = _passing_distance(shower, position) * -shower[DZ] / (atmosphere.z[index] - position[2])
+    cone = math.sqrt(2 * atmosphere.refractivity[index])
+    return min(SHARPEST + WIDENING * abs(angle / cone - 1), WIDEST)
 
 
 @numba.njit(cache=True)
@@ -110,7 +140,8 @@ def estimate(
             if index >= atmosphere.z.size:
                 break
             age = shower_age(log_energy, t)
-            weight = ESTIMATE_WEIGHTS[node] * log_energy * RADIATION_LENGTH * shower_size(log_energy, t)
+            electrons = shower[WEIGHT] * shower_size(log_energy, t)
+            weight = electrons * ESTIMATE_WEIGHTS[node] * log_energy * RADIATION_LENGTH
             light[number] += weight * _light_of_slice(shower, index, age, position, telescopes, atmosphere, table)
     muon_light = 0.0
     for number in range(muons.shape[0]):
@@ -134,25 +165,27 @@ def _register(
     uz: float,
     time: float,
     telescopes: Telescopes,
-    counts: np.ndarray,
-    times: np.ndarray,
+    arrivals: np.ndarray,
+    n: int,
     rng: np.random.Generator,
-) -> None:
-    """Count a photo-electron whose photon came from direction (ux, uy, uz), blurred by the optics."""
+) -> int:
+    """Add a photo-electron, the ``n``-th, whose photon came from direction (ux, uy, uz), blurred by the optics."""
     axes = telescopes.axes
     forward = ux * axes[0, 0] + uy * axes[0, 1] + uz * axes[0, 2]
     x = (ux * axes[1, 0] + uy * axes[1, 1] + uz * axes[1, 2]) / forward
     y = (ux * axes[2, 0] + uy * axes[2, 1] + uz * axes[2, 2]) / forward
     off_axis = math.sqrt(x * x + y * y)
     if off_axis > 1.2 * telescopes.field_radius:
-        return
+        return n
     sigma = telescopes.psf_sigma + telescopes.psf_slope * off_axis
     x += sigma * rng.standard_normal()
     y += sigma * rng.standard_normal()
     pixel = pixel_at(telescopes, telescopes.focal_length * x, telescopes.focal_length * y)
-    if pixel >= 0:
-        counts[pixel] += 1
-        times[pixel] += time
+    if pixel < 0:
+        return n
+    arrivals[n, PIXEL] = pixel
+    arrivals[n, ARRIVAL] = time
+    return n + 1
 
 
 @numba.njit(cache=True)
@@ -164,10 +197,10 @@ def _image_photon(
     telescopes: Telescopes,
     atmosphere: Slices,
     table: AngularTable,
-    counts: np.ndarray,
-    times: np.ndarray,
+    arrivals: np.ndarray,
+    n: int,
     rng: np.random.Generator,
-) -> None:
+) -> tuple[np.ndarray, int]:
     """Add the light of one electromagnetic sub-shower to an image, from each ``stride``-th slice of its axis."""
     log_energy = math.log(shower[ENERGY] / CRITICAL_ENERGY)
     dx, dy, dz = shower[DX], shower[DY], shower[DZ]
@@ -191,7 +224,8 @@ def _image_photon(
         n_electrons = rng.poisson(mean) if mean > 0.0 else 0
         if n_electrons == 0:
             continue
-        width = _lateral_width(atmosphere, index, age)
+        arrivals = grown(arrivals, n + n_electrons)
+        width = _lateral_width(atmosphere, index, age) * _sharpness(shower, index, position, atmosphere)
         for _ in range(n_electrons):
             z = atmosphere.z[index] + (rng.random() - 0.5) * stride * atmosphere.thickness[index]
             path = (shower[Z] - z) / -dz
@@ -205,7 +239,8 @@ def _image_photon(
             distance = math.sqrt(ux * ux + uy * uy + uz * uz)
             optical_path = distance * (1.0 + atmosphere.delay[index] / uz)
             time = shower[TIME] + (path + optical_path) / SPEED_OF_LIGHT
-            _register(ux / distance, uy / distance, uz / distance, time, telescopes, counts, times, rng)
+            n = _register(ux / distance, uy / distance, uz / distance, time, telescopes, arrivals, n, rng)
+    return arrivals, n
 
 
 @numba.njit(cache=True)
@@ -214,10 +249,10 @@ def _image_muon(
     position: np.ndarray,
     telescopes: Telescopes,
     atmosphere: Slices,
-    counts: np.ndarray,
-    times: np.ndarray,
+    arrivals: np.ndarray,
+    n: int,
     rng: np.random.Generator,
-) -> None:
+) -> tuple[np.ndarray, int]:
     """Add the light of one muon: at each step of its track, the part of the cone that meets the mirror's disk."""
     dx, dy, dz = muon[DX], muon[DY], muon[DZ]
     wx, wy, wz = position[0] - muon[X], position[1] - muon[Y], position[2] - muon[Z]
@@ -225,7 +260,7 @@ def _image_muon(
     px, py, pz = wx - along * dx, wy - along * dy, wz - along * dz
     distance = math.sqrt(px * px + py * py + pz * pz)
     if distance > MUON_REACH:
-        return
+        return arrivals, n
     # unit vectors across the track: a towards the telescope (any direction if it is hit), b perpendicular to it
     if distance > 1e-6:
         ax, ay, az = px / distance, py / distance, pz / distance
@@ -236,7 +271,13 @@ def _image_muon(
     radius = math.sqrt(telescopes.mirror_area / math.pi)
     track = rng.exponential(MUON_DECAY_LENGTH * muon[ENERGY])
 
-    back = max((distance - radius) / 0.025, 0.5 * MUON_STEP)  # the cone is never wider than 0.024 rad
+    # the first light comes from where the cone's edge meets the near edge of the mirror: approached from below, the
+    # cone being narrower the higher
+    back = 0.5 * MUON_STEP
+    for _ in range(8):
+        z = position[2] - back * dz
+        index = min(np.searchsorted(-atmosphere.z, -z), atmosphere.z.size - 1)
+        back = max((distance - radius) / math.sqrt(2 * atmosphere.refractivity[index]) - MUON_STEP, 0.5 * MUON_STEP)
     while back < along:
         flown = along - back
         z = muon[Z] + flown * dz
@@ -256,7 +297,9 @@ def _image_muon(
                 half_arc = math.acos(min(max(cosine, -1.0), 1.0))
             transmission = math.exp(-atmosphere.optical_depth[index] / -dz * min(back / max(z, 1.0) * -dz, 1.0))
             mean = PHOTONS_PER_METRE * sin2 * MUON_STEP * half_arc / math.pi * telescopes.efficiency * transmission
-            for _ in range(rng.poisson(mean)):
+            n_electrons = rng.poisson(mean)
+            arrivals = grown(arrivals, n + n_electrons)
+            for _ in range(n_electrons):
                 azimuth = half_arc * (2 * rng.random() - 1)
                 forward = math.cos(cone)
                 a, b = math.sin(cone) * math.cos(azimuth), math.sin(cone) * math.sin(azimuth)
@@ -264,8 +307,9 @@ def _image_muon(
                 ux = -(forward * dx + a * ax + b * bx)
                 uy = -(forward * dy + a * ay + b * by)
                 uz = -(forward * dz + a * az + b * bz)
-                _register(ux, uy, uz, time, telescopes, counts, times, rng)
+                n = _register(ux, uy, uz, time, telescopes, arrivals, n, rng)
         back += MUON_STEP
+    return arrivals, n
 
 
 @numba.njit(cache=True)
@@ -277,11 +321,9 @@ def collect(
     telescopes: Telescopes,
     atmosphere: Slices,
     table: AngularTable,
-    counts: np.ndarray,
-    times: np.ndarray,
     rng: np.random.Generator,
-) -> None:
-    """Draw the image of a shower in one telescope.
+) -> np.ndarray:
+    """Draw the photo-electrons of a shower in one telescope.
 
     Parameters
     ----------
@@ -294,24 +336,23 @@ def collect(
     telescopes : Telescopes
     atmosphere : Slices
     table : AngularTable
-    counts : ndarray of int32, shape (n_pixels,)
-        Overwritten with the photo-electrons.
-    times : ndarray, shape (n_pixels,)
-        Overwritten with their mean arrival time [ns]; 0 where there is none.
     rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray, shape (n, 2)
+        Pixel and arrival time [ns] of each photo-electron.
     """
-    counts[:] = 0
-    times[:] = 0.0
+    arrivals, n = np.empty((1024, 2)), 0
     for number in range(photons.shape[0]):
         chance = min(light[number] / ROULETTE, 1.0)
         if chance < 1.0 and rng.random() >= chance:
             continue
         stride = 1 if light[number] > FINE else COARSE_STRIDE
-        _image_photon(
-            photons[number], 1.0 / chance, stride, position, telescopes, atmosphere, table, counts, times, rng
+        weight = photons[number, WEIGHT] / chance
+        arrivals, n = _image_photon(
+            photons[number], weight, stride, position, telescopes, atmosphere, table, arrivals, n, rng
         )
     for number in range(muons.shape[0]):
-        _image_muon(muons[number], position, telescopes, atmosphere, counts, times, rng)
-    for pixel in range(counts.size):
-        if counts[pixel] > 0:
-            times[pixel] /= counts[pixel]
+        arrivals, n = _image_muon(muons[number], position, telescopes, atmosphere, arrivals, n, rng)
+    return arrivals[:n]

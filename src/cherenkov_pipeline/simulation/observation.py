@@ -10,8 +10,8 @@ import numpy as np
 from cherenkov_pipeline.simulation.atmosphere import Slices
 from cherenkov_pipeline.simulation.cherenkov import AngularTable
 from cherenkov_pipeline.simulation.electromagnetic import CRITICAL_ENERGY, RADIATION_LENGTH, head_start
-from cherenkov_pipeline.simulation.electronics import Electronics, digitise, least_light, trigger
-from cherenkov_pipeline.simulation.hadronic import DEPTH, DZ, ENERGY, gamma_shower, proton_shower
+from cherenkov_pipeline.simulation.electronics import Electronics, least_light, read_out
+from cherenkov_pipeline.simulation.hadronic import DEPTH, DZ, ENERGY, WEIGHT, gamma_shower, proton_shower
 from cherenkov_pipeline.simulation.imaging import collect, estimate
 from cherenkov_pipeline.simulation.kernels import drop_stale_kernels
 from cherenkov_pipeline.simulation.telescope import Telescopes
@@ -29,14 +29,14 @@ class Observatory(NamedTuple):
     table: AngularTable
     telescopes: Telescopes
     electronics: Electronics
+    faintest: float  # GeV: a photon below gives no telescope a photo-electron, wherever it falls
 
 
 class Images(NamedTuple):
-    """Room for the images of one shower, shape (n_uses, n_telescopes, n_pixels) each, and what triggered."""
+    """Room for the images of one shower, and what triggered."""
 
-    true_image: np.ndarray  # int32, photo-electrons of the shower
-    image: np.ndarray  # float32, p.e.
-    peak_time: np.ndarray  # float32, ns
+    true_image: np.ndarray  # int32 (n_uses, n_telescopes, n_pixels), photo-electrons of the shower
+    waveforms: np.ndarray  # float32 (n_uses, n_telescopes, n_pixels, n_samples), heights
     triggered: np.ndarray  # bool (n_uses, n_telescopes)
 
 
@@ -45,8 +45,7 @@ def room_for_images(n_uses: int, observatory: Observatory) -> Images:
     shape = (n_uses, len(observatory.telescopes.position), observatory.telescopes.n_pixels)
     return Images(
         true_image=np.zeros(shape, dtype=np.int32),
-        image=np.zeros(shape, dtype=np.float32),
-        peak_time=np.zeros(shape, dtype=np.float32),
+        waveforms=np.zeros((*shape, observatory.electronics.sky.shape[1]), dtype=np.float32),
         triggered=np.zeros(shape[:2], dtype=np.bool_),
     )
 
@@ -90,14 +89,13 @@ def observe_next(
     depth_of_maximum : float
         Slant depth [g/cm2].
     """
-    atmosphere, table, telescopes, electronics = observatory
+    atmosphere, table, telescopes, electronics, faintest = observatory
     worth_drawing = least_light(electronics, WORTHWHILE)
-    times = np.empty(telescopes.n_pixels)
     for shower in range(first, primaries.shape[0]):
         if not worthwhile[shower].any():
             continue
         if hadronic:
-            photons, muons, first_interaction = proton_shower(primaries[shower], atmosphere, rng)
+            photons, muons, first_interaction = proton_shower(primaries[shower], atmosphere, faintest, rng)
         else:
             photons, muons, first_interaction = gamma_shower(primaries[shower], atmosphere, rng)
         images.triggered[:] = False
@@ -109,13 +107,10 @@ def observe_next(
                 light, muon_light = estimate(photons, muons, position, telescopes, atmosphere, table)
                 if light.sum() + muon_light < worth_drawing:
                     continue
-                counts = images.true_image[use, telescope]
-                collect(photons, muons, light, position, telescopes, atmosphere, table, counts, times, rng)
-                cluster, charges = trigger(counts, electronics, rng)
-                if cluster >= 0:
-                    images.triggered[use, telescope] = True
-                    image, peak_time = images.image[use, telescope], images.peak_time[use, telescope]
-                    digitise(counts, times, charges, cluster, electronics, image, peak_time, rng)
+                arrivals = collect(photons, muons, light, position, telescopes, atmosphere, table, rng)
+                images.triggered[use, telescope] = read_out(
+                    arrivals, electronics, images.true_image[use, telescope], images.waveforms[use, telescope], rng
+                )
         if images.triggered.any():
             return shower, first_interaction, _depth_of_maximum(photons)
     return -1, math.nan, math.nan
@@ -128,6 +123,6 @@ def _depth_of_maximum(photons: np.ndarray) -> float:
     for photon in photons:
         log_energy = math.log(photon[ENERGY] / CRITICAL_ENERGY)
         maximum = photon[DEPTH] / -photon[DZ] + RADIATION_LENGTH * (log_energy - head_start(log_energy))
-        energy += photon[ENERGY]
-        weighted += photon[ENERGY] * maximum
+        energy += photon[WEIGHT] * photon[ENERGY]
+        weighted += photon[WEIGHT] * photon[ENERGY] * maximum
     return weighted / energy if energy > 0 else math.nan

@@ -8,7 +8,12 @@ from pydantic import Field, model_validator
 
 from cherenkov_pipeline.config import Parameters, quantity
 
+ONDREJOV_ALTITUDE = 511.195 * u.m
 INTEGRATION_WINDOW = 28 * u.ns
+#: noise of one sample, in heights of a pulse: that of the night sky comes from the photo-electrons of such a time (the
+#: integral of the squared pulse), the electronic noise is that of a window of 28 ns times a factor
+NOISE_TIME = 11.5 * u.ns
+SAMPLE_NOISE = 1.49
 CLUSTER_PIXELS = 21
 SAFE_THRESHOLD = 5.0  # standard deviations of the noise of a cluster: night-sky triggers are not simulated
 
@@ -27,7 +32,7 @@ class OpticsParameters(Parameters):
     """From the mirror to the photo-electrons."""
 
     throughput: float = Field(
-        0.205,
+        0.23,
         gt=0,
         le=1,
         description="Share of the light on the mirror that reaches the sensors: reflectivity, shadows, guides, window",
@@ -59,23 +64,23 @@ class ElectronicsParameters(Parameters):
         "56 ns", description="Where the trigger puts the shower in the readout window"
     )
     trigger_threshold: float = Field(
-        49,
+        46,
         gt=0,
-        description="Charge in the brightest cluster of 21 pixels, in a window of 28 ns above the pedestal, that"
-        " triggers a telescope; in calibrated p.e., from which crosstalk is taken out: the mean is that of true p.e.",
+        description="Height of the summed pulse of the brightest cluster of 21 pixels that triggers a telescope, above"
+        " the pedestal; in heights of one calibrated p.e., from which crosstalk is taken out",
     )
 
     @property
     def cluster_noise(self) -> float:
-        """Standard deviation [calibrated p.e.] of night sky and noise in a cluster.
+        """Standard deviation [heights of a calibrated p.e.] of night sky and noise in a sample of a cluster.
 
         Compound Poisson distribution: photo-electrons, each with a Poissonian number of crosstalk companions, each
         with a Gaussian charge.
         """
-        n_sky = float(self.night_sky_rate * INTEGRATION_WINDOW)
+        n_sky = float(self.night_sky_rate * NOISE_TIME)
         gain = 1 + self.crosstalk
         variance = n_sky * (gain**2 + self.crosstalk + self.charge_spread**2 * gain) / gain**2
-        return math.sqrt(CLUSTER_PIXELS * (variance + self.electronic_noise**2))
+        return math.sqrt(CLUSTER_PIXELS * (variance + (SAMPLE_NOISE * self.electronic_noise) ** 2))
 
     @model_validator(mode="after")
     def _sky_does_not_trigger(self) -> "ElectronicsParameters":
@@ -124,6 +129,9 @@ class SimulationParameters(Parameters):
 
     training: dict[str, Production] = Field(description="Productions to train and validate on, by name")
     test: dict[str, Production] = Field(description="Productions kept for tests, by name")
+    site_altitude: quantity("m", minimum=0, maximum=6000) = Field(
+        ONDREJOV_ALTITUDE, description="Height of the telescopes above sea level"
+    )
     zenith: quantity("deg", minimum=0, maximum=60) = Field("20 deg", description="Zenith angle of the pointing")
     azimuth: quantity("deg", minimum=0, maximum=360) = Field(
         "0 deg", description="Azimuth of the pointing, from North to East"

@@ -16,7 +16,7 @@ from ctapipe.instrument import SubarrayDescription
 from cherenkov_pipeline.simulation.array import sst1m_array
 from cherenkov_pipeline.simulation.atmosphere import Slices, height, slices
 from cherenkov_pipeline.simulation.cherenkov import AngularTable, angular_table
-from cherenkov_pipeline.simulation.electronics import electronics, least_light
+from cherenkov_pipeline.simulation.electronics import electronics, extract, least_light
 from cherenkov_pipeline.simulation.hadronic import (
     DEPTH,
     DX,
@@ -25,10 +25,11 @@ from cherenkov_pipeline.simulation.hadronic import (
     N_COLUMNS,
     SPEED_OF_LIGHT,
     TIME,
+    WEIGHT,
     X,
     Z,
 )
-from cherenkov_pipeline.simulation.imaging import estimate
+from cherenkov_pipeline.simulation.imaging import ROULETTE, estimate
 from cherenkov_pipeline.simulation.observation import Observatory, observe_next, room_for_images
 from cherenkov_pipeline.simulation.parameters import AtmosphereParameters, Production, SimulationParameters
 from cherenkov_pipeline.simulation.telescope import direction, telescopes
@@ -95,21 +96,24 @@ def prepare(parameters: SimulationParameters) -> Setup:
     -------
     Setup
     """
-    subarray = sst1m_array()
+    subarray = sst1m_array(altitude=parameters.site_altitude)
     (telescope,) = subarray.telescope_types
     pointing = (90 * u.deg - parameters.zenith, parameters.azimuth)
     atmosphere, table = _atmosphere_and_light(
-        parameters.atmosphere.model_dump_json(), subarray.reference_location.height.to_value(u.m)
+        parameters.atmosphere.model_dump_json(), parameters.site_altitude.to_value(u.m)
     )
+    observatory = Observatory(
+        atmosphere=atmosphere,
+        table=table,
+        telescopes=telescopes(subarray, parameters.optics, *pointing),
+        electronics=electronics(parameters.electronics, telescope.camera.geometry, telescope.camera.readout),
+        faintest=0.0,
+    )
+    brightest = _mean_light(np.zeros(1), observatory).item() / 1000  # p.e. per GeV
     return Setup(
         subarray=subarray,
         pointing=pointing,
-        observatory=Observatory(
-            atmosphere=atmosphere,
-            table=table,
-            telescopes=telescopes(subarray, parameters.optics, *pointing),
-            electronics=electronics(parameters.electronics, telescope.camera.geometry, telescope.camera.readout),
-        ),
+        observatory=observatory._replace(faintest=ROULETTE / brightest),
     )
 
 
@@ -133,6 +137,7 @@ def simulate(production: Production, throws: Throws, setup: Setup, rng: np.rando
     worthwhile = hopeful(production, throws, setup)
     images = room_for_images(production.uses_per_shower, setup.observatory)
     ground = setup.subarray.reference_location.height.to_value(u.m)
+    tel_ids = list(setup.subarray.tel)
     hadronic = production.particle == "proton"
     shower = -1
     while True:
@@ -142,6 +147,8 @@ def simulate(production: Production, throws: Throws, setup: Setup, rng: np.rando
         if shower < 0:
             return
         for use in np.flatnonzero(images.triggered.any(axis=1)).tolist():
+            seen = np.flatnonzero(images.triggered[use])
+            image, peak_time = extract(images.waveforms[use, seen], setup.observatory.electronics)
             yield ShowerEvent(
                 shower=shower,
                 use=use,
@@ -153,13 +160,8 @@ def simulate(production: Production, throws: Throws, setup: Setup, rng: np.rando
                 h_first_int=first_interaction + ground,
                 x_max=x_max,
                 images={
-                    tel_id: TelescopeImage(
-                        images.true_image[use, index].copy(),
-                        images.image[use, index].copy(),
-                        images.peak_time[use, index].copy(),
-                    )
-                    for index, tel_id in enumerate(setup.subarray.tel)
-                    if images.triggered[use, index]
+                    tel_ids[index]: TelescopeImage(images.true_image[use, index].copy(), image[row], peak_time[row])
+                    for row, index in enumerate(seen)
                 },
             )
 
@@ -189,6 +191,7 @@ def start(energy: np.ndarray, alt: np.ndarray, az: np.ndarray, atmosphere: Slice
     primaries[:, DX : DZ + 1] = axis
     primaries[:, TIME] = -path / SPEED_OF_LIGHT
     primaries[:, DEPTH] = START_DEPTH
+    primaries[:, WEIGHT] = 1
     return primaries
 
 
