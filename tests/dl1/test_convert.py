@@ -257,6 +257,15 @@ def test_fingerprint_covers_what_matters(raw, serial):
     assert len({fingerprint, plan_dl1(other, serial).fingerprint, plan_dl1(one, wider).fingerprint}) == 3
 
 
+def test_more_inputs_leave_the_files_of_the_others_as_they_are(raw, serial):
+    one, other = find_inputs(raw["sst1m"]), find_inputs(raw["proton"])
+    few, many = (
+        {job.name: job.fingerprint for job in plan_dl1(inputs, serial).jobs} for inputs in (one, [*other, *one])
+    )
+    assert few.items() <= many.items()
+    assert len(many) == 2
+
+
 def test_result_does_not_depend_on_what_was_done_before(raw, tmp_path, records):
     # ctapipe's timing fit draws random numbers; all other files were converted before this one in the same process
     again = read(convert(raw["sst1m"], tmp_path).paths[0])

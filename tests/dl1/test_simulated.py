@@ -2,13 +2,11 @@ import astropy.units as u
 import numpy as np
 import pytest
 import tables
-from astropy.table import vstack
 from ctapipe.calib import CameraCalibrator
 from ctapipe.core import Provenance
 from ctapipe.image import ImageProcessor
 from ctapipe.io import DataWriter, EventSource, HDF5EventSource, HDF5Merger, TableLoader, read_table
 from numpy.testing import assert_allclose
-from sklearn.metrics import roc_auc_score
 
 from cherenkov_pipeline.dl1 import simulated
 from cherenkov_pipeline.dl1.image_processing import image_processor
@@ -16,7 +14,6 @@ from cherenkov_pipeline.dl1.parameters import DL1Parameters
 from cherenkov_pipeline.dl1.production import plan_production
 from cherenkov_pipeline.files import run_plan
 from cherenkov_pipeline.simulation import SimulationParameters
-from cherenkov_pipeline.simulation.showers import simulate
 
 GAMMA = {
     "particle": "gamma",
@@ -27,9 +24,6 @@ GAMMA = {
     "core_radius": "400 m",
 }
 PROTON = {**GAMMA, "particle": "proton", "n_files": 1, "n_showers": 250, "uses_per_shower": 4, "energy_min": "3 TeV"}
-
-#: AUC of a single timing variable; showers alone reach about 0.65
-TIMING_CEILING = 0.75
 
 
 @pytest.fixture(scope="module")
@@ -165,59 +159,6 @@ def test_fingerprint_follows_what_matters(parameters):
     assert fingerprint() != fingerprint(zenith=40 * u.deg)
     assert fingerprint() != fingerprint(dl1=DL1Parameters(focal_length_choice="EFFECTIVE"))
     assert fingerprint() != fingerprint(dl1=DL1Parameters(cleaning={"picture_threshold_pe": 9}))
-
-
-def best_separation_by_time(paths):
-    """Greatest AUC that one timing variable reaches between gammas and protons of like intensity."""
-    tables = {
-        particle: vstack(
-            [
-                read_table(path, f"/dl1/event/telescope/parameters/{tel}")
-                for path in paths[particle]
-                for tel in ("tel_001", "tel_002")
-            ],
-            metadata_conflicts="silent",
-        )
-        for particle in ("gamma", "proton")
-    }
-    best = 0.5
-    for low, high in ((50, 160), (160, np.inf)):
-        for name in ("peak_time_std", "timing_slope", "timing_deviation"):
-            gamma, proton = (
-                np.abs(table[name][(low < table["hillas_intensity"]) & (table["hillas_intensity"] <= high)])
-                for table in tables.values()
-            )
-            assert min(len(gamma), len(proton)) > 80
-            auc = roc_auc_score(np.repeat([0, 1], [len(gamma), len(proton)]), np.concatenate([gamma, proton]))
-            best = max(best, auc, 1 - auc)
-    return best
-
-
-def paths_by_particle(produced):
-    paths = {"gamma": [], "proton": []}
-    for record in produced.records:
-        paths[record["particle"]].append(record["path"])
-    return paths
-
-
-def test_time_gives_no_particle_away(produced):
-    """All sub-showers count from one common moment: times tell gammas from protons by the showers' shapes alone."""
-    assert best_separation_by_time(paths_by_particle(produced)) < TIMING_CEILING
-
-
-def test_clocks_of_single_particles_would_be_noticed(produced, parameters, tmp_path, monkeypatch):
-    def with_clocks(production, throws, setup, rng):
-        for event in simulate(production, throws, setup, rng):
-            for image in event.images.values():
-                lit = image.true_image > 0
-                image.peak_time[lit] += rng.normal(0, 3, lit.sum())  # ns
-            yield event
-
-    monkeypatch.setattr(simulated, "simulate", with_clocks)
-    path = tmp_path / "proton.dl1.h5"
-    production = parameters.training["proton_diffuse"]
-    simulated.write_run(path, "leak", 9, np.random.SeedSequence(9), parameters, production, DL1Parameters())
-    assert best_separation_by_time({**paths_by_particle(produced), "proton": [path]}) > TIMING_CEILING + 0.1
 
 
 def test_parameters_are_those_of_a_reader_with_the_same_focal_length(produced, parameters, tmp_path):

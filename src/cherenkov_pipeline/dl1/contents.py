@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cherenkov_pipeline.dl1.cameras import camera_fingerprint
+from cherenkov_pipeline.dl1.settings import read_settings
 from cherenkov_pipeline.dl1.telescopes import telescopes_by_type
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileSet, fingerprint
@@ -37,9 +38,9 @@ def describe(path: str | Path) -> dict[str, Any]:
         Plain values: ``n_events``, ``n_images``, ``obs_ids``, ``particles`` (number of events of each, by name),
         ``n_thrown`` (simulated showers including those that triggered nothing; None if the file does not tell),
         ``telescope_types`` (for each: ``camera``, ``tel_ids``, ``n_images``, ``n_pixels``, ``geometry``, the
-        fingerprint of its pixel positions), ``array`` (fingerprint of telescopes and cameras) and ``levels``,
+        fingerprint of its pixel positions), ``array`` (fingerprint of telescopes and cameras), ``levels``,
         those of ``images``, ``image_masks``, ``parameters``, ``waveforms``, ``true_images``, ``true_parameters`` that
-        are there.
+        are there; ``dl1_settings``, how it was made (see `cherenkov_pipeline.dl1.settings`), None if it does not tell.
     """
     import tables
     from ctapipe.instrument import SubarrayDescription
@@ -68,6 +69,7 @@ def describe(path: str | Path) -> dict[str, Any]:
             "telescope_types": types,
             "array": fingerprint([types[name]["geometry"] for name in types], sorted(positions.items())),
             "levels": levels,
+            "dl1_settings": read_settings(file),
         }
 
 

@@ -1,8 +1,8 @@
 """Simtel files, and DL1 files made by others, become DL1 files with what was asked for in them.
 
-Reading, calibration, cleaning, parametrisation and writing are ctapipe's own components, in the order of
-ctapipe-process. A DL1 file that already has what is wanted stays where it is; one that has too much is copied
-without it.
+Reading, calibration and cleaning are ctapipe's own components, parametrisation and writing faster ones with the same
+results, in the order of ctapipe-process. A DL1 file that already has what is wanted stays where it is; one that has too
+much is copied without it.
 """
 
 import logging
@@ -19,6 +19,7 @@ from cherenkov_pipeline.dl1.image_processing import camera_calibrator, image_pro
 from cherenkov_pipeline.dl1.inputs import RawInput
 from cherenkov_pipeline.dl1.merge import copy_stripped, levels_to_strip
 from cherenkov_pipeline.dl1.parameters import DL1Parameters
+from cherenkov_pipeline.dl1.settings import context_metadata, make_settings, read_settings
 from cherenkov_pipeline.dl1.telescopes import wanted_telescopes
 from cherenkov_pipeline.dl1.written import incomplete, start_activity, written_completely
 from cherenkov_pipeline.errors import UserError
@@ -47,9 +48,11 @@ def plan_dl1(inputs: Sequence[RawInput], parameters: DL1Parameters) -> FilePlan:
     Returns
     -------
     FilePlan
-        DL1 inputs that hold what is wanted, and nothing else, are kept where they are. Each record is that of
-        `cherenkov_pipeline.dl1.contents.describe` with ``truncated`` and ``inputs``: path, kind, size, fingerprint,
-        ``n_events`` and ``n_images`` that were read, and the ``problem`` that ended reading early, or None.
+        DL1 inputs that hold what is wanted, and nothing else, are kept where they are. The fingerprint of a job is that
+        of its own input and the parameters: inputs that are added leave the others' files as they are. Each record is
+        that of `cherenkov_pipeline.dl1.contents.describe` with ``truncated`` and ``inputs``: path, kind, size,
+        fingerprint, ``n_events`` and ``n_images`` that were read, and the ``problem`` that ended reading early, or
+        None.
 
     Raises
     ------
@@ -57,32 +60,38 @@ def plan_dl1(inputs: Sequence[RawInput], parameters: DL1Parameters) -> FilePlan:
         If a DL1 input lacks something that is wanted and cannot be computed, or that ctapipe needs to read its events
         one by one.
     """
-    from ctapipe import __version__ as ctapipe_version
-
     names = _output_names(inputs)
+    identities = [_identity(item, parameters) for item in inputs]
     jobs, kept = [], []
-    for item, name in zip(inputs, names, strict=True):
+    for item, name, identity in zip(inputs, names, identities, strict=True):
         contents = _check_dl1_input(item, parameters) if item.kind == "dl1" else None
         if contents is None or _needs_reading(item, contents, parameters):
             if contents:
                 _check_readable(item, contents)
-            jobs.append(FileJob(name, partial(process_file, item=item, parameters=parameters)))
+            jobs.append(FileJob(name, partial(process_file, item=item, parameters=parameters), identity))
         elif levels_to_strip(contents["levels"], parameters.keep):
-            jobs.append(FileJob(name, partial(_strip_file, item=item, parameters=parameters)))
+            jobs.append(FileJob(name, partial(_strip_file, item=item, parameters=parameters), identity))
         else:
             kept.append({**_unprocessed_record(item, contents), "path": item.path, "fingerprint": item.fingerprint})
     return FilePlan(
-        fingerprint=fingerprint(
-            "dl1",
-            [(name, item.fingerprint) for name, item in zip(names, inputs, strict=True)],
-            parameters.model_dump(mode="json", exclude={"n_workers", "merge_into"}),
-            ctapipe_version,
-            code_fingerprint("dl1"),
-        ),
+        fingerprint=fingerprint("dl1", list(zip(names, identities, strict=True))),
         jobs=jobs,
         kept=kept,
         description="DL1",
         n_workers=parameters.n_workers,
+    )
+
+
+def _identity(item: RawInput, parameters: DL1Parameters) -> str:
+    """Fingerprint of all that the DL1 file of an input depends on."""
+    from ctapipe import __version__ as ctapipe_version
+
+    return fingerprint(
+        "dl1",
+        item.fingerprint,
+        parameters.model_dump(mode="json", exclude={"n_workers", "merge_into"}),
+        ctapipe_version,
+        code_fingerprint("dl1"),
     )
 
 
@@ -111,7 +120,7 @@ def process_file(path: Path, item: RawInput, parameters: DL1Parameters) -> dict[
         wanted telescopes.
     """
     with written_completely(path), _open_source(item, parameters) as source, _reading_problems() as reading:
-        _write_dl1(path, source, reading, parameters)
+        _write_dl1(path, source, reading, item, parameters)
     if reading.problem is not None:
         found = f"{item.path} ends early ({reading.problem}) after {reading.n_events} readable events"
         if parameters.on_truncated == "fail":
@@ -215,10 +224,12 @@ def _wanted_telescopes(subarray: "SubarrayDescription", item: RawInput, paramete
     return wanted_telescopes(subarray, parameters.telescope_types, parameters.telescope_ids, item.path)
 
 
-def _write_dl1(path: Path, source: "EventSource", reading: _Reading, parameters: DL1Parameters) -> None:
-    from ctapipe.io import DataWriter, write_table
+def _write_dl1(path: Path, source: "EventSource", reading: _Reading, item: RawInput, parameters: DL1Parameters) -> None:
+    from ctapipe.io import write_table
     from ctapipe.io.hdf5dataformat import DL1_IMAGE_STATISTICS_TABLE
     from traitlets.config import Config
+
+    from cherenkov_pipeline.dl1.bulk import BulkDataWriter
 
     start_activity()
     keep = parameters.keep
@@ -230,18 +241,31 @@ def _write_dl1(path: Path, source: "EventSource", reading: _Reading, parameters:
         "write_dl1_parameters": keep.parameters,
         "write_r1_waveforms": keep.waveforms,
     }
-    with DataWriter(source, config=Config(DataWriter=written)) as write:
+    cleaned = item.kind == "simtel"
+    with BulkDataWriter(source, config=Config(DataWriter=written)) as write:
         for event in reading.events(source):
             if not event.dl1.tel:
                 calibrate(event)
             if not _has_parameters(event, parameters):
                 process(event)
+                cleaned = True
             if not keep.true_images:
                 for camera in event.simulation.tel.values() if event.simulation else ():
                     camera.true_image = None
             write(event)
         write.write_simulated_shower_distributions(source.simulated_shower_distributions)
+        write.context_metadata = context_metadata(_settings(item, parameters, cleaned))
     write_table(process.check_image.to_table(functions=True), path, DL1_IMAGE_STATISTICS_TABLE)
+
+
+def _settings(item: RawInput, parameters: DL1Parameters, cleaned: bool) -> dict[str, Any] | None:
+    """Tell how the result is made; of a DL1 input, what is not done again stays as it was."""
+    if item.kind == "simtel":
+        return make_settings(parameters, calibrated=True)
+    before = read_settings(item.path)
+    if not cleaned:
+        return before
+    return {**make_settings(parameters, calibrated=False), "calibration": before["calibration"] if before else None}
 
 
 def _has_parameters(event: "ArrayEventContainer", parameters: DL1Parameters) -> bool:

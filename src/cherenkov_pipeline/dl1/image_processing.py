@@ -40,13 +40,14 @@ def image_processor(subarray: "SubarrayDescription", parameters: DL1Parameters) 
     anew here, so that a file's parameters do not depend on what the process did before: use one processor a file.
     """
     from ctapipe.fitting import FIT_RNG
-    from ctapipe.image import ImageProcessor
     from numpy.random import default_rng
     from traitlets.config import Config
 
+    from cherenkov_pipeline.dl1.parametrization import CompiledImageProcessor
+
     FIT_RNG.bit_generator.state = default_rng(0).bit_generator.state
 
-    return ImageProcessor(subarray=subarray, config=Config(ImageProcessor=_processing(parameters.cleaning)))
+    return CompiledImageProcessor(subarray=subarray, config=Config(ctapipe_config(parameters)))
 
 
 def camera_calibrator(subarray: "SubarrayDescription", parameters: DL1Parameters) -> "CameraCalibrator":
@@ -54,7 +55,15 @@ def camera_calibrator(subarray: "SubarrayDescription", parameters: DL1Parameters
     from ctapipe.calib import CameraCalibrator
     from traitlets.config import Config
 
-    return CameraCalibrator(subarray=subarray, config=Config(CameraCalibrator=_calibration(parameters.calibration)))
+    return CameraCalibrator(subarray=subarray, config=Config(ctapipe_config(parameters)))
+
+
+def ctapipe_config(parameters: DL1Parameters) -> dict[str, Any]:
+    """Configure ctapipe's components, in the words of a configuration file of ``ctapipe-process``."""
+    return {
+        "CameraCalibrator": _calibration(parameters.calibration),
+        "ImageProcessor": _processing(parameters.cleaning),
+    }
 
 
 def _calibration(parameters: CalibrationParameters) -> dict[str, Any]:

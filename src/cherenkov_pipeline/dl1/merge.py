@@ -11,6 +11,7 @@ from typing import Any
 
 from cherenkov_pipeline.dl1.contents import describe, with_events
 from cherenkov_pipeline.dl1.parameters import DL1Parameters, KeptData
+from cherenkov_pipeline.dl1.settings import common_settings, read_settings, write_settings
 from cherenkov_pipeline.dl1.written import incomplete, start_activity, written_completely
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileJob, FilePlan, FileSet, fingerprint
@@ -38,7 +39,7 @@ def plan_merge(file_set: FileSet, parameters: DL1Parameters) -> FilePlan:
     Raises
     ------
     UserError
-        If there is no image at all, or the files cannot be merged into so few.
+        If there is no image at all, the files cannot be merged into so few, or were made with different settings.
     """
     from ctapipe import __version__ as ctapipe_version
 
@@ -48,6 +49,7 @@ def plan_merge(file_set: FileSet, parameters: DL1Parameters) -> FilePlan:
     )
     if parameters.merge_into is None:
         return FilePlan(plan_fingerprint, jobs=(), kept=records, description="merge")
+    common_settings({record["path"]: record.get("dl1_settings") for record in records})
     groups = _mergeable_groups(records)
     shares = _shares([sum(record["n_images"] for record in group) for group in groups.values()], parameters.merge_into)
     if parameters.merge_into < len(groups):
@@ -83,15 +85,25 @@ def merge_files(path: Path, sources: Sequence[Record], keep: KeptData) -> dict[s
 def copy_stripped(path: Path, sources: Sequence[str], keep: KeptData) -> None:
     """Copy DL1 files into one, without what is not kept.
 
+    ctapipe's merger leaves out how the files were made; it is written again if it is known of all of them.
+
     Parameters
     ----------
     path : pathlib.Path
         File to write.
     sources : sequence of str
     keep : KeptData
+
+    Raises
+    ------
+    UserError
+        If ctapipe finds them incompatible, they were made with different settings, or a column is stored in one as it
+        is and in another as scaled integers: ctapipe's merger would mix the two.
     """
     from ctapipe.io.hdf5merger import CannotMerge, HDF5Merger
 
+    settings = common_settings({source: read_settings(source) for source in sources})
+    _check_encodings(sources)
     start_activity()
     merger = HDF5Merger(
         path,
@@ -102,12 +114,14 @@ def copy_stripped(path: Path, sources: Sequence[str], keep: KeptData) -> None:
         true_images=keep.true_images and keep.images,
         true_parameters=keep.true_images and keep.parameters,
     )
-    with written_completely(path), merger:
-        for source in sources:
-            try:
-                merger(source)
-            except CannotMerge as error:
-                raise UserError(f"{source} cannot be merged: {error}") from error
+    with written_completely(path):
+        with merger:
+            for source in sources:
+                try:
+                    merger(source)
+                except CannotMerge as error:
+                    raise UserError(f"{source} cannot be merged: {error}") from error
+        write_settings(path, settings)
 
 
 def levels_to_strip(levels: Sequence[str], keep: KeptData) -> list[str]:
@@ -161,6 +175,41 @@ def _distribute(records: Sequence[Record], n_files: int, label: str) -> list[lis
         min(free, key=lambda file: sum(other["n_images"] for other in file)).append(record)
     order = {id(record): index for index, record in enumerate(records)}
     return [sorted(file, key=lambda record: order[id(record)]) for file in files if file]
+
+
+def _check_encodings(sources: Sequence[str]) -> None:
+    known: dict[tuple[str, str], tuple[str, str]] = {}
+    for source in sources:
+        for column, encoding in _encodings(source).items():
+            first, expected = known.setdefault(column, (source, encoding))
+            if encoding != expected:
+                raise UserError(
+                    f"{source} and {first} cannot be merged, the column {column[1]} is stored differently ({encoding}; "
+                    f"{expected}): set dl1.merge_into to null, or make them again with the same DataWriter options."
+                )
+
+
+def _encodings(path: str) -> dict[tuple[str, str], str]:
+    """How images and waveforms are stored: (node, column) -> type, and scale and offset of integers."""
+    import tables
+    from ctapipe.io.hdf5dataformat import DL1_TEL_IMAGES_GROUP, R1_TEL_GROUP
+    from ctapipe.io.hdf5tableio import get_column_attrs
+
+    with tables.open_file(path) as file:
+        return {
+            (table._v_pathname, name): _encoding(column)
+            for group in (DL1_TEL_IMAGES_GROUP, R1_TEL_GROUP)
+            if group in file.root
+            for table in file.root[group]._f_iter_nodes("Table")
+            for name, column in get_column_attrs(table).items()
+        }
+
+
+def _encoding(column: Mapping[str, Any]) -> str:
+    text = str(column["DTYPE"].base)
+    if "TRANSFORM_SCALE" in column:
+        text += f" of scale {column['TRANSFORM_SCALE']:g} and offset {column['TRANSFORM_OFFSET']:g}"
+    return text
 
 
 def _as_input(record: Record) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Simulated showers to DL1 files: ctapipe's own processor and writer, fed with simulated images.
+"""Simulated showers to DL1 files: simulated images go the way that calibrated ones go.
 
 The files look like those that ``ctapipe-process`` makes of a sim_telarray file: the same tables, columns and units.
 Events are numbered as CORSIKA and sim_telarray number them: event_id = 100 * shower number + use of the shower, the
@@ -6,6 +6,7 @@ showers of a run counting from 1.
 """
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,14 @@ from ctapipe.containers import (
     TelescopePointingContainer,
     TelescopeTriggerContainer,
 )
-from ctapipe.coordinates import shower_impact_distance
+from ctapipe.coordinates import altaz_to_righthanded_cartesian, impact_distance
 from ctapipe.instrument import SubarrayDescription
-from ctapipe.io import DataWriter
 
+from cherenkov_pipeline.dl1.bulk import BulkDataWriter
 from cherenkov_pipeline.dl1.contents import PARTICLES, describe
 from cherenkov_pipeline.dl1.image_processing import image_processor
 from cherenkov_pipeline.dl1.parameters import DL1Parameters
+from cherenkov_pipeline.dl1.settings import context_metadata, make_settings
 from cherenkov_pipeline.dl1.written import start_activity, written_completely
 from cherenkov_pipeline.simulation.array import sst1m_array
 from cherenkov_pipeline.simulation.parameters import Production, SimulationParameters
@@ -49,6 +51,8 @@ START = Time("2024-01-01T00:00:00", scale="tai")
 EVENT_INTERVAL = 0.01 * u.s
 CORE_BINS = 30
 ENERGY_BINS_PER_DECADE = 20
+GRAMMAGE = u.g / u.cm**2
+TIMES = 1024  # computed at a time: one by one, astropy takes longer than an image
 MAX_USES = 100  # room for uses of a shower in an event_id
 
 
@@ -62,6 +66,11 @@ class SimulatedRun:
     pointing: tuple[u.Quantity, u.Quantity]
     is_simulation: bool = True
     atmosphere_density_profile: None = None
+
+    @cached_property
+    def positions(self) -> np.ndarray:
+        """Positions of the telescopes on the ground, (n_telescopes, 3) [m]."""
+        return self.subarray.tel_coords.cartesian.xyz.to_value(u.m).T
 
     @property
     def obs_ids(self) -> list[int]:
@@ -169,14 +178,21 @@ def write_run(
     throws = throw(production, setup.pointing, rng)
     # as a reader with this choice sees the camera: light is placed with the effective focal length, but real SST-1M
     # files carry only the equivalent one, and image parameters of both must agree
-    subarray = sst1m_array(dl1_parameters.focal_length_choice)
-    run = SimulatedRun(subarray, obs_id, production, setup.pointing)
+    subarray = sst1m_array(dl1_parameters.focal_length_choice, parameters.site_altitude)
+    altitude, azimuth = setup.pointing
+    run = SimulatedRun(subarray, obs_id, production, (altitude.to(u.rad), azimuth.to(u.rad)))
     process = image_processor(subarray, dl1_parameters)
     n_triggered = 0
     start_activity()
     with (
         written_completely(path),
-        DataWriter(run, output_path=path, write_dl1_images=True, write_dl1_parameters=True) as write,
+        BulkDataWriter(
+            run,
+            output_path=path,
+            write_dl1_images=True,
+            write_dl1_parameters=True,
+            context_metadata=context_metadata(make_settings(dl1_parameters, calibrated=False)),
+        ) as write,
     ):
         for shower_event in simulate(production, throws, setup, rng):
             event = array_event(shower_event, n_triggered, run)
@@ -210,18 +226,22 @@ def array_event(shower: ShowerEvent, number: int, run: SimulatedRun) -> ArrayEve
     """
     truth = SimulatedShowerContainer(
         energy=shower.energy * u.TeV,
-        alt=(shower.alt * u.rad).to(u.deg),
-        az=(shower.az * u.rad).to(u.deg),
+        alt=np.rad2deg(shower.alt) * u.deg,
+        az=np.rad2deg(shower.az) * u.deg,
         core_x=shower.core_x * u.m,
         core_y=shower.core_y * u.m,
         h_first_int=shower.h_first_int * u.m,
-        x_max=shower.x_max * u.g / u.cm**2,
-        starting_grammage=0 * u.g / u.cm**2,
+        x_max=u.Quantity(shower.x_max, GRAMMAGE),
+        starting_grammage=u.Quantity(0, GRAMMAGE),
         shower_primary_id=np.int16(PARTICLES[run.production.particle]),
     )
-    impact = shower_impact_distance(shower_geom=truth, subarray=run.subarray)
-    altitude, azimuth = (value.to(u.rad) for value in run.pointing)
-    time = START + number * EVENT_INTERVAL
+    impact = impact_distance(
+        point=np.array([shower.core_x, shower.core_y, 0]),
+        direction=altaz_to_righthanded_cartesian(alt=shower.alt, az=shower.az),
+        test_points=run.positions,
+    )
+    altitude, azimuth = run.pointing
+    time = event_time(number)
     event = ArrayEventContainer(simulation=SimulatedEventContainer(shower=truth))
     event.index.obs_id = np.uint64(run.obs_id)
     event.index.event_id = np.uint64(MAX_USES * (shower.shower + 1) + shower.use)
@@ -236,12 +256,22 @@ def array_event(shower: ShowerEvent, number: int, run: SimulatedRun) -> ArrayEve
             true_image_sum=np.int32(image.true_image.sum()),
             true_image=image.true_image,
             impact=TelescopeImpactParameterContainer(
-                distance=impact[run.subarray.tel_index_array[tel_id]],
+                distance=impact[run.subarray.tel_index_array[tel_id]] * u.m,
                 distance_uncert=0 * u.m,
                 prefix="true_impact",
             ),
         )
     return event
+
+
+@lru_cache(maxsize=2)
+def _times(first: int) -> Time:
+    return START + np.arange(first, first + TIMES) * EVENT_INTERVAL
+
+
+def event_time(number: int) -> Time:
+    """Time of the triggered event of this running number: the events follow each other in equal intervals."""
+    return _times(number - number % TIMES)[number % TIMES]
 
 
 def shower_distribution(throws: Throws, production: Production, obs_id: int) -> SimulatedShowerDistribution:

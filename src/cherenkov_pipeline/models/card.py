@@ -34,7 +34,9 @@ class Data(_Section):
     fingerprint: str
     n_train: int
     n_validation: int
-    split: dict[str, int | float] = Field(description="Fractions and seed: they tell which showers were seen.")
+    split: dict[str, int | float | str] = Field(
+        description="Fractions, seed and what is not divided: they tell which showers were seen."
+    )
 
 
 class Validity(_Section):
@@ -63,6 +65,9 @@ class ModelCard(_Section):
     camera: Camera
     data: Data
     validity: Validity
+    dl1_settings: dict[str, Any] | None = Field(
+        None, description="How the DL1 files of the training data were cleaned and calibrated; null: not known."
+    )
     training: dict[str, Any] = Field(description="Training parameters, epochs done, best epoch, duration, MLflow run.")
     metrics: dict[str, float] = Field(description="At the best epoch.")
     cost: Cost

@@ -1,13 +1,20 @@
-"""Events that a model's training data do not cover."""
+"""Events, and files, that a model's training data do not cover."""
 
+import logging
+import os
 from typing import TYPE_CHECKING
 
 import astropy.units as u
 import numpy as np
 from astropy.table import Table
 
+from cherenkov_pipeline.dl1.settings import differences, read_settings
+from cherenkov_pipeline.errors import UserError
+
 if TYPE_CHECKING:
-    from cherenkov_pipeline.models.card import Validity
+    from cherenkov_pipeline.models.card import ModelCard, Validity
+
+logger = logging.getLogger(__name__)
 
 ZENITH_TOLERANCE = 1.0
 """Degrees beyond the training data's zenith angles that still count as covered."""
@@ -33,3 +40,33 @@ def outside_zenith(events: Table, validity: "Validity") -> np.ndarray:
     zenith = 90 - u.Quantity(events["telescope_pointing_altitude"], "rad").to_value("deg")
     low, high = validity.zenith
     return (zenith < low - ZENITH_TOLERANCE) | (zenith > high + ZENITH_TOLERANCE)
+
+
+def check_dl1_settings(card: "ModelCard", path: str | os.PathLike) -> None:
+    """Check that a DL1 file was cleaned and calibrated as the training data of a model.
+
+    Masks, image parameters and cuts mean something else after another cleaning, and nothing in the images would show
+    it: a difference is an error. Where the file or the model does not tell, there is a warning.
+
+    Parameters
+    ----------
+    card : ModelCard
+    path : path-like
+        DL1 file.
+
+    Raises
+    ------
+    UserError
+        If a setting differs: says which.
+    """
+    expected, found = card.dl1_settings, read_settings(path)
+    if expected is None or found is None:
+        logger.warning(
+            "%s does not tell how images were cleaned and calibrated: the %s model %s may not fit %s.",
+            path if found is None else "The model's card", card.task, card.name, path,
+        )  # fmt: skip
+    elif changed := differences(found, expected):
+        raise UserError(
+            f"{path} was not made like the training data of {card.name} ({', '.join(changed)}): make it again with the "
+            "model's dl1 parameters, or take a model that was trained on such data."
+        )
