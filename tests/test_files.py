@@ -51,6 +51,11 @@ def plan(*texts: str, log: Path | None = None, **settings) -> FilePlan:
     return FilePlan("f00d", jobs, **settings)
 
 
+def job(name: str, text: str, log: Path | None = None) -> FileJob:
+    """Job whose fingerprint is that of its text: the name does not count."""
+    return FileJob(name, functools.partial(write_text, text=text, log=log), fingerprint("job", text))
+
+
 def no_space(*args, **kwargs):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -152,6 +157,7 @@ class TestRunPlan:
             "path": str(tmp_path / "b.txt"),
             "fingerprint": fingerprint(plan().fingerprint, "b.txt"),
             "size": 1,
+            "digest": fingerprint_file(tmp_path / "b.txt"),
             "length": 1,
         }
         assert read_file_set(tmp_path) == file_set
@@ -202,9 +208,10 @@ class TestRunPlan:
         assert len(run_plan(plan("a", "b"), tmp_path)) == 2
 
     def test_no_space_for_the_record(self, tmp_path, monkeypatch):
+        jobs = [job("a.txt", "a")]
         monkeypatch.setattr("cherenkov_pipeline.files.json.dumps", no_space)
         with pytest.raises(UserError, match="No space left"):
-            run_plan(plan("a"), tmp_path)
+            run_plan(FilePlan("f00d", jobs), tmp_path)
         assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
     def test_workers_make_the_same(self, tmp_path):
@@ -263,6 +270,94 @@ class TestRunPlan:
 
         assert [path.name for path in run_plan(plan("a"), tmp_path).paths] == ["a.txt"]
         assert not leftovers(tmp_path)
+
+
+class TestTakingOver:
+    """Finished files of other plans that were made from the same."""
+
+    @pytest.fixture
+    def log(self, tmp_path) -> Path:
+        return tmp_path / "log"
+
+    @pytest.fixture
+    def old(self, tmp_path, log) -> Path:
+        folder = tmp_path / "old"
+        run_plan(FilePlan("old", [job("a.txt", "aaa", log), job("b.txt", "bbb", log)]), folder)
+        log.unlink()
+        return folder
+
+    def grown(self, folder: Path, log: Path, siblings) -> list[Path]:
+        jobs = [job("new.txt", "new", log), job("a.txt", "aaa", log), job("other.txt", "bbb", log)]
+        file_set = run_plan(FilePlan("grown", jobs), folder, siblings)
+        assert [path.read_text() for path in file_set.paths] == ["new", "aaa", "bbb"]
+        assert [record["length"] for record in file_set.records] == [3, 3, 3]
+        assert read_file_set(folder) == file_set
+        assert not leftovers(folder)
+        return file_set.paths
+
+    def test_whatever_their_name(self, tmp_path, old, log):
+        paths = self.grown(tmp_path / "grown", log, [old])
+        assert log.read_text().split() == ["new"]
+        assert paths[1].samefile(old / "a.txt")
+        assert paths[2].samefile(old / "b.txt")
+
+    def test_equal_to_a_start_from_nothing(self, tmp_path, old, log):
+        self.grown(tmp_path / "grown", log, [old])
+        self.grown(tmp_path / "scratch", log, [])
+        assert (tmp_path / "grown" / MANIFEST).read_text() == (tmp_path / "scratch" / MANIFEST).read_text()
+
+    def test_copied_where_links_fail(self, tmp_path, old, log, monkeypatch):
+        def refuse(*args):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+        monkeypatch.setattr(os, "link", refuse)
+        paths = self.grown(tmp_path / "grown", log, [old])
+        assert log.read_text().split() == ["new"]
+        assert not paths[1].samefile(old / "a.txt")
+
+    @pytest.mark.parametrize("damage", ["cut off", "changed", "gone", "no record", "record cut off", "other record"])
+    def test_only_what_is_whole(self, tmp_path, old, log, damage):
+        file, record = old / "a.txt", old / "a.txt.json"
+        {
+            "cut off": lambda: file.write_text("a"),
+            "changed": lambda: file.write_text("axa"),
+            "gone": lambda: file.unlink(),
+            "no record": lambda: record.unlink(),
+            "record cut off": lambda: record.write_text(record.read_text()[:20]),
+            "other record": lambda: record.write_text((old / "b.txt.json").read_text()),
+        }[damage]()
+        self.grown(tmp_path / "grown", log, [old])
+        assert sorted(log.read_text().split()) == ["aaa", "new"]
+
+    def test_also_of_a_plan_that_was_interrupted(self, tmp_path, old, log):
+        (old / MANIFEST).unlink()
+        self.grown(tmp_path / "grown", log, [tmp_path / "absent", old])
+        assert log.read_text().split() == ["new"]
+
+    def test_a_damaged_one_leaves_the_choice_to_another(self, tmp_path, old, log):
+        self.grown(tmp_path / "second", log, [])
+        (old / "a.txt").write_text("axa")
+        log.unlink()
+        self.grown(tmp_path / "grown", log, [old, tmp_path / "second"])
+        assert not log.exists()
+
+    def test_jobs_without_a_fingerprint_are_of_their_plan_alone(self, tmp_path, log):
+        run_plan(plan("a", log=log), tmp_path / "old")
+        run_plan(FilePlan("other", plan("a", log=log).jobs), tmp_path / "new", [tmp_path / "old"])
+        assert log.read_text().split() == ["a", "a"]
+
+
+class TestCheck:
+    def test_refusal_leaves_the_files_but_no_set(self, tmp_path):
+        def refuse(records):
+            raise UserError(f"{sum(record['length'] for record in records)} letters are too few")
+
+        with pytest.raises(UserError, match="3 letters"):
+            run_plan(plan("a", "bb", check=refuse), tmp_path)
+        assert (tmp_path / "bb.txt").exists()
+        with pytest.raises(UserError, match="no finished set"):
+            read_file_set(tmp_path)
+        assert len(run_plan(plan("a", "bb"), tmp_path)) == 2
 
 
 def test_workers_end_with_their_parent(tmp_path):

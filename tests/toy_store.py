@@ -43,7 +43,6 @@ def toy_events(n_events: int, n_pixels: int, seed: int = 0) -> tuple[Table, np.n
             "hillas_intensity": (image * mask).sum(axis=1),
             "telescope_pointing_altitude": np.full(n_events, np.deg2rad(70)) * u.rad,
             "telescope_pointing_azimuth": np.zeros(n_events) * u.rad,
-            "production": number % 2,
             "shower": number,
             "split": np.choose(number % 10, [0] * 7 + [1, 2, 2]),
         }
@@ -52,11 +51,31 @@ def toy_events(n_events: int, n_pixels: int, seed: int = 0) -> tuple[Table, np.n
 
 
 def toy_store(path: Path, n_events: int = 96, seed: int = 0, camera: CameraGeometry | None = None) -> EventStore:
-    """Write a store and open it."""
+    """Write a store of two parts, each with half of the events, and open it."""
     camera = camera or toy_camera()
     table, *pixels = toy_events(n_events, camera.n_pixels, seed)
+    paths = [path.with_name(f"{number}-{path.name}") for number in range(2)]
+    for number, part in enumerate(paths):
+        rows = slice(number * n_events // 2, (number + 1) * n_events // 2)
+        _write_part(part, f"toy-{n_events}-{seed}-{number}", camera, table[rows], [values[rows] for values in pixels])
+    return EventStore(paths)
+
+
+def _write_part(path: Path, name: str, camera: CameraGeometry, table: Table, pixels: list[np.ndarray]) -> None:
+    n = len(table)
     with StoreWriter(path) as writer:
-        writer.append(table, pack(*pixels))
-        provenance = {"split": SplitParameters().model_dump(mode="json")}
-        writer.finish(f"toy-{n_events}-{seed}", f"TOY_{camera.name}", camera, ["first", "second"], provenance)
-    return EventStore(path)
+        writer.append_events(table)
+        writer.append_pixels(pack(*pixels))
+        provenance = {
+            "n_images": n,
+            "inputs": [
+                {"path": f"{name}.dl1.h5", "production": name, "fingerprint": name}
+                | {"n_read": n, "n_cut": 0, "n_selected": n}
+            ],
+            "cuts": [{"cut": "read", "condition": "", "n_in": n, "n_cut": 0, "n_out": n}],
+            "samples": [],
+            "dl1_settings": None,
+            "versions": {},
+            "split": SplitParameters().model_dump(mode="json"),
+        }
+        writer.finish(name, f"TOY_{camera.name}", camera, provenance)

@@ -2,7 +2,8 @@
 
 A node describes the files that it wants as a `FilePlan`; `run_plan` makes those that do not exist yet, in
 parallel, and returns a `FileSet`. Each file is written beside its place and renamed, with its record (counts,
-inputs) next to it, so that a run may be killed at any moment and started again.
+inputs) next to it, so that a run may be killed at any moment and started again. A file that an earlier version of the
+set holds already, made from the same, is taken over.
 """
 
 import errno
@@ -14,10 +15,10 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ MANIFEST = "manifest.json"
 PART = ".part-"
 """How the names of files begin that are not complete yet."""
 LOCK = ".lock"
+RECORD = ".json"
+"""What the name of a file's record has after the file's."""
 
 
 @contextmanager
@@ -111,10 +114,14 @@ class FileJob:
         File name inside the plan's folder.
     function : callable
         Picklable; called with the path to write, returns the file's record (plain values: inputs, counts).
+    fingerprint : str, optional
+        Of everything that this one file's content depends on, the name left out: a file with the same fingerprint can
+        take its place. Default: of the plan and the name, so that it belongs to this plan alone.
     """
 
     name: str
     function: Callable[[Path], dict[str, Any]]
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -132,6 +139,8 @@ class FilePlan:
         Short text for the progress bar.
     n_workers : int
         Processes working side by side.
+    check : callable, optional
+        Called with the records of all files when they are made; raises `UserError` if they are of no use together.
     """
 
     fingerprint: str
@@ -139,6 +148,7 @@ class FilePlan:
     kept: Sequence[Mapping[str, Any]] = ()
     description: str = "files"
     n_workers: int = 1
+    check: Callable[[Sequence[Mapping[str, Any]]], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -151,7 +161,7 @@ class FileSet:
         Of everything that the content depends on.
     records : sequence of dict
         One a file: ``path``, ``fingerprint`` (of what it was made from: the same wherever and whenever it is made),
-        ``size`` in bytes, and what its job recorded (counts, inputs).
+        ``size`` in bytes, ``digest`` of the content, and what its job recorded (counts, inputs).
     """
 
     fingerprint: str
@@ -166,7 +176,7 @@ class FileSet:
         return len(self.records)
 
 
-def run_plan(plan: FilePlan, folder: str | os.PathLike) -> FileSet:
+def run_plan(plan: FilePlan, folder: str | os.PathLike, siblings: Sequence[Path] = ()) -> FileSet:
     """Make the files of a plan that do not exist yet.
 
     Parameters
@@ -174,6 +184,9 @@ def run_plan(plan: FilePlan, folder: str | os.PathLike) -> FileSet:
     plan : FilePlan
     folder : path-like
         Folder of this plan alone. Files finished by an earlier, interrupted run are kept.
+    siblings : sequence of pathlib.Path
+        Folders of other plans of the same kind. Finished files of theirs that have a job's fingerprint, and are still
+        what was written, are taken over: linked, or copied where that is not possible.
 
     Returns
     -------
@@ -182,14 +195,19 @@ def run_plan(plan: FilePlan, folder: str | os.PathLike) -> FileSet:
     Raises
     ------
     UserError
-        From a job, for the first file that failed; the files finished before it stay.
+        From a job, for the first file that failed; the files finished before it stay. From the plan's ``check``.
     """
     folder = Path(folder)
+    jobs = [replace(job, fingerprint=job.fingerprint or fingerprint(plan.fingerprint, job.name)) for job in plan.jobs]
     with locked(folder):
-        missing = [job for job in plan.jobs if _finished_record(folder / job.name) is None]
+        missing = [job for job in jobs if _finished_record(folder / job.name) is None]
+        if missing:
+            missing = _take_over(missing, folder, siblings, plan.n_workers)
         if missing:
             _run_jobs(missing, folder, plan)
-        records = [_finished_record(folder / job.name) for job in plan.jobs]
+        records = [_finished_record(folder / job.name) for job in jobs]
+        if plan.check:
+            plan.check([*records, *plan.kept])
         manifest = {"fingerprint": plan.fingerprint, "records": [*records, *plan.kept]}
         # each time: files that are kept where they are may have moved
         write_json(folder / MANIFEST, _relative(manifest, folder))
@@ -242,13 +260,13 @@ def _run_jobs(jobs: Sequence[FileJob], folder: Path, plan: FilePlan) -> None:
     with tqdm(total=len(jobs), desc=plan.description, unit="file", dynamic_ncols=True) as bar:
         if plan.n_workers == 1 or len(jobs) == 1:
             for job in jobs:
-                _run_job(job, folder, plan.fingerprint)
+                _run_job(job, folder)
                 bar.update()
             return
         # spawn: the parent may hold TensorFlow or open HDF5 files, which do not survive a fork
         n_workers = min(plan.n_workers, len(jobs))
         with ProcessPoolExecutor(n_workers, get_context("spawn"), _die_with_parent, (os.getpid(),)) as pool:
-            futures = [pool.submit(_run_job, job, folder, plan.fingerprint) for job in jobs]
+            futures = [pool.submit(_run_job, job, folder) for job in jobs]
             try:
                 for future in as_completed(futures):
                     future.result()
@@ -274,14 +292,47 @@ def _die_with_parent(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _run_job(job: FileJob, folder: Path, plan_fingerprint: str) -> None:
+def _run_job(job: FileJob, folder: Path) -> None:
     path = folder / job.name
     with atomic_path(path) as part:
         record = job.function(part)
-        # not of the content: HDF5 files carry the time and identifiers of their making
-        origin = {"fingerprint": fingerprint(plan_fingerprint, job.name), "size": part.stat().st_size}
+        # the fingerprint is not of the content: HDF5 files carry the time and identifiers of their making
+        origin = {"fingerprint": job.fingerprint, "size": part.stat().st_size, "digest": fingerprint_file(part)}
         # the record first: a file without one counts as unfinished, a record without its file as well
         write_json(_record_path(path), {**record, **origin})
+
+
+def _take_over(jobs: Sequence[FileJob], folder: Path, siblings: Sequence[Path], n_workers: int) -> list[FileJob]:
+    """Take files of other plans; return the jobs for which there is none."""
+    there: dict[str, list[dict[str, Any]]] = {}
+    for sibling in siblings:
+        for path in sibling.glob(f"*{RECORD}"):
+            record = _finished_record(path.with_name(path.name.removesuffix(RECORD)))
+            if record is not None and "digest" in record:
+                there.setdefault(record["fingerprint"], []).append(record)
+
+    def take(job: FileJob) -> bool:
+        return any(_take(record, folder / job.name) for record in there.get(job.fingerprint, ()))
+
+    with ThreadPoolExecutor(n_workers) as pool:  # reading and hashing leave other threads a core
+        taken = list(pool.map(take, jobs))
+    return [job for job, found in zip(jobs, taken, strict=True) if not found]
+
+
+def _take(record: Mapping[str, Any], path: Path) -> bool:
+    """Link or copy the file of a record to ``path``, if it is still what was written."""
+    try:
+        if fingerprint_file(record["path"]) != record["digest"]:
+            return False
+    except OSError:  # removed in the meantime, or out of reach
+        return False
+    with atomic_path(path) as part:
+        try:
+            os.link(record["path"], part)
+        except OSError:  # another disk, or one without links
+            shutil.copyfile(record["path"], part)
+        write_json(_record_path(path), {name: value for name, value in record.items() if name != "path"})
+    return True
 
 
 def _finished_record(path: Path) -> dict[str, Any] | None:
@@ -296,7 +347,7 @@ def _finished_record(path: Path) -> dict[str, Any] | None:
 
 
 def _record_path(path: Path) -> Path:
-    return path.with_name(f"{path.name}.json")
+    return path.with_name(f"{path.name}{RECORD}")
 
 
 def _relative(manifest: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -43,6 +43,22 @@ def test_same_plan_makes_nothing_again(tmp_path):
     assert dataset.load().paths[0].read_text() == "one"
 
 
+def test_grown_plan_takes_over_what_earlier_versions_hold(tmp_path):
+    def jobs(*names: str, function) -> list[FileJob]:
+        return [FileJob(f"{name}.txt", function, f"of {name}") for name in names]
+
+    dataset = FileSetDataset(filepath=str(tmp_path))
+    write = functools.partial(write_text, text="same")
+    dataset.save(FilePlan("f1", jobs("a", "b", function=write)))
+    first = dataset.load()
+    dataset.save(FilePlan("f2", [*jobs("a", "b", function=fail), *jobs("c", function=write)]))
+
+    grown = dataset.load()
+    assert len(grown) == 3
+    assert all(new.samefile(old) for new, old in zip(grown.paths, first.paths, strict=False))
+    assert [record["fingerprint"] for record in grown.records] == ["of a", "of b", "of c"]
+
+
 def test_latest_plan_is_loaded_and_earlier_ones_by_fingerprint(tmp_path):
     dataset = FileSetDataset(filepath=str(tmp_path))
     for fingerprint in ("f2", "f1"):

@@ -5,6 +5,7 @@ from ctapipe.io import EventSource, TableLoader, read_table
 from tests.store.toy_dl1 import ToyEvent, camera, subarray, toy_image, write_dl1
 
 from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.store import chunks
 from cherenkov_pipeline.store.chunks import cameras, iter_chunks
 
 TOY = "SST_TOY_ToyCam"
@@ -37,6 +38,35 @@ def test_columns_units_and_types(gamma_file):
     # the parameters stand beside their own image
     cleaned = np.sum(chunk.image, axis=1, where=chunk.image_mask)
     np.testing.assert_allclose(table["hillas_intensity"], cleaned, rtol=1e-5)
+
+
+def test_events_are_never_cut(tmp_path):
+    """Events of one to three images, also across the slices in which the tables are read."""
+    array = subarray({tel_id: camera(rings=3) for tel_id in (1, 2, 3)})
+    tels = [(1, 2, 3), (2,), (1, 3), (1,), (2, 3), (1, 2, 3), (3,)]
+    path = write_dl1(tmp_path / "some.dl1.h5", array, [ToyEvent(n, n, tel_ids=ids) for n, ids in enumerate(tels, 1)])
+    (whole,) = iter_chunks(path, TOY)
+    for rows_at_a_time in (3, 6, 100):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(chunks, "_ROWS_AT_A_TIME", rows_at_a_time)
+            parts = list(iter_chunks(path, TOY, chunk_size=4))
+        assert max(len(part) for part in parts) <= 4
+        ids = [set(part.table["event_id"]) for part in parts]
+        assert sum(map(len, ids)) == len(set.union(*ids)) == len(tels)
+        np.testing.assert_array_equal(np.concatenate([part.image for part in parts]), whole.image)
+        assert [n for part in parts for n in part.table["tel_id"]] == [n for ids in tels for n in ids]
+
+
+def test_images_without_their_parameters_are_noticed(gamma_file, tmp_path):
+    """Rows of the images that stand beside others' parameters."""
+    path = tmp_path / "swapped.dl1.h5"
+    path.write_bytes(gamma_file.read_bytes())
+    with tables.open_file(str(path), "r+") as file:
+        table = file.root.dl1.event.telescope.images.tel_002
+        rows = table.read()
+        table[:] = rows[::-1]
+    with pytest.raises(UserError, match=r"swapped.* do not fit together: images of telescope 2"):
+        list(iter_chunks(path, TOY))
 
 
 def test_data_without_truth_have_nan_labels(tmp_path, toy_gammas):

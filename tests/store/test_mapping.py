@@ -52,7 +52,7 @@ def test_charge_is_conserved(name, pitch):
 
 @pytest.mark.parametrize("mapper", [NearestNeighborMapper, BicubicMapper])
 def test_dl1_data_handler_multiplies_the_charge(mapper):
-    """The fault that our scaling removes."""
+    """Peers' fault 12, which our scaling removes: see test_charge_is_conserved."""
     table = mapper(geometry=geometry(pitch=PITCH)).mapping_table
     assert table.sum() / 331 > 2.5
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cherenkov_pipeline.store.packing import CHARGE_PRECISION, TIME_PRECISION, mean_time, pack, unpack
+from cherenkov_pipeline.store.packing import CHARGE_PRECISION, TIME_PRECISION, mean_time, pack, pixel_dtype, unpack
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def test_precision(pixels):
     assert (np.abs(found_image - image) <= 1.001 * CHARGE_PRECISION * np.abs(image) + 1e-7).all()
     assert np.abs(found_time - peak_time).max() <= TIME_PRECISION + 1e-4  # times lie within 32 ns of their mean
     np.testing.assert_array_equal(found_mask, image_mask)
-    assert packed.nbytes / 20 <= 4 * 331 + 331 / 8 + 5
+    assert packed.nbytes / 20 <= 4 * 331 + 331 / 8 + 5 + 64
     assert found_image.dtype == found_time.dtype == np.float32
     assert found_mask.dtype == bool
 
@@ -58,3 +58,38 @@ def test_mean_time(pixels):
     found = mean_time(peak_time, image_mask)
     wanted = [7, peak_time[1].mean(dtype=float), 0, np.nanmean(peak_time[3, image_mask[3]], dtype=float)]
     np.testing.assert_allclose(found[:4], wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_pixels", [1, 7, 331, 1296, 1855])
+def test_records(n_pixels):
+    """Fields beside each other, each at a multiple of its size, in whole cache lines."""
+    dtype = pixel_dtype(n_pixels)
+    end = 0
+    for name in ("image", "peak_time", "time_reference", "image_mask"):
+        field, offset = dtype.fields[name]
+        assert offset == end
+        assert offset % field.base.itemsize == 0
+        end += field.itemsize
+    assert dtype.itemsize % 64 == 0
+    assert 0 <= dtype.itemsize - end < 64
+
+
+def test_size_of_an_image_of_digicam():
+    assert pixel_dtype(1296).itemsize == 5376
+
+
+def test_equal_images_are_equal_bytes(pixels):
+    np.zeros(10**6).fill(7)  # what was in memory before
+    assert pack(*pixels).tobytes() == pack(*pixels).tobytes()
+    used = np.zeros(pixel_dtype(331).itemsize, dtype=bool)
+    for field, offset in pixel_dtype(331).fields.values():
+        used[offset : offset + field.itemsize] = True
+    assert not pack(*pixels).view(np.uint8).reshape(20, -1)[:, ~used].any()
+
+
+def test_infinite_values_are_not_large_ones(pixels):
+    image, peak_time, image_mask = (array.copy() for array in pixels)
+    image[0, :2], peak_time[0, :2] = [np.inf, -np.inf], [np.inf, -np.inf]
+    for values in unpack(pack(image, peak_time, image_mask))[:2]:
+        assert np.isnan(values[0, :2]).all()
+        assert np.isfinite(values[0, 2:]).all()

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from cherenkov_pipeline.store.chunks import TRUTH
 from cherenkov_pipeline.store.parameters import SplitParameters
-from cherenkov_pipeline.store.split import shower_ids, split_codes
+from cherenkov_pipeline.store.split import run_ids, shower_ids, split_codes
 
 
 def events(n: int, seed: int = 0) -> Table:
@@ -107,6 +107,17 @@ def test_another_seed_is_an_independent_split():
     showers = shower_ids(events(4000), "a")
     first, second = (split_codes(showers, SplitParameters(seed=seed)) == 0 for seed in (0, 1))
     assert np.mean(first & second) == pytest.approx(0.7**2, abs=0.04)
+
+
+def test_runs_stay_together_and_those_of_other_files_apart():
+    table = events(2000)
+    table["obs_id"] = np.arange(2000) // 20
+    runs = run_ids(table, "a")
+    assert len(np.unique(runs)) == 100
+    codes = split_codes(runs, SplitParameters(by="run"))
+    assert all(len(np.unique(codes[runs == run])) == 1 for run in np.unique(runs))
+    assert set(codes) == {0, 1, 2}
+    assert not np.intersect1d(runs, run_ids(table, "b")).size
 
 
 def test_fractions_must_sum_to_one():

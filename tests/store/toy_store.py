@@ -17,5 +17,9 @@ def file_set(*paths: Path) -> FileSet:
 
 
 def build(folder: Path, *paths: Path, selection=ALL, **parameters) -> list[EventStore]:
+    """Build the stores of some DL1 files, one a telescope type."""
     plan = plan_store(file_set(*paths), selection, StoreParameters(n_workers=1, **parameters))
-    return [EventStore(path) for path in run_plan(plan, folder).paths]
+    parts: dict[str, list[Path]] = {}
+    for record in run_plan(plan, folder).records:
+        parts.setdefault(record["telescope_type"], []).append(record["path"])
+    return [EventStore(found) for found in parts.values()]

@@ -17,7 +17,8 @@ class FileSetDataset(AbstractDataset[FilePlan, FileSet]):
     """Files in ``filepath/<fingerprint>/``, made from a plan when they are saved.
 
     Saving a `~cherenkov_pipeline.files.FilePlan` makes the files that do not exist yet, so that a plan with the
-    same inputs and parameters costs nothing, and an interrupted one goes on. Loading returns a
+    same inputs and parameters costs nothing, and an interrupted one goes on. Of a plan that has grown only the new
+    files are made, the others are taken over from the earlier version. Loading returns a
     `~cherenkov_pipeline.files.FileSet`: of the fingerprint given as load version, or of the latest one.
 
     Parameters
@@ -76,8 +77,10 @@ class FileSetDataset(AbstractDataset[FilePlan, FileSet]):
         return read_file_set(self.folder)
 
     def save(self, plan: FilePlan) -> None:
-        """Make the files of ``plan`` that do not exist yet."""
-        run_plan(plan, self._folder / plan.fingerprint)
+        """Make the files of ``plan`` that do not exist yet; other versions' files that fit are taken over."""
+        others = [path for path in self._folder.glob("*/") if path.name != plan.fingerprint]
+        others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+        run_plan(plan, self._folder / plan.fingerprint, others)
         write_json(self._folder / LATEST, {"fingerprint": plan.fingerprint})
 
     def preview(self, nrows: int = 20) -> TablePreview:

@@ -4,9 +4,10 @@ Files are read through ctapipe (`ctapipe.io.TableLoader`), which undoes column t
 joins the tables and knows merged files. Each file is closed when its last slice was taken.
 """
 
+import gc
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,14 @@ TRUTH = {
 
 POINTING = {"telescope_pointing_altitude": "rad", "telescope_pointing_azimuth": "rad"}
 PRIMARY = "true_shower_primary_id"
+KEYS = ("obs_id", "event_id", "tel_id")
+PIXELS = ("image", "peak_time", "image_mask")
+
+_ROWS_AT_A_TIME = 16_384
+"""Rows of the joined tables: ctapipe's joins cost little in large slices."""
+
+_CHUNK_CACHE = 2**22
+"""Bytes that HDF5 keeps of each table: every chunk is read once, PyTables' 16 MiB of each table would be wasted."""
 
 
 @dataclass(frozen=True)
@@ -117,17 +126,41 @@ def iter_chunks(path: str | os.PathLike, telescope_type: str, chunk_size: int = 
     UserError
         If the file is no DL1 file, has no images or parameters, or not this telescope type.
     """
+    with open_images(path, telescope_type) as images:
+        for table in images.tables():
+            for rows in _whole_events(table, chunk_size):
+                yield EventChunk(table[rows], *images.read(table[list(KEYS)][rows]))
+
+
+@contextmanager
+def open_images(path: str | os.PathLike, telescope_type: str) -> Iterator["DL1Images"]:
+    """Open the images of one telescope type in a DL1 file; parameters as those of `iter_chunks`."""
     with _open(path) as loader:
         types = telescopes_by_type(loader.subarray)
         if telescope_type not in types:
             raise UserError(f"{path} has no telescopes of type {telescope_type!r}, only {', '.join(types)}.")
-        tel_ids = _with_images(loader, types[telescope_type], Path(path))
-        if not tel_ids:
+        yield DL1Images(loader, _with_images(loader, types[telescope_type], Path(path)), Path(path))
+
+
+class DL1Images:
+    """Tables and images of one telescope type in an open DL1 file, by `open_images`.
+
+    ctapipe's loader joins the tables; images are read past it, by ctapipe as well, since its joins would copy them
+    several times.
+    """
+
+    def __init__(self, loader: "TableLoader", tel_ids: Sequence[int], path: Path):
+        self._loader, self._tel_ids, self._path = loader, tel_ids, path
+        self._next_row = dict.fromkeys(tel_ids, 0)
+
+    def tables(self) -> Iterator[Table]:
+        """Give the table of `EventChunk` in slices of whole events, in the order of the file; never empty."""
+        if not self._tel_ids:
             return
-        events = loader.read_telescope_events_chunked(
-            max(1, chunk_size // len(tel_ids)),
-            telescopes=tel_ids,
-            dl1_images=True,
+        events = self._loader.read_telescope_events_chunked(
+            max(1, _ROWS_AT_A_TIME // len(self._tel_ids)),
+            telescopes=self._tel_ids,
+            dl1_images=False,
             dl1_parameters=True,
             dl1_muons=False,
             dl2=False,
@@ -142,25 +175,75 @@ def iter_chunks(path: str | os.PathLike, telescope_type: str, chunk_size: int = 
             try:
                 table = events[index].data
             except ValueError as error:  # ctapipe: tables of different lengths, or without common rows
-                raise UserError(f"{path} has tables that do not fit together: {_first_line(error)}") from error
+                raise self._unfit(_first_line(error)) from error
             if len(table):
-                yield _chunk(table, Path(path))
+                yield _plain(table)
+            # tables of astropy refer to themselves; Python looks for such after so many objects, not bytes
+            gc.collect()
+
+    def read(self, keys: Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Read the next images of the file.
+
+        Parameters
+        ----------
+        keys : astropy.table.Table
+            ``obs_id``, ``event_id``, ``tel_id`` of the n images that follow those of the last call.
+
+        Returns
+        -------
+        image, peak_time : ndarray
+            (n, n_pixels) float32, p.e. and ns.
+        image_mask : ndarray
+            (n, n_pixels) bool.
+
+        Raises
+        ------
+        UserError
+            If the file has others there.
+        """
+        tel_ids = np.asarray(keys["tel_id"])
+        found: tuple[np.ndarray, ...] | None = None
+        for tel_id in np.unique(tel_ids):
+            places = np.flatnonzero(tel_ids == tel_id)
+            images = self._read_telescope(int(tel_id), keys[places])
+            if found is None:
+                shape = (len(keys), images[0].shape[1])
+                found = tuple(np.empty(shape, dtype) for dtype in (np.float32, np.float32, bool))
+            for target, values in zip(found, images, strict=True):
+                target[places] = values
+        return found
+
+    def _read_telescope(self, tel_id: int, keys: Table) -> list[np.ndarray]:
+        from ctapipe.io import read_table
+
+        start = self._next_row[tel_id]
+        self._next_row[tel_id] = stop = start + len(keys)
+        table = read_table(self._loader.h5file, f"{IMAGES}/tel_{tel_id:03d}", start=start, stop=stop)
+        missing = [name for name in PIXELS if name not in table.colnames]
+        if missing:
+            raise UserError(f"{self._path}: its images have no {missing[0]}, make it again with images and parameters.")
+        if len(table) != len(keys) or any((table[name] != keys[name]).any() for name in ("obs_id", "event_id")):
+            raise self._unfit(f"images of telescope {tel_id} are not those of its parameters")
+        return [np.asarray(table[name]) for name in PIXELS]
+
+    def _unfit(self, reason: str) -> UserError:
+        return UserError(f"{self._path} has tables that do not fit together: {reason}")
 
 
 @contextmanager
 def _open(path: str | os.PathLike) -> Iterator["TableLoader"]:
+    import tables
     from ctapipe.io import TableLoader
 
     if not Path(path).is_file():
         raise UserError(f"{path} does not exist: give a DL1 file.")
-    try:
-        loader = TableLoader(Path(path), focal_length_choice="EQUIVALENT")
-    except Exception as error:  # PyTables, ctapipe and HDF5 raise many kinds for a file that is not theirs
-        raise UserError(f"{path} is no DL1 file of ctapipe's data model: {_first_line(error)}") from error
-    try:
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(tables.open_file(str(path), chunk_cache_size=_CHUNK_CACHE))
+            loader = TableLoader(h5file=file, focal_length_choice="EQUIVALENT")
+        except Exception as error:  # PyTables, ctapipe and HDF5 raise many kinds for a file that is not theirs
+            raise UserError(f"{path} is no DL1 file of ctapipe's data model: {_first_line(error)}") from error
         yield loader
-    finally:
-        loader.close()
 
 
 def _first_line(error: BaseException) -> str:
@@ -180,19 +263,13 @@ def _with_images(loader: "TableLoader", tel_ids: Sequence[int], path: Path) -> l
     return [tel_id for tel_id in tel_ids if all(n_rows(f"{group}/tel_{tel_id:03d}") for group in (IMAGES, PARAMETERS))]
 
 
-def _chunk(table: Table, path: Path) -> EventChunk:
-    missing = [name for name in ("image", "peak_time", "image_mask") if name not in table.colnames]
-    if missing:
-        raise UserError(f"{path}: its images have no {missing[0]}, make it again with images and parameters.")
-    # ctapipe stores a charge image of one gain; float32 and bool are its own types, others' files may differ
-    image = np.asarray(_filled(table["image"]), dtype=np.float32)
-    peak_time = np.asarray(_filled(table["peak_time"]), dtype=np.float32)
-    image_mask = np.asarray(_filled(table["image_mask"]), dtype=bool)
+def _plain(table: Table) -> Table:
+    """Columns of one number a row, without masks; true values and pointing also where the file has none."""
     columns = {
         name: _filled(column)
         for name, column in table.columns.items()
         # suffix _mono: the telescope's own copy of a column that the array has as well
-        if len(column.shape) == 1 and name != "is_valid" and not name.endswith("_mono")
+        if len(column.shape) == 1 and not name.endswith("_mono")
     }
     events = Table(columns, copy=False)
     for name, unit in (TRUTH | POINTING).items():
@@ -201,7 +278,20 @@ def _chunk(table: Table, path: Path) -> EventChunk:
             events[name].unit = unit
     if PRIMARY not in events.colnames:
         events[PRIMARY] = np.full(len(table), -1)
-    return EventChunk(events, image, peak_time, image_mask)
+    return events
+
+
+def _whole_events(table: Table, n_rows: int) -> Iterator[slice]:
+    """Cut a table between events, into slices of at most ``n_rows`` rows where events are not larger."""
+    new_event = np.diff(table["obs_id"], prepend=0) != 0
+    new_event |= np.diff(table["event_id"], prepend=0) != 0
+    new_event[0] = True
+    limits = np.append(np.flatnonzero(new_event), len(table))
+    first = 0
+    while limits[first] < len(table):
+        last = max(first + 1, np.searchsorted(limits, limits[first] + n_rows, side="right") - 1)
+        yield slice(limits[first], limits[last])
+        first = last
 
 
 def _filled(column: Any) -> Any:

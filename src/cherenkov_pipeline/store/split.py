@@ -41,19 +41,24 @@ def shower_ids(table: Table, production: str) -> np.ndarray:
         (n,) int64, not negative.
     """
     by_truth = _hash_columns([table[PRIMARY], *(_true_value(table, name) for name in _SHOWER)])
-    start = np.frombuffer(hashlib.blake2b(production.encode(), digest_size=8).digest(), dtype=np.uint64)
-    by_number = _hash_columns([np.broadcast_to(start, len(table)), table["obs_id"], table["event_id"]])
+    by_number = _hash_columns([_name_column(production, len(table)), table["obs_id"], table["event_id"]])
     has_truth = np.isfinite(np.asarray(table["true_energy"], dtype=float))
     return (np.where(has_truth, by_truth, by_number) >> np.uint64(1)).astype(np.int64)
 
 
-def split_codes(showers: np.ndarray, parameters: SplitParameters) -> np.ndarray:
-    """Side of the split of each shower.
+def run_ids(table: Table, production: str) -> np.ndarray:
+    """Identify the run of each row, by production and ``obs_id``: (n,) int64, not negative."""
+    runs = _hash_columns([_name_column(production, len(table)), table["obs_id"]])
+    return (runs >> np.uint64(1)).astype(np.int64)
+
+
+def split_codes(groups: np.ndarray, parameters: SplitParameters) -> np.ndarray:
+    """Side of the split of each shower, or of each run.
 
     Parameters
     ----------
-    showers : ndarray
-        (n,) int64, from `shower_ids`.
+    groups : ndarray
+        (n,) int64, from `shower_ids` or `run_ids`.
     parameters : SplitParameters
 
     Returns
@@ -61,9 +66,9 @@ def split_codes(showers: np.ndarray, parameters: SplitParameters) -> np.ndarray:
     ndarray
         (n,) int8, positions in `SPLITS`.
     """
-    seeds = np.broadcast_to(np.uint64(parameters.seed), len(showers))
+    seeds = np.broadcast_to(np.uint64(parameters.seed), len(groups))
     # the 53 highest bits: a float64 has no more
-    uniform = (_hash_columns([seeds, showers]) >> np.uint64(11)) * 2.0**-53
+    uniform = (_hash_columns([seeds, groups]) >> np.uint64(11)) * 2.0**-53
     edges = (parameters.train, parameters.train + parameters.validation)
     if not parameters.test:  # rounding must not invent a side that was not wanted
         edges = (parameters.train, np.inf)
@@ -75,6 +80,11 @@ def _true_value(table: Table, name: str) -> np.ndarray:
     unit = u.Unit(TRUTH[name])
     values = np.asarray(table[name], dtype=float)
     return (table[name].unit or unit).to(unit, values).astype(np.float32)
+
+
+def _name_column(production: str, n_rows: int) -> np.ndarray:
+    start = np.frombuffer(hashlib.blake2b(production.encode(), digest_size=8).digest(), dtype=np.uint64)
+    return np.broadcast_to(start, n_rows)
 
 
 def _hash_columns(columns: list[np.ndarray]) -> np.ndarray:

@@ -1,36 +1,27 @@
-"""Write a store file, chunk after chunk."""
+"""Write a part of an event store: first its events, slice after slice, then their pixels."""
 
 import json
 import os
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import astropy.units as u
 import h5py
 import numpy as np
 from astropy.table import Column, Table
 
+from cherenkov_pipeline import files
 from cherenkov_pipeline.dl1.cameras import camera_fingerprint
-from cherenkov_pipeline.store.layout import (
-    CAMERA,
-    EVENTS,
-    IMAGES,
-    LAYOUT_VERSION,
-    PIXEL_DATASETS,
-    PRODUCTIONS,
-    PROVENANCE,
-    ROWS_PER_CHUNK,
-)
-from cherenkov_pipeline.store.packing import PackedPixels
+from cherenkov_pipeline.store.layout import CAMERA, EVENTS, LAYOUT_VERSION, PAGE, PIXELS, PROVENANCE, ROWS_PER_CHUNK
+from cherenkov_pipeline.store.packing import pixel_dtype
 
 if TYPE_CHECKING:
     from ctapipe.instrument import CameraGeometry
 
 
 class StoreWriter:
-    """Store file that grows.
+    """File of a part in the making.
 
     Parameters
     ----------
@@ -39,9 +30,9 @@ class StoreWriter:
     """
 
     def __init__(self, path: str | os.PathLike):
-        self._file = h5py.File(path, "w")
-        self._checksums: dict[str, int] = {}
-        self.n_images = 0
+        self._file = h5py.File(path, "w", alignment_threshold=PAGE, alignment_interval=PAGE)
+        self._checksums = {EVENTS: 0, PIXELS: 0}
+        self._n_pixel_rows = 0
 
     def __enter__(self) -> Self:
         return self
@@ -51,74 +42,93 @@ class StoreWriter:
     ) -> None:
         self._file.close()
 
-    def append(self, events: Table, pixels: PackedPixels) -> None:
-        """Add images.
+    @property
+    def n_images(self) -> int:
+        """Rows of events so far."""
+        return len(self._file[EVENTS]) if EVENTS in self._file else 0
+
+    def append_events(self, events: Table) -> None:
+        """Add rows of keys, labels and parameters.
 
         Parameters
         ----------
         events : astropy.table.Table
-            n rows. The columns of the first call are the store's: later ones are converted to its units and types,
-            what is missing is NaN, -1 or False, what is new is left out.
-        pixels : PackedPixels
-            n images.
+            Any number of rows, also none; the same columns at each call. Columns that are not one-dimensional numbers
+            are left out, float64 becomes float32.
         """
         columns = _numeric(events)
+        dtype = np.dtype([(name, _stored_type(column.dtype)) for name, column in columns.items()])
         if EVENTS not in self._file:
-            self._file.create_group(EVENTS, track_order=True)  # columns stay in the order of the DL1 files
-        else:
-            columns = {name: _like(dataset, columns.get(name), len(events)) for name, dataset in self._events()}
+            dataset = self._file.create_dataset(EVENTS, (0,), dtype, maxshape=(None,), chunks=(ROWS_PER_CHUNK,))
+            units = {name: column.unit.to_string("vounit") for name, column in columns.items() if column.unit}
+            dataset.attrs["units"] = json.dumps(units)
+        rows = np.empty(len(events), dtype)
         for name, column in columns.items():
-            dataset = self._grow(f"{EVENTS}/{name}", np.asarray(column))
-            dataset.attrs.setdefault("unit", "" if column.unit is None else column.unit.to_string("vounit"))
-        for name in PIXEL_DATASETS:
-            self._grow(f"{IMAGES}/{name}", getattr(pixels, name))
-        self.n_images += len(pixels)
+            rows[name] = column
+        dataset = self._file[EVENTS]
+        dataset.resize(self.n_images + len(rows), axis=0)
+        dataset[len(dataset) - len(rows) :] = rows
+        self._checksums[EVENTS] = zlib.crc32(rows, self._checksums[EVENTS])
+
+    def append_pixels(self, records: np.ndarray) -> None:
+        """Add pixels, when all events are there.
+
+        Parameters
+        ----------
+        records : ndarray
+            (n,) of `cherenkov_pipeline.store.packing.pixel_dtype`, of the next n events.
+        """
+        if PIXELS not in self._file:
+            self._file.create_dataset(PIXELS, (self.n_images,), records.dtype)
+        start = self._n_pixel_rows
+        self._n_pixel_rows += len(records)
+        self._file[PIXELS][start : self._n_pixel_rows] = records
+        self._checksums[PIXELS] = zlib.crc32(records.view(np.uint8), self._checksums[PIXELS])
 
     def read_back(self, column: str) -> np.ndarray:
-        """One column of all images so far."""
-        return self._file[f"{EVENTS}/{column}"][...]
+        """One column of all events."""
+        return self._file[EVENTS].fields(column)[...]
 
     def finish(
         self,
         fingerprint: str,
         telescope_type: str,
         camera: "CameraGeometry",
-        productions: Sequence[str],
         provenance: Mapping[str, Any],
     ) -> None:
-        """Write what makes the file a complete store."""
-        for path, checksum in self._checksums.items():
-            self._file[path].attrs["crc32"] = checksum
+        """Write what makes the file complete.
+
+        Parameters
+        ----------
+        fingerprint : str
+            Of what the part was made from.
+        telescope_type : str
+        camera : ctapipe.instrument.CameraGeometry
+            In the pixels' order, camera frame with focal length.
+        provenance : mapping
+            Plain values; ``selection`` and ``split`` are what the parts of a store must share.
+        """
+        if self._n_pixel_rows != self.n_images:
+            raise ValueError(f"pixels of {self._n_pixel_rows} of {self.n_images} events were written")
+        if not self.n_images:
+            self.append_pixels(np.empty(0, pixel_dtype(camera.n_pixels)))
+        for name, checksum in self._checksums.items():
+            self._file[name].attrs["crc32"] = checksum
         _write_camera(self._file.create_group(CAMERA), camera)
-        self._file.create_dataset(PRODUCTIONS, data=list(productions), dtype=h5py.string_dtype())
         self._file.create_dataset(PROVENANCE, data=json.dumps(provenance), dtype=h5py.string_dtype())
         self._file.attrs.update(
             layout_version=LAYOUT_VERSION,
             fingerprint=fingerprint,
             telescope_type=telescope_type,
             camera_fingerprint=camera_fingerprint(camera),
+            settings=settings_fingerprint(provenance),
             n_images=self.n_images,
         )
 
-    def _events(self) -> list[tuple[str, h5py.Dataset]]:
-        return list(self._file[EVENTS].items())
 
-    def _grow(self, path: str, rows: np.ndarray) -> h5py.Dataset:
-        rows = np.ascontiguousarray(rows)
-        if path not in self._file:
-            per_chunk = ROWS_PER_CHUNK if rows.ndim > 1 else 16 * ROWS_PER_CHUNK
-            self._file.create_dataset(
-                path,
-                shape=(0, *rows.shape[1:]),
-                maxshape=(None, *rows.shape[1:]),
-                chunks=(per_chunk, *rows.shape[1:]),
-                dtype=rows.dtype,
-            )
-        dataset = self._file[path]
-        dataset.resize(self.n_images + len(rows), axis=0)
-        dataset[self.n_images :] = rows
-        self._checksums[path] = zlib.crc32(rows, self._checksums.get(path, 0))
-        return dataset
+def settings_fingerprint(provenance: Mapping[str, Any]) -> str:
+    """Fingerprint of what the parts of a store must share: selection and split."""
+    return files.fingerprint(provenance.get("selection"), provenance.get("split"))
 
 
 def _numeric(events: Table) -> dict[str, Column]:
@@ -129,16 +139,8 @@ def _numeric(events: Table) -> dict[str, Column]:
     }
 
 
-def _like(dataset: h5py.Dataset, column: Column | None, n_rows: int) -> Column:
-    """Convert a column to the dataset's unit and type."""
-    unit = u.Unit(dataset.attrs["unit"]) if dataset.attrs["unit"] else None
-    if column is None:
-        missing = {"f": np.nan, "i": -1}.get(dataset.dtype.kind, 0)
-        return Column(np.full(n_rows, missing, dtype=dataset.dtype), unit=unit)
-    values = np.asarray(column)
-    if unit is not None and column.unit is not None and column.unit != unit:
-        values = column.unit.to(unit, values)
-    return Column(values.astype(dataset.dtype), unit=unit)
+def _stored_type(dtype: np.dtype) -> np.dtype:
+    return np.dtype(np.float32) if dtype == np.float64 else dtype
 
 
 def _write_camera(group: h5py.Group, camera: "CameraGeometry") -> None:
