@@ -1,9 +1,12 @@
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cherenkov_pipeline.dl1.parameters import SelectionParameters
+from cherenkov_pipeline.dl1.parameters import DL1Parameters, SelectionParameters
+from cherenkov_pipeline.dl1.settings import make_settings, write_settings
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.saved import load_model, save_model
 from cherenkov_pipeline.reconstruction import predict
@@ -112,6 +115,15 @@ def test_another_camera_is_not_predicted(trained, mixed_file):
 def test_file_that_fits_no_model_is_refused(trained, other_file):
     with pytest.raises(UserError, match=r"other\.dl1\.h5 cannot be reconstructed.*OtherCam"):
         predict_dl1([trained], other_file, ALL)
+
+
+def test_file_of_another_cleaning_is_refused(trained, dl1_file, tmp_path):
+    path = Path(shutil.copy(dl1_file, tmp_path))
+    write_settings(path, make_settings(DL1Parameters(cleaning={"picture_threshold_pe": 9}), calibrated=True))
+    learnt = make_settings(DL1Parameters(), calibrated=True)
+    model = replace(trained, card=trained.card.model_copy(update={"dl1_settings": learnt}))
+    with pytest.raises(UserError, match=r"cleaning\.picture_threshold_pe 9.0 instead of 8.0"):
+        predict_dl1([model], path, ALL)
 
 
 def test_no_model_is_an_error(dl1_file):

@@ -2,14 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.backend import keras
+from cherenkov_pipeline.models.layers import MapPixels
 from cherenkov_pipeline.models.likelihoods import LIKELIHOODS
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.models.registry import HEADS, REGISTRY, resolve
 from cherenkov_pipeline.tasks import Task
+
+if TYPE_CHECKING:
+    from cherenkov_pipeline.store.mapping import ImageMapping
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,11 @@ def measure_scales(inputs: Mapping[str, np.ndarray], targets: np.ndarray) -> Sca
 
 
 def build_model(
-    parameters: ModelParameters, task: Task, shapes: Mapping[str, tuple[int, ...]], scales: Scales
+    parameters: ModelParameters,
+    task: Task,
+    shapes: Mapping[str, tuple[int, ...]],
+    scales: Scales,
+    mapping: "ImageMapping | None" = None,
 ) -> keras.Model:
     """Build a network; its weights are random (Keras' seed).
 
@@ -69,6 +79,9 @@ def build_model(
     shapes : mapping
         Name of the input -> shape of one event.
     scales : Scales
+    mapping : ImageMapping, optional
+        Of the camera's pixels to the image. An input ``pixels`` is mapped by the network's first layer, and the
+        backbone gets ``image``.
 
     Returns
     -------
@@ -78,13 +91,20 @@ def build_model(
     Raises
     ------
     UserError
-        If the backbone or head cannot be imported or does not take its options.
+        If the backbone or head cannot be imported or does not take its options, or hexagonal convolutions are wanted
+        of an image that is no hexagonal lattice.
     """
     likelihood = LIKELIHOODS[task.likelihood]
     backbone = resolve(parameters.name, REGISTRY, parameters.options)
     head = resolve(parameters.head.name, HEADS, parameters.head.options)
+    if parameters.options.get("convolution") == "hexagonal" and (mapping is None or mapping.name != "axial"):
+        given = None if mapping is None else mapping.name
+        raise UserError(f"Hexagonal convolutions need the mapping 'axial': choose it, not {given!r}, or square ones.")
     inputs = {name: keras.Input(shape, name=name) for name, shape in shapes.items()}
-    features = backbone({name: _normalized(x, name, scales) for name, x in inputs.items()}, **parameters.options)
+    seen = {name: _normalized(x, name, scales) for name, x in inputs.items()}
+    if "pixels" in seen and mapping is not None:
+        seen["image"] = MapPixels.of(mapping, name="input_image")(seen.pop("pixels"))
+    features = backbone(seen, **parameters.options)
     features = head(features, **parameters.head.options)
     n_outputs = task.n_targets * likelihood.outputs_per_target
     # zeros: training starts from the targets' mean and deviation, whatever the size of the features

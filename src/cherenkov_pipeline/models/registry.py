@@ -13,9 +13,9 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from cherenkov_pipeline.config import Parameters
 from cherenkov_pipeline.errors import UserError
@@ -28,10 +28,19 @@ class SingleTelOptions(Parameters):
         (32, 32, 64, 128), min_length=1, description="Filters of each convolution."
     )
     kernel_size: int = Field(3, ge=1, description="Cells along a side of the kernels.")
+    convolution: Literal["square", "hexagonal"] = Field(
+        "square", description="Hexagonal: kernels of the pixels' own lattice, for the mapping 'axial'; odd kernel_size."
+    )
     pooling: Literal["flatten", "average"] = Field(
         "flatten", description="What the head reads: all cells of the last map, or their average."
     )
     batch_normalization: bool = Field(False, description="Normalise each convolution's output over the batch.")
+
+    @model_validator(mode="after")
+    def _odd_hexagons(self) -> Self:
+        if self.convolution == "hexagonal" and self.kernel_size % 2 == 0:
+            raise ValueError(f"hexagonal kernels have an odd kernel_size. Received: {self.kernel_size}")
+        return self
 
 
 class DenseOptions(Parameters):

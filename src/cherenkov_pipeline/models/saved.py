@@ -10,7 +10,8 @@ import numpy as np
 from astropy.table import QTable, Table
 from pydantic import ValidationError
 
-# registers the layers and losses that a saved model may name
+# register the layers and losses that a saved model may name
+import cherenkov_pipeline.models.layers
 import cherenkov_pipeline.models.likelihoods  # noqa: F401
 from cherenkov_pipeline.dl1.cameras import camera_fingerprint, pixel_order
 from cherenkov_pipeline.errors import UserError

@@ -6,12 +6,14 @@ Brill et al., CTLearn: https://github.com/ctlearn-project/ctlearn, ``ctlearn/cor
 from collections.abc import Mapping, Sequence
 
 from cherenkov_pipeline.models.backend import keras
+from cherenkov_pipeline.models.layers import HexagonalConv2D
 
 
 def single_tel(
     inputs: Mapping[str, keras.KerasTensor],
     filters: Sequence[int],
     kernel_size: int,
+    convolution: str,
     pooling: str,
     batch_normalization: bool,
 ) -> keras.KerasTensor:
@@ -21,7 +23,7 @@ def single_tel(
     ----------
     inputs : mapping
         ``image``: (rows, columns, channels). A pooling that would leave less than one cell is left out.
-    filters, kernel_size, pooling, batch_normalization
+    filters, kernel_size, convolution, pooling, batch_normalization
         See `~cherenkov_pipeline.models.registry.SingleTelOptions`.
 
     Returns
@@ -29,11 +31,10 @@ def single_tel(
     keras.KerasTensor
         Features, one dimension.
     """
+    layer = HexagonalConv2D if convolution == "hexagonal" else keras.layers.Conv2D
     x = inputs["image"]
     for index, n_filters in enumerate(filters, start=1):
-        x = keras.layers.Conv2D(
-            n_filters, kernel_size, padding="same", activation="relu", name=f"backbone_convolution_{index}"
-        )(x)
+        x = layer(n_filters, kernel_size, padding="same", activation="relu", name=f"backbone_convolution_{index}")(x)
         if batch_normalization:
             x = keras.layers.BatchNormalization(name=f"backbone_normalization_{index}")(x)
         if min(x.shape[1:3]) > 1:

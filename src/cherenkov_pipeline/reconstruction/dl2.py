@@ -31,6 +31,7 @@ from ctapipe.io.tableio import TelListToMaskTransform
 from ctapipe.reco.utils import add_defaults_and_meta
 
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
+from cherenkov_pipeline.dl1.settings import read_settings, write_settings
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileJob, FilePlan, FileSet, fingerprint, fingerprint_file
 from cherenkov_pipeline.models.saved import TrainedModel
@@ -137,6 +138,7 @@ def write_dl2(
     predictions = predict_dl1(models, source, selection, parameters.chunk_size)
     with HDF5Merger(output_path=path, dl1_images=parameters.keep_images, true_images=parameters.keep_images) as merger:
         merger(source)
+    write_settings(path, read_settings(source))  # the merger drops them
     subarray = SubarrayDescription.from_hdf(path, focal_length_choice="EQUIVALENT")
     names = _prefixes(models, parameters)
     record: dict[str, Any] = {"source": str(source), "models": names, "tasks": {}}

@@ -15,11 +15,10 @@ from cherenkov_pipeline.dl1.selection import select
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.backend import jit_compile
 from cherenkov_pipeline.models.saved import TrainedModel, check_fit
-from cherenkov_pipeline.reconstruction.validity import outside_zenith
+from cherenkov_pipeline.reconstruction.validity import check_dl1_settings, outside_zenith
 from cherenkov_pipeline.store import EventChunk, EventStore
 from cherenkov_pipeline.store.chunks import cameras, iter_chunks
-from cherenkov_pipeline.store.inputs import input_mapping, make_inputs
-from cherenkov_pipeline.store.mapping import ImageMapping
+from cherenkov_pipeline.store.inputs import InputMaker, input_maker
 from cherenkov_pipeline.store.parameters import InputParameters
 from cherenkov_pipeline.tasks import get_task
 
@@ -61,16 +60,14 @@ class Predictor:
     Attributes
     ----------
     trained : TrainedModel
-    inputs : InputParameters
-    mapping : ImageMapping or None
+    maker : InputMaker
         For the model's pixel order.
     order : ndarray or None
         Brings images to the model's pixel order; None where they have it.
     """
 
     trained: TrainedModel
-    inputs: InputParameters
-    mapping: ImageMapping | None
+    maker: InputMaker
     order: np.ndarray | None
 
     def predict(self, chunk: EventChunk, selected: np.ndarray) -> QTable:
@@ -109,9 +106,7 @@ class Predictor:
         if self.order is not None:
             chunk = chunk.reorder_pixels(self.order)
         outputs = [
-            self.trained.model.predict_on_batch(
-                make_inputs(chunk[start : start + BATCH_SIZE], self.inputs, self.mapping)
-            )
+            self.trained.model.predict_on_batch(self.maker.from_chunk(chunk[start : start + BATCH_SIZE]))
             for start in range(0, len(chunk), BATCH_SIZE)
         ]
         return np.concatenate(outputs)
@@ -129,7 +124,7 @@ def make_predictor(trained: TrainedModel, camera: "CameraGeometry") -> Predictor
     inputs = InputParameters.model_validate(trained.card.inputs)
     if jit_compile() is False:
         trained.model.jit_compile = False
-    return Predictor(trained, inputs, input_mapping(trained.camera, inputs), order)
+    return Predictor(trained, input_maker(trained.camera, inputs), order)
 
 
 def predict_store(
@@ -241,7 +236,8 @@ def match_models(
     Raises
     ------
     UserError
-        If no model fits any camera: the first reason.
+        If no model fits any camera: the first reason. If the file was cleaned or calibrated otherwise than a model's
+        training data.
     """
     found: dict[str, tuple[CameraGeometry, dict[str, TrainedModel]]] = {}
     reasons: list[str] = []
@@ -252,8 +248,9 @@ def match_models(
                 check_fit(trained, camera)
             except UserError as error:
                 reasons.append(str(error))
-            else:
-                by_task.setdefault(trained.card.task, trained)
+                continue
+            check_dl1_settings(trained.card, path)
+            by_task.setdefault(trained.card.task, trained)
         found[telescope_type] = (camera, by_task)
     if not any(by_task for _, by_task in found.values()):
         raise UserError(f"{path} cannot be reconstructed. {reasons[0] if reasons else 'There is no model: train one.'}")

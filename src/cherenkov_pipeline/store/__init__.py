@@ -5,8 +5,8 @@ What to use when:
 - `store.build.plan_store`: DL1 files in, one store file a telescope type out.
 - `store.EventStore`: open a store, look at its table, read images in slices.
 - `store.chunks.iter_chunks`: images of any DL1 file without a store, chunk by chunk.
-- `store.inputs.make_inputs`: images as a network wants them, the same for stores and DL1 files.
-- `store.batches.Batches`: shuffled batches for training.
+- `store.inputs.input_maker`: images as a network wants them, the same for stores and DL1 files.
+- `store.batches.Batches`: shuffled batches of images for training; `store.stereo.StereoBatches`: of events.
 """
 
 from cherenkov_pipeline.store.choice import only_store

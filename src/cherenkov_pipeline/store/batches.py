@@ -1,20 +1,18 @@
 """Batches of an event store for Keras, whatever its backend."""
 
-import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 from astropy.table import Table
 
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.store.chunks import EventChunk
 from cherenkov_pipeline.store.events import EventStore
-from cherenkov_pipeline.store.inputs import input_mapping, input_shapes, make_inputs
-from cherenkov_pipeline.store.layout import ROWS_PER_CHUNK
-from cherenkov_pipeline.store.packing import PackedPixels, unpack
-from cherenkov_pipeline.store.parameters import InputParameters
+from cherenkov_pipeline.store.inputs import image_parameters, input_maker
+from cherenkov_pipeline.store.order import BLOCK, BLOCKS_PER_WINDOW, WindowReader, epoch_order
+from cherenkov_pipeline.store.packing import pixel_dtype
+from cherenkov_pipeline.store.parameters import InMemory, InputParameters
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -22,20 +20,17 @@ if TYPE_CHECKING:
 MEMORY_FRACTION = 0.4
 """Share of the free memory that ``in_memory="auto"`` may take."""
 
-_BLOCKS_PER_WINDOW = 32
-"""Blocks of consecutive rows that are mixed where the sample is not in memory."""
-
 
 class Batches(keras.utils.PyDataset):
-    """Batches ``(inputs, targets)``; every image once an epoch, a partial batch at the end.
+    """Batches ``(inputs, targets)`` of images; every image once an epoch, a partial batch at the end.
+
+    Inputs are a dict of float32 arrays, targets one float32 array: numpy, which TensorFlow, JAX and torch take alike.
+    Each batch is made of arrays of its own.
 
     The order depends on seed and epoch alone: a training that is resumed in epoch 7 sees what an undisturbed one
-    sees there. The training says which epoch it is with `set_epoch`, in a callback at the beginning of each epoch
-    (Keras' own ``on_epoch_end`` comes once more before the first epoch and cannot be counted), and passes
-    ``shuffle=False`` to ``fit``, which would shuffle the batches once more.
-
-    In memory, the rows of an epoch are in any order. Read from the file, blocks of consecutive rows are drawn and
-    mixed in windows, so that the file is read in slices: another order, with the same guarantee.
+    sees there, in memory or not. The training says which epoch it is with `set_epoch`, in a callback at the beginning
+    of each epoch (Keras' own ``on_epoch_end`` comes once more before the first epoch and cannot be counted), and
+    passes ``shuffle=False`` to ``fit``, which would shuffle the batches once more.
 
     Parameters
     ----------
@@ -44,16 +39,19 @@ class Batches(keras.utils.PyDataset):
         Rows of the store.
     parameters : InputParameters
     labels : callable
-        ``table -> (n, k)`` array, called once with the table of all ``indices``.
+        ``table -> (n, k)`` array, called once with the table of all items.
     batch_size : int
     seed : int
     shuffle : bool
         Otherwise the order of ``indices``.
     in_memory : {"auto", True, False}
-        Whether the packed pixels (5.3 kB an image of 1296 pixels) are loaded; auto: where they take less than
-        `MEMORY_FRACTION` of the free memory.
+        Whether the packed pixels (5.4 kB an image of 1296 pixels) are loaded; auto: where they take less than
+        `MEMORY_FRACTION` of the free memory. Otherwise windows of images are read, the next one while the present
+        one is used.
+    label_columns : sequence of str, optional
+        Columns that ``labels`` needs. Default: all.
     **options
-        Of `keras.utils.PyDataset`: ``workers``, ``use_multiprocessing``, ``max_queue_size``.
+        Of `keras.utils.PyDataset`: ``workers``, ``max_queue_size``.
 
     Raises
     ------
@@ -70,7 +68,8 @@ class Batches(keras.utils.PyDataset):
         batch_size: int,
         seed: int = 0,
         shuffle: bool = True,
-        in_memory: bool | Literal["auto"] = "auto",
+        in_memory: InMemory = "auto",
+        label_columns: Sequence[str] | None = None,
         **options: Any,
     ):
         super().__init__(**options)
@@ -82,66 +81,75 @@ class Batches(keras.utils.PyDataset):
         self.batch_size = batch_size
         self.seed = seed
         self.shuffle = shuffle
-        self.mapping = input_mapping(store.camera, parameters) if parameters.mapping else None
-        self.targets = np.asarray(labels(store.table[self.indices]), dtype=np.float32)
-        self._columns = store.columns(parameters.columns)[self.indices]
-        n_bytes = len(self.indices) * store.read_packed(slice(0, 1)).nbytes
+        self.maker = input_maker(store.camera, parameters)
+        self._rows = np.unique(self.indices)
+        self._items = self._grouped()
+        self._place = self._items.max(axis=1)  # of one image of each item: there is at least one
+        labelled = store.columns(label_columns or store.colnames)[self._rows[self._place]]
+        self.targets = np.asarray(labels(labelled), dtype=np.float32)
+        self._values: np.ndarray | None = None
+        if parameters.parameters:
+            self._values = image_parameters(store.columns(parameters.columns)[self._rows], parameters.parameters)
+        n_bytes = len(self._rows) * pixel_dtype(store.n_pixels).itemsize
         self.in_memory = n_bytes < MEMORY_FRACTION * _free_memory() if in_memory == "auto" else in_memory
-        self._packed = store.read_packed(self.indices) if self.in_memory else None
-        self._window: tuple[int, np.ndarray, PackedPixels] | None = None
-        self._lock = threading.Lock()
+        self._records = store.records(self._rows) if self.in_memory else None
+        self._windows: list[np.ndarray] = []
+        self._reader: WindowReader | None = None
         self.set_epoch(0)
 
     def __len__(self) -> int:
-        return -(-len(self.indices) // self.batch_size)
+        return -(-len(self._items) // self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Batch of this number in the current epoch."""
         if not 0 <= index < len(self):
             raise IndexError(f"There are {len(self)} batches. Received: {index}")
-        places = self._order[index * self.batch_size : (index + 1) * self.batch_size]
-        chunk = EventChunk(self._columns[places], *unpack(self._pixels(index, places)))
-        return make_inputs(chunk, self.parameters, self.mapping), self.targets[places]
+        items = self._order[index * self.batch_size : (index + 1) * self.batch_size]
+        return self._inputs(index, items), self.targets[items]
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of one event of each input."""
-        return input_shapes(self.parameters, self.mapping, self.store.n_pixels)
+        """Shape of one item of each input."""
+        return self.maker.shapes
 
     def set_epoch(self, epoch: int) -> None:
         """Take the order of this epoch. Not while an epoch is being read."""
-        with self._lock:
-            self._order = self._shuffled(np.random.default_rng(np.random.SeedSequence((self.seed, epoch))))
-            self._window = None
-
-    def _shuffled(self, rng: np.random.Generator) -> np.ndarray:
-        """Positions in ``indices`` in the order of the epoch."""
-        if not self.shuffle:
-            return np.arange(len(self.indices))
+        n = len(self._items)
+        self._order = epoch_order(self._place, self.seed, epoch) if self.shuffle else np.arange(n)
         if self.in_memory:
-            return rng.permutation(len(self.indices))
-        by_row = np.argsort(self.indices, kind="stable")
-        blocks = np.split(by_row, np.arange(ROWS_PER_CHUNK, len(by_row), ROWS_PER_CHUNK))
-        drawn = [blocks[number] for number in rng.permutation(len(blocks))]
-        windows = [
-            np.concatenate(drawn[start : start + _BLOCKS_PER_WINDOW])
-            for start in range(0, len(drawn), _BLOCKS_PER_WINDOW)
-        ]
-        return np.concatenate([rng.permutation(window) for window in windows])
+            return
+        if self._reader:
+            self._reader.close()
+        step = self._batches_per_window * self.batch_size
+        windows = (np.unique(self._items[self._order[start : start + step]]) for start in range(0, n, step))
+        self._windows = [window[window >= 0] for window in windows]
+        self._reader = WindowReader(self._read, self._windows)
 
-    def _pixels(self, index: int, places: np.ndarray) -> PackedPixels:
-        if self._packed is not None:
-            return self._packed[places]
-        # whole windows are read at once, in increasing order; consecutive batches share one
-        per_window = max(1, _BLOCKS_PER_WINDOW * ROWS_PER_CHUNK // self.batch_size)
-        number = index // per_window
-        with self._lock:
-            if self._window is None or self._window[0] != number:
-                span = per_window * self.batch_size
-                rows = np.sort(self.indices[self._order[number * span : (number + 1) * span]])
-                self._window = (number, rows, self.store.read_packed(rows))
-            _, rows, packed = self._window
-        return packed[np.searchsorted(rows, self.indices[places])]
+    def _grouped(self) -> np.ndarray:
+        """Images of each item, (n_items, n_images): positions in ``_rows``; -1 where there is none."""
+        return np.searchsorted(self._rows, self.indices)[:, np.newaxis]
+
+    def _inputs(self, index: int, items: np.ndarray) -> dict[str, np.ndarray]:
+        return self._image_inputs(index, self._items[items, 0])
+
+    def _image_inputs(self, index: int, places: np.ndarray) -> dict[str, np.ndarray]:
+        """Make the inputs of single images: ``places`` are positions in ``_rows``, -1 for images without any light."""
+        if self.in_memory:
+            inputs = self.maker.from_records(self._records, places)
+        else:
+            number = index // self._batches_per_window
+            found = np.searchsorted(self._windows[number], places)
+            inputs = self.maker.from_records(self._reader.get(number), np.where(places < 0, -1, found))
+        if self._values is not None:
+            inputs["parameters"] = np.where(places[:, np.newaxis] < 0, np.float32(0), self._values[places])
+        return inputs
+
+    @property
+    def _batches_per_window(self) -> int:
+        return max(1, BLOCKS_PER_WINDOW * BLOCK // self.batch_size)
+
+    def _read(self, window: np.ndarray) -> np.ndarray:
+        return self.store.records(self._rows[window])
 
 
 def _free_memory() -> int:

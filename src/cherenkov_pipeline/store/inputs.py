@@ -1,102 +1,156 @@
-"""From images to what a network reads: one function for training, evaluation and reconstruction.
+"""From images to what a network reads: one maker for training, evaluation and reconstruction.
 
 Inputs of a network, by name:
 
-- ``image``: (rows, columns, channels), where a mapping is chosen;
-- ``pixels``: (n_pixels, channels), where none is;
+- ``image``: (rows, columns, channels), where pixels are mapped while the batch is made;
+- ``pixels``: (n_pixels, channels), where the network maps them or reads them as they are;
+- ``brightest``: (n, features) of the brightest pixels, ``brightest_mask``: (n,), 1 where there is one, and
+  ``shower_frame``: (4,), see `cherenkov_pipeline.store.brightest`;
 - ``parameters``: (k,), image parameters.
 
-All are float32 and finite: a broken pixel or a parameter that could not be computed counts as 0.
+Stereo batches have a telescope axis before these, and ``telescopes`` and ``positions``, see
+`cherenkov_pipeline.store.stereo`. All are float32 and finite: a broken pixel or a parameter that could not be
+computed counts as 0.
 """
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.store.brightest import FEATURES, FRAME, PixelPlaces, brightest_pixels, pixel_places
 from cherenkov_pipeline.store.chunks import EventChunk
 from cherenkov_pipeline.store.mapping import ImageMapping, image_mapping
-from cherenkov_pipeline.store.packing import mean_time
-from cherenkov_pipeline.store.parameters import Channel, InputParameters
+from cherenkov_pipeline.store.parameters import InputParameters
+from cherenkov_pipeline.store.pixels import channels_of_images, channels_of_records, finite_images, unpack_rows
 
 if TYPE_CHECKING:
     from astropy.table import Table
     from ctapipe.instrument import CameraGeometry
 
-
-def input_mapping(camera: "CameraGeometry", parameters: InputParameters) -> ImageMapping | None:
-    """Make the mapping that the parameters name, for a camera; None where pixel vectors are wanted."""
-    if parameters.mapping is None or not parameters.channels:
-        return None
-    return image_mapping(camera, parameters.mapping, parameters.size)
+UNSCALED = ("brightest_mask", "shower_frame", "telescopes")
+"""Inputs that a network must see as they are: masks and directions."""
 
 
-def input_shapes(
-    parameters: InputParameters, mapping: ImageMapping | None, n_pixels: int
-) -> dict[str, tuple[int, ...]]:
-    """Shape of one event of each input, as `make_inputs` makes it."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    if parameters.channels:
-        shape = (n_pixels,) if mapping is None else mapping.shape
-        shapes["pixels" if mapping is None else "image"] = (*shape, len(parameters.channels))
-    if parameters.parameters:
-        shapes["parameters"] = (len(parameters.parameters),)
-    return shapes
+@dataclass(frozen=True)
+class InputMaker:
+    """Makes a network's inputs from the images of one camera.
+
+    Attributes
+    ----------
+    parameters : InputParameters
+    n_pixels : int
+    mapping : ImageMapping or None
+        Also where the network maps.
+    places : PixelPlaces or None
+        Where the brightest pixels are wanted.
+    """
+
+    parameters: InputParameters
+    n_pixels: int
+    mapping: ImageMapping | None
+    places: PixelPlaces | None
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of one image of each input."""
+        wanted = self.parameters
+        shapes: dict[str, tuple[int, ...]] = {}
+        if wanted.channels:
+            name = "image" if self._maps else "pixels"
+            shapes[name] = (*(self.mapping.shape if self._maps else (self.n_pixels,)), len(wanted.channels))
+        if wanted.brightest:
+            shapes["brightest"] = (wanted.brightest, len(FEATURES))
+            shapes["brightest_mask"] = (wanted.brightest,)
+            shapes["shower_frame"] = (len(FRAME),)
+        if wanted.parameters:
+            shapes["parameters"] = (len(wanted.parameters),)
+        return shapes
+
+    def from_chunk(self, chunk: EventChunk) -> dict[str, np.ndarray]:
+        """Make all inputs of n images.
+
+        Parameters
+        ----------
+        chunk : EventChunk
+            n images in the camera's pixel order; not changed.
+
+        Returns
+        -------
+        dict
+            Name -> (n, ...) float32 array, finite; shapes as `shapes` says.
+
+        Raises
+        ------
+        UserError
+            If the table lacks an image parameter.
+        """
+        wanted, inputs, images = self.parameters, {}, (chunk.image, chunk.peak_time, chunk.image_mask)
+        if wanted.channels:
+            inputs |= self._channels(channels_of_images(*images, wanted.channels))
+        if wanted.brightest:
+            inputs |= brightest_pixels(*finite_images(*images), chunk.image_mask, self.places, wanted.brightest)
+        if wanted.parameters:
+            inputs["parameters"] = image_parameters(chunk.table, wanted.parameters)
+        return inputs
+
+    def from_records(self, records: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Make the inputs that come from pixels, all but ``parameters``.
+
+        Parameters
+        ----------
+        records : ndarray
+            Packed images, see `cherenkov_pipeline.store.packing`.
+        rows : ndarray of int
+            (n,), positions in ``records``; -1 is an image without any light.
+        """
+        wanted, inputs = self.parameters, {}
+        if wanted.channels:
+            inputs |= self._channels(channels_of_records(records, rows, wanted.channels))
+        if wanted.brightest:
+            inputs |= brightest_pixels(*unpack_rows(records, rows), self.places, wanted.brightest)
+        return inputs
+
+    @property
+    def _maps(self) -> bool:
+        return self.mapping is not None and self.parameters.map_in == "batch"
+
+    def _channels(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
+        return {"image": self.mapping.map(pixels)} if self._maps else {"pixels": pixels}
 
 
-def make_inputs(chunk: EventChunk, parameters: InputParameters, mapping: ImageMapping | None) -> dict[str, np.ndarray]:
-    """Make a network's inputs.
+def input_maker(camera: "CameraGeometry", parameters: InputParameters) -> InputMaker:
+    """Prepare the inputs of a camera's images.
 
     Parameters
     ----------
-    chunk : EventChunk
-        n images; not changed.
+    camera : ctapipe.instrument.CameraGeometry
+        In the camera frame.
     parameters : InputParameters
-    mapping : ImageMapping or None
-        From `input_mapping` for the chunk's camera.
-
-    Returns
-    -------
-    dict
-        Name -> (n, ...) float32 array, finite; shapes as `input_shapes` says.
 
     Raises
     ------
     UserError
-        If the table lacks an image parameter.
+        If the mapping does not fit the camera.
     """
-    inputs: dict[str, np.ndarray] = {}
-    if parameters.channels:
-        pixels = np.empty((*chunk.image.shape, len(parameters.channels)), dtype=np.float32)
-        for index, name in enumerate(parameters.channels):
-            pixels[..., index] = _channel(chunk, name)
-        if mapping is None:
-            inputs["pixels"] = pixels
-        else:
-            inputs["image"] = mapping.map(pixels)
-    if parameters.parameters:
-        inputs["parameters"] = _image_parameters(chunk.table, parameters.parameters)
-    return inputs
+    mapped = parameters.channels and parameters.mapping is not None
+    return InputMaker(
+        parameters,
+        camera.n_pixels,
+        image_mapping(camera, parameters.mapping, parameters.size) if mapped else None,
+        pixel_places(camera) if parameters.brightest else None,
+    )
 
 
-def _channel(chunk: EventChunk, name: Channel) -> np.ndarray:
-    """One channel (n, n_pixels), finite."""
-    kind = name.removeprefix("cleaned_")
-    if kind == "image":
-        values = chunk.image
-    elif kind == "log_image":
-        values = np.copysign(np.log10(1 + np.abs(chunk.image)), chunk.image)
-    elif kind == "peak_time":
-        values = chunk.peak_time
-    else:
-        values = chunk.peak_time - mean_time(chunk.peak_time, chunk.image_mask)[:, np.newaxis]
-    used = np.isfinite(values)
-    if name.startswith("cleaned_"):
-        used &= chunk.image_mask
-    return np.where(used, values, np.float32(0))
+def image_parameters(table: "Table", names: tuple[str, ...]) -> np.ndarray:
+    """Image parameters of a table as `InputParameters.parameters` names them: (n, k) float32, finite.
 
-
-def _image_parameters(table: "Table", names: tuple[str, ...]) -> np.ndarray:
+    Raises
+    ------
+    UserError
+        If the table lacks one.
+    """
     values = np.empty((len(table), len(names)), dtype=np.float32)
     for index, name in enumerate(names):
         column = name.removeprefix("log_")

@@ -1,4 +1,4 @@
-"""Pixel vectors to square images: dl1-data-handler's mapping tables as sparse products over many images.
+"""Pixel vectors to square images: dl1-data-handler's mapping tables, as one sparse product for a batch of images.
 
 dl1-data-handler rounds pixel positions to a millimetre and looks for equal coordinates. Where the pixel pitch falls
 between (SST-1M: 24.3 mm) one line of pixels becomes two, pixels are lost and images are torn apart. Such cameras are
@@ -13,6 +13,7 @@ Nieto et al. 2019, arXiv:1912.09898 (the mappings); https://github.com/cta-obser
 
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ import numpy as np
 from cherenkov_pipeline.dl1.cameras import camera_fingerprint, pixel_pitch
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.store.parameters import RESIZABLE, MappingName
+from cherenkov_pipeline.store.sparse import SparseProduct, padded_rows
 
 if TYPE_CHECKING:
     from ctapipe.instrument import CameraGeometry
@@ -37,8 +39,6 @@ MAPPERS: dict[MappingName, str] = {
 """Name in the parameters -> dl1-data-handler's class."""
 
 _NOT_NORMALIZED = ("nearest_neighbor", "bicubic")
-_IMAGES_PER_PRODUCT = 8
-"""Images of a sparse product, whose result must be transposed: that is five times faster in the processor's cache."""
 _LATTICE_PITCH_MM = 200
 """Pitch of the exact lattice: dl1-data-handler's rounding to 1 mm then moves a pixel by less than 0.3 %."""
 
@@ -83,13 +83,16 @@ class ImageMapping:
             (n, rows, columns) or (n, rows, columns, channels), float32, contiguous.
         """
         n, n_pixels, *channels = values.shape
-        vectors = np.asarray(values, dtype=np.float32).reshape(n, n_pixels, -1)
-        images = np.empty((n, self.table.shape[0], vectors.shape[-1]), dtype=np.float32)
-        for start in range(0, n, _IMAGES_PER_PRODUCT):
-            rows = slice(start, start + _IMAGES_PER_PRODUCT)
-            for channel in range(vectors.shape[-1]):
-                images[rows, :, channel] = (self.table @ np.ascontiguousarray(vectors[rows, :, channel].T)).T
+        images = self._product(np.asarray(values, dtype=np.float32).reshape(n, n_pixels, -1))
         return images.reshape(n, *self.shape, *channels)
+
+    def gathered(self) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels of each cell and how much they count, both (rows * columns, k); k is 1 for the axial mapping."""
+        return padded_rows(self.table)
+
+    @cached_property
+    def _product(self) -> SparseProduct:
+        return SparseProduct(self.table)
 
 
 def image_mapping(geometry: "CameraGeometry", name: MappingName, size: int | None = None) -> ImageMapping:
@@ -123,7 +126,7 @@ def image_mapping(geometry: "CameraGeometry", name: MappingName, size: int | Non
     options = {} if size is None else {"interpolation_image_shape": size}
     try:
         # the mappers rotate the geometry that they are given
-        mapper = getattr(image_mapper, MAPPERS[name])(geometry=_regular(geometry), **options)
+        mapper = getattr(image_mapper, MAPPERS[name])(geometry=on_exact_lattice(geometry), **options)
     except ValueError as error:
         raise UserError(f"Camera {geometry.name} cannot be mapped by {name!r}: {error}") from error
     table = csr_array(mapper.mapping_table.T)
@@ -132,8 +135,11 @@ def image_mapping(geometry: "CameraGeometry", name: MappingName, size: int | Non
     return ImageMapping(name, (mapper.image_shape, mapper.image_shape), table, camera_fingerprint(geometry))
 
 
-def _regular(geometry: "CameraGeometry") -> "CameraGeometry":
-    """Copy a geometry, so that dl1-data-handler recognises its lines of pixels."""
+def on_exact_lattice(geometry: "CameraGeometry") -> "CameraGeometry":
+    """Copy a camera so that dl1-data-handler recognises its lines of pixels.
+
+    Hexagonal pixels whose lines it would split are put on an exact lattice, in units of its own; others stay.
+    """
     import astropy.units as u
     from ctapipe.instrument.camera import PixelShape
     from dl1_data_handler.image_mapper import ImageMapper

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from cherenkov_pipeline.config import Parameters
+from cherenkov_pipeline.store.parameters import InMemory
 
 
 class OptimizerParameters(Parameters):
@@ -39,6 +40,11 @@ class TrainingParameters(Parameters):
     seed: int = Field(0, ge=0, lt=2**32, description="Of the weights, of dropout and of the order of the events.")
     deterministic: bool = Field(
         False, description="Only operations whose result never varies: the same numbers in every run, but slower."
+    )
+    in_memory: InMemory = Field(
+        "auto",
+        description="Whether the sample's packed pixels are loaded at once; auto: where they take less than 40 % of "
+        "the free memory. Otherwise they are read in windows, in the same order.",
     )
     resume: bool = Field(
         True, description="Go on with an interrupted training of the same data and parameters; false: start anew."

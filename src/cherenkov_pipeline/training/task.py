@@ -21,7 +21,7 @@ from cherenkov_pipeline.models.saved import TrainedModel
 from cherenkov_pipeline.revision import code_fingerprint
 from cherenkov_pipeline.store import EventStore
 from cherenkov_pipeline.store.batches import Batches
-from cherenkov_pipeline.store.inputs import make_inputs
+from cherenkov_pipeline.store.inputs import UNSCALED
 from cherenkov_pipeline.store.parameters import InputParameters
 from cherenkov_pipeline.tasks import Task, get_task
 from cherenkov_pipeline.training.parameters import TrainingParameters
@@ -32,8 +32,11 @@ logger = logging.getLogger(__name__)
 SCALE_EVENTS = 4096
 """Events that the scales of the inputs are measured on."""
 
-STATELESS = {"resume"}
+STATELESS = {"resume", "in_memory"}
 """Training parameters that do not change the result."""
+
+VALIDITY = ("true_energy", "telescope_pointing_altitude")
+"""Columns whose ranges stand in the card."""
 
 ROOMS = ("models", "training", "store", "tasks")
 """Code that makes the result."""
@@ -89,13 +92,15 @@ def train_task(
             training.batch_size,
             seed=training.seed,
             shuffle=split == "train",
+            in_memory=training.in_memory,
+            label_columns=task.labels,
         )
         for split, indices in rows.items()
     }
     scales = _measure_scales(batches["train"])
 
     def build() -> keras.Model:
-        return build_model(model, task, batches["train"].shapes, scales)
+        return build_model(model, task, batches["train"].shapes, scales, batches["train"].maker.mapping)
 
     mark = fingerprint(
         build().to_json(),
@@ -132,12 +137,12 @@ def _check_events(store: EventStore, task: Task, split: str, rows: np.ndarray) -
         raise UserError(
             f"{store.path} has no {split} events of {particles}: add such files, loosen the cuts or change the split."
         )
-    missing = [name for name in task.labels if name not in store.table.colnames]
+    missing = [name for name in task.labels if name not in store.colnames]
     if missing:
         raise UserError(
             f"{store.path} has no column {missing[0]}, which {task.name} is learnt from: use simulated files."
         )
-    unlabelled = ~np.isfinite(task.to_target(store.table[rows])).all(axis=1)
+    unlabelled = ~np.isfinite(task.to_target(store.columns(task.labels)[rows])).all(axis=1)
     if unlabelled.any():
         raise UserError(
             f"{unlabelled.sum()} of {len(rows)} {split} events in {store.path} have no usable "
@@ -146,9 +151,10 @@ def _check_events(store: EventStore, task: Task, split: str, rows: np.ndarray) -
 
 
 def _measure_scales(batches: Batches) -> Scales:
-    rows = np.random.default_rng(batches.seed).permutation(batches.indices)[:SCALE_EVENTS]
-    chunk = batches.store.read(np.sort(rows))
-    return measure_scales(make_inputs(chunk, batches.parameters, batches.mapping), batches.targets)
+    n_batches = min(len(batches), -(-SCALE_EVENTS // batches.batch_size))
+    inputs = [batches[number][0] for number in range(n_batches)]
+    scaled = [name for name in batches.shapes if name not in UNSCALED]
+    return measure_scales({name: np.concatenate([batch[name] for batch in inputs]) for name in scaled}, batches.targets)
 
 
 def _make_card(
@@ -178,7 +184,8 @@ def _make_card(
             n_validation=len(rows["validation"]),
             split=store.provenance["split"],
         ),
-        validity=_validity(store.table[rows["train"]], task),
+        dl1_settings=store.provenance.get("dl1_settings"),
+        validity=_validity(store.columns(VALIDITY)[rows["train"]], task),
         training=_summary(training, result),
         metrics={name: float(best[name]) for name in best.colnames if name not in ("epoch", "seconds")},
         cost=model_cost(result.model),

@@ -1,0 +1,112 @@
+"""Layers for cameras: the mapping of pixels to an image, and convolutions on a hexagonal lattice.
+
+They are written in keras.ops and run on TensorFlow, JAX and torch.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from cherenkov_pipeline.models.backend import keras
+
+if TYPE_CHECKING:
+    from cherenkov_pipeline.store.mapping import ImageMapping
+
+PACKAGE = "cherenkov_pipeline"
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class MapPixels(keras.layers.Layer):
+    """Map pixels (n, n_pixels, channels) to an image (n, rows, columns, channels), as the batches do.
+
+    Each cell is a weighted sum of some pixels: what it gathers is part of the layer's configuration, not of the
+    weights.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Rows and columns.
+    pixels : array-like of int
+        (rows * columns, k) pixels of each cell.
+    weights : array-like of float
+        (rows * columns, k) and how much they count.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        pixels: Sequence[Sequence[int]],
+        weights: Sequence[Sequence[float]],
+        **options: Any,
+    ):
+        super().__init__(trainable=False, **options)
+        self.shape = tuple(shape)
+        self.pixels = np.asarray(pixels, dtype=np.int32)
+        self.pixel_weights = np.asarray(weights, dtype=np.float32)
+
+    @classmethod
+    def of(cls, mapping: "ImageMapping", **options: Any) -> Self:
+        """Make the layer of a camera's mapping."""
+        return cls(mapping.shape, *mapping.gathered(), **options)
+
+    def call(self, inputs: Any) -> Any:
+        """Gather and sum, one of the k pixels after the other: the image is never k times in memory."""
+        cells = 0
+        for pixels, weights in zip(self.pixels.T, self.pixel_weights.T, strict=True):
+            gathered = keras.ops.take(inputs, pixels, axis=1)
+            cells = cells + gathered * keras.ops.cast(weights[:, np.newaxis], gathered.dtype)
+        return keras.ops.reshape(cells, (-1, *self.shape, inputs.shape[-1]))
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        """Shape of the images."""
+        return (input_shape[0], *self.shape, input_shape[-1])
+
+    def get_config(self) -> dict[str, Any]:
+        """Plain values; the shortest decimals that give the same float32."""
+        options = super().get_config()
+        options.pop("trainable")
+        return {
+            **options,
+            "shape": list(self.shape),
+            "pixels": self.pixels.tolist(),
+            "weights": [[float(str(value)) for value in row] for row in self.pixel_weights],
+        }
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class HexagonalConv2D(keras.layers.Conv2D):
+    """Convolution over the neighbours on a hexagonal lattice, in an image of the mapping ``axial``.
+
+    That mapping puts the six neighbours of a pixel into the cells (0, +-1), (+-1, 0), (1, 1) and (-1, -1) around it;
+    the kernel is 0 at the two others of the 3 x 3, and at those further away than its radius in larger kernels.
+    Hoogeboom et al. 2018, arXiv:1803.02108.
+
+    Parameters
+    ----------
+    filters, kernel_size, **options
+        Of `keras.layers.Conv2D`; ``kernel_size`` is odd.
+    """
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        """Make the weights and the hexagon."""
+        super().build(input_shape)
+        self.hexagon = hexagon(self.kernel_size[0])[:, :, np.newaxis, np.newaxis]
+
+    @property
+    def kernel(self) -> Any:
+        """Weights inside the hexagon."""
+        kernel = super().kernel
+        return kernel * keras.ops.cast(self.hexagon, kernel.dtype)
+
+
+def hexagon(size: int) -> np.ndarray:
+    """Cells of a ``size`` x ``size`` square that are at most ``size // 2`` pixels away from its centre.
+
+    Returns
+    -------
+    ndarray
+        float32, 1 inside; for 3: [[1, 1, 0], [1, 1, 1], [0, 1, 1]].
+    """
+    steps = np.arange(size) - size // 2
+    return (np.abs(steps[:, np.newaxis] - steps) <= size // 2).astype(np.float32)
