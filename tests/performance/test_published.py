@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 from astropy.table import QTable
 
-from cherenkov_pipeline.performance.published import random_forest_energy
+from cherenkov_pipeline.performance.published import random_forest_direction, random_forest_energy
+
+MODES = ["mono_tel1", "mono_tel2", "stereo"]
 
 
-@pytest.mark.parametrize("mode", ["mono_tel1", "mono_tel2", "stereo"])
+@pytest.mark.parametrize("mode", MODES)
 def test_published_curve_has_a_source_and_equals_it(mode, test_data):
     curve = random_forest_energy(mode)
     assert "sst1mpipe 0.7.1" in curve.meta["source"]
@@ -17,12 +19,25 @@ def test_published_curve_has_a_source_and_equals_it(mode, test_data):
     np.testing.assert_allclose(curve["bias"], source["energy_bias"])
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_published_directions_have_a_source_and_equal_it(mode, test_data):
+    curve = random_forest_direction(mode)
+    assert "sst1mpipe 0.7.1" in curve.meta["source"]
+    source = QTable.read(test_data / "performance" / "sst1mpipe_random_forest_zenith20.csv", format="ascii.csv")
+    source = source[source["mode"] == mode]
+    np.testing.assert_allclose(curve["true_energy_low"].to_value("TeV"), source["energy_low_tev"])
+    np.testing.assert_allclose(curve["angular_resolution"].to_value("deg"), source["angular_resolution_deg"])
+
+
 def test_stereo_is_better_than_mono():
     mono, stereo = random_forest_energy("mono_tel1"), random_forest_energy("stereo")
     inside = (mono["true_energy_low"].to_value("TeV") > 1.5) & (mono["true_energy_high"].to_value("TeV") < 100)
     assert np.all(stereo["quantile_68"][inside] < mono["quantile_68"][inside])
+    mono, stereo = random_forest_direction("mono_tel1"), random_forest_direction("stereo")
+    assert np.all(stereo["angular_resolution"][inside] < mono["angular_resolution"][inside])
 
 
-def test_unknown_mode_is_refused():
+@pytest.mark.parametrize("curve", [random_forest_direction, random_forest_energy])
+def test_unknown_mode_is_refused(curve):
     with pytest.raises(ValueError, match=r"mono_tel1.*Received: 'trio'"):
-        random_forest_energy("trio")
+        curve("trio")

@@ -77,6 +77,7 @@ def test_other_parameters_are_another_training(learnt, monkeypatch):
     changes = [
         (MODEL, INPUTS, TRAINING),
         (MODEL, INPUTS, TRAINING.model_copy(update={"resume": False})),
+        (MODEL, INPUTS, TRAINING.model_copy(update={"in_memory": False})),  # the order is the same
         (MODEL, INPUTS, TRAINING.model_copy(update={"seed": 1})),
         (MODEL, INPUTS.model_copy(update={"channels": ("image", "peak_time")}), TRAINING),
         (ModelParameters(options={"filters": [9]}), INPUTS, TRAINING),
@@ -91,8 +92,8 @@ def test_other_parameters_are_another_training(learnt, monkeypatch):
     with pytest.raises(StopHereError):
         train_task(store, "energy", MODEL, INPUTS, TRAINING, folder / "states")
     assert seen[0].is_dir()  # the folder of the finished training
-    assert seen[0] == seen[1]
-    assert len(set(seen)) == len(seen) - 1
+    assert seen[0] == seen[1] == seen[2]
+    assert len(set(seen)) == len(seen) - 2
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])

@@ -2,6 +2,7 @@
 
 import astropy.units as u
 import numpy as np
+from astropy.table import QTable
 from pyirf.binning import calculate_bin_indices, create_bins_per_decade
 
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
@@ -25,3 +26,9 @@ def rows_per_bin(energy: u.Quantity, edges: u.Quantity) -> list[np.ndarray]:
     """Row numbers of each bin; the lower edge belongs to a bin, the upper one does not."""
     bins, _ = calculate_bin_indices(energy, edges)
     return [np.flatnonzero(bins == index) for index in range(len(edges) - 1)]
+
+
+def bins_table(name: str, edges: u.Quantity) -> QTable:
+    """Begin a table with a row for each bin: ``<name>_low``, ``<name>_high``, ``<name>_center`` (geometric)."""
+    low, high = edges[:-1], edges[1:]
+    return QTable({f"{name}_low": low, f"{name}_high": high, f"{name}_center": np.sqrt(low * high)})

@@ -17,7 +17,7 @@ from pyirf.benchmarks import energy_bias_resolution
 
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.performance import statistics
-from cherenkov_pipeline.performance.binning import energy_edges, rows_per_bin
+from cherenkov_pipeline.performance.binning import bins_table, energy_edges, rows_per_bin
 from cherenkov_pipeline.performance.bootstrap import shower_labels
 from cherenkov_pipeline.performance.metrics import Metric, grouped_metrics, metrics_table
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
@@ -180,7 +180,7 @@ def energy_per_bin(
     sample = _sample(predictions)
     edges = energy_edges(parameters)
     reference = energy_bias_resolution(sample.energies(), edges)
-    table = _bins("true_energy", edges)
+    table = bins_table("true_energy", edges)
     groups = rows_per_bin(sample.columns["true"] * u.TeV, edges)
     for name, column in grouped_metrics(
         sample.columns, BIN_METRICS, sample.showers, groups, parameters, rng
@@ -206,7 +206,7 @@ def energy_distribution(predictions: Table | EnergySample, parameters: Evaluatio
     """
     sample = _sample(predictions)
     edges = energy_edges(parameters, parameters.migration_bins_per_decade)
-    table = _bins("energy", edges)
+    table = bins_table("energy", edges)
     table["n_true"] = np.histogram(sample.columns["true"], edges.value)[0]
     table["n_reco"] = np.histogram(sample.columns["reco"], edges.value)[0]
     return table
@@ -223,7 +223,7 @@ def migration_matrix(predictions: Table | EnergySample, parameters: EvaluationPa
     """
     sample = _sample(predictions)
     edges = energy_edges(parameters, parameters.migration_bins_per_decade)
-    table = _bins("true_energy", edges)
+    table = bins_table("true_energy", edges)
     table["n"] = np.histogram(sample.columns["true"], edges.value)[0]
     table["n_reco"] = np.histogram2d(sample.columns["true"], sample.columns["reco"], bins=(edges.value, edges.value))[
         0
@@ -305,8 +305,3 @@ def energy_tables(predictions: Table, parameters: EvaluationParameters) -> dict[
 
 def _sample(predictions: Table | EnergySample) -> EnergySample:
     return predictions if isinstance(predictions, EnergySample) else energy_sample(predictions)
-
-
-def _bins(name: str, edges: u.Quantity) -> QTable:
-    low, high = edges[:-1], edges[1:]
-    return QTable({f"{name}_low": low, f"{name}_high": high, f"{name}_center": np.sqrt(low * high)})

@@ -1,8 +1,10 @@
 """Training: a trainer that can be killed at any moment, and the training of one task from an event store.
 
-Only the parameters are light; the modules that train import Keras.
+`forest` grows the random forests that networks are compared with. Only the parameters are light; the modules that train
+networks import Keras.
 """
 
+from cherenkov_pipeline.training.forest_parameters import ForestParameters
 from cherenkov_pipeline.training.parameters import OptimizerParameters, PlateauParameters, TrainingParameters
 
-__all__ = ["OptimizerParameters", "PlateauParameters", "TrainingParameters"]
+__all__ = ["ForestParameters", "OptimizerParameters", "PlateauParameters", "TrainingParameters"]

@@ -1,4 +1,5 @@
 """Figures: a table in, a `matplotlib.figure.Figure` out; nothing here computes a metric.
 
-One module a subject: `history` (training), `architecture` (layers), `energy`, `uncertainty`; `style` is shared.
+One module a subject: `history` (training), `architecture` (layers), `energy`, `uncertainty`, `showers` (simulated
+ones), `agreement` (with reference figures); `style` and `curves` are shared.
 """

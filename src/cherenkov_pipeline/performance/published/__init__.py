@@ -24,7 +24,33 @@ def random_forest_energy(mode: str) -> QTable:
     ValueError
         If nothing is published for this mode.
     """
-    with as_file(files(__name__) / "sst1mpipe_random_forest_energy.ecsv") as path:
+    return _of_mode("sst1mpipe_random_forest_energy.ecsv", mode)
+
+
+def random_forest_direction(mode: str) -> QTable:
+    """Angular resolution of the SST-1M collaboration's random forest at 20 degrees of zenith.
+
+    Parameters
+    ----------
+    mode : str
+        ``mono_tel1``, ``mono_tel2`` or ``stereo``.
+
+    Returns
+    -------
+    QTable
+        ``true_energy_low``, ``true_energy_high`` in TeV, ``angular_resolution`` in deg; NaN where nothing is published.
+        ``meta`` holds ``label``, ``source`` and ``conventions``.
+
+    Raises
+    ------
+    ValueError
+        If nothing is published for this mode.
+    """
+    return _of_mode("sst1mpipe_random_forest_direction.ecsv", mode)
+
+
+def _of_mode(name: str, mode: str) -> QTable:
+    with as_file(files(__name__) / name) as path:
         table = QTable.read(path, format="ascii.ecsv")
     chosen = table[table["mode"] == mode]
     if not len(chosen):

@@ -1,0 +1,220 @@
+"""How close a simulation comes to a reference: areas, rates, separation, and single events in a population.
+
+Everything takes images or showers as tables and gives a value with its error; `Comparison` sets it beside the
+official figure. Errors count showers, not images: telescopes that see one shower, and the re-uses of a shower,
+trigger together.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import astropy.units as u
+import numpy as np
+from astropy.table import QTable, Table
+
+from cherenkov_pipeline.performance import statistics
+from cherenkov_pipeline.performance.bootstrap import shower_labels
+from cherenkov_pipeline.performance.metrics import Metric, grouped_metrics
+from cherenkov_pipeline.performance.parameters import EvaluationParameters
+
+if TYPE_CHECKING:
+    from pyirf.simulations import SimulatedEventsInfo
+    from pyirf.spectral import PowerLaw
+
+CENTRAL_95 = 0.025, 0.5, 0.975
+
+AUC = Metric("auc", "Area under the ROC curve", ("is_gamma", "gammaness"), statistics.roc_auc)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A figure, the official one, and whether they agree.
+
+    Attributes
+    ----------
+    key : str
+        Short name, for programs.
+    label : str
+        Name with its unit, for people.
+    official, value : float
+    error : float
+        Standard error of the value; NaN if it is not known.
+    limit : float
+        Greatest deviation that is accepted; NaN if none is set.
+    relative : bool
+        Whether the limit is one on the ratio, as 0.25 for 25 %, or on the difference.
+    """
+
+    key: str
+    label: str
+    official: float
+    value: float
+    error: float
+    limit: float = np.nan
+    relative: bool = True
+
+    @property
+    def ratio(self) -> float:
+        """Value over the official one."""
+        return self.value / self.official
+
+    @property
+    def within(self) -> bool | None:
+        """Whether the deviation is accepted; None without a limit. A value that is missing is not."""
+        if np.isnan(self.limit):
+            return None
+        deviation = self.ratio - 1 if self.relative else self.value - self.official
+        return bool(abs(deviation) <= self.limit)
+
+
+def comparison_rows(comparisons: Sequence[Comparison]) -> list[dict[str, object]]:
+    """Rows of a table for people: figure, official, ours, error, ratio, limit, within."""
+    answers = {True: "yes", False: "NO", None: ""}
+    return [
+        {
+            "figure": c.label,
+            "official": c.official,
+            "ours": c.value,
+            "error": c.error,
+            "ratio": c.ratio,
+            "limit": "" if np.isnan(c.limit) else f"±{100 * c.limit:.0f} %" if c.relative else f"±{c.limit:.2g}",
+            "within": answers[c.within],
+        }
+        for c in comparisons
+    ]
+
+
+def effective_area(showers: np.ndarray, n_showers: int, n_trials: int, thrown_area: u.Quantity) -> u.Quantity:
+    """Effective area of one telescope, from counts of what was thrown.
+
+    Parameters
+    ----------
+    showers : ndarray of int, shape (n_images,)
+        Shower that each selected image belongs to.
+    n_showers : int
+        Showers that were thrown.
+    n_trials : int
+        Images that each could have given: telescopes times uses of the shower.
+    thrown_area : astropy.units.Quantity
+        Area over which the cores were thrown.
+
+    Returns
+    -------
+    astropy.units.Quantity, shape (2,)
+        Area in m2 and its standard error, from the scatter of the counts between showers.
+    """
+    _, counts = np.unique(showers, return_counts=True)
+    mean = counts.sum() / n_showers
+    variance = max((counts**2).sum() / n_showers - mean**2, 0) * n_showers / max(n_showers - 1, 1)
+    share = np.array([mean, np.sqrt(variance / n_showers)]) / n_trials
+    return (share * thrown_area).to(u.m**2)
+
+
+def flux_weights(energy: u.Quantity, thrown: "SimulatedEventsInfo", spectrum: "PowerLaw") -> u.Quantity:
+    """Rate in Hz that each simulated event stands for.
+
+    Parameters
+    ----------
+    energy : astropy.units.Quantity, shape (n,)
+        True energies.
+    thrown : pyirf.simulations.SimulatedEventsInfo
+        What was thrown.
+    spectrum : pyirf.spectral
+        Flux that is wanted: one of a point source for a point source, else one per solid angle.
+    """
+    from pyirf.spectral import PowerLaw, calculate_event_weights
+
+    simulated = PowerLaw.from_simulation(thrown, obstime=1 * u.s)
+    return calculate_event_weights(energy, spectrum, simulated) * u.Hz
+
+
+def summed_rate(weights: u.Quantity, showers: np.ndarray, n_telescopes: int) -> u.Quantity:
+    """Rate of one telescope and its standard error.
+
+    Parameters
+    ----------
+    weights : astropy.units.Quantity, shape (n,)
+        From `flux_weights`, an image a row.
+    showers : ndarray of int, shape (n,)
+        Shower that each image belongs to.
+    n_telescopes : int
+        Telescopes that the images come from: their mean is taken.
+
+    Returns
+    -------
+    astropy.units.Quantity, shape (2,)
+    """
+    _, label = np.unique(showers, return_inverse=True)
+    per_shower = np.bincount(label, weights.value)
+    return np.array([per_shower.sum(), np.sqrt((per_shower**2).sum())]) / n_telescopes * weights.unit
+
+
+def auc_per_intensity(
+    predictions: Table, edges: Sequence[float], parameters: EvaluationParameters, rng: np.random.Generator
+) -> QTable:
+    """Separation of gammas and hadrons in bins of the image's intensity.
+
+    Parameters
+    ----------
+    predictions : Table
+        ``gammaness``, ``hillas_intensity`` (p.e.), ``true_shower_primary_id`` and the keys of the shower
+        (`performance.bootstrap.shower_labels`).
+    edges : sequence of float
+        Of log10(intensity), n_bins + 1.
+    parameters : EvaluationParameters
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    QTable
+        One row a bin: ``log_intensity_low``, ``log_intensity_high``, ``n``, ``n_gamma``, ``auc`` with ``auc_low`` and
+        ``auc_high``.
+    """
+    is_gamma = np.asarray(predictions["true_shower_primary_id"]) == 0
+    columns = {"is_gamma": is_gamma.astype(float), "gammaness": np.asarray(predictions["gammaness"], dtype=float)}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bins = np.digitize(np.log10(np.asarray(predictions["hillas_intensity"], dtype=float)), edges) - 1
+    groups = [np.flatnonzero(bins == index) for index in range(len(edges) - 1)]
+    table = QTable({"log_intensity_low": edges[:-1], "log_intensity_high": edges[1:]})
+    found = grouped_metrics(columns, (AUC,), shower_labels(predictions), groups, parameters, rng)
+    for name, column in found.columns.items():
+        table[name] = column
+    table["n_gamma"] = [int(is_gamma[rows].sum()) for rows in groups]
+    return table
+
+
+def membership(
+    events: Mapping[str, np.ndarray], populations: Sequence[Mapping[str, np.ndarray]], quantities: Sequence[str]
+) -> QTable:
+    """Ask whether single events could come from a population of their like.
+
+    Parameters
+    ----------
+    events : mapping of str to ndarray, shape (n,)
+        The quantities of each event (a table will do).
+    populations : sequence of mapping of str to ndarray
+        For each event a population of the same energy, distance and conditions.
+    quantities : sequence of str
+
+    Returns
+    -------
+    QTable
+        One row for each event and quantity: ``event`` (from 0), ``quantity``, ``value``, ``low``, ``median``, ``high``
+        (2.5, 50 and 97.5 % of the population), ``n`` (its size), ``rank`` (the share of the population below, between 0
+        and 1 exclusively: events of the population have ranks uniform there) and ``within``: whether the rank
+        is inside the central 95 %. Without a population, or without a value, NaN and False.
+    """
+    rows = []
+    for index, population in enumerate(populations):
+        for quantity in quantities:
+            value = float(events[quantity][index])
+            sample = np.asarray(population[quantity], dtype=float)
+            sample = sample[np.isfinite(sample)]
+            low, median, high = (float(bound) for bound in statistics.quantiles(sample, CENTRAL_95))
+            below = np.count_nonzero(sample < value) + 0.5 * np.count_nonzero(sample == value)
+            rank = (below + 0.5) / (len(sample) + 1) if len(sample) and np.isfinite(value) else np.nan
+            within = bool(CENTRAL_95[0] <= rank <= CENTRAL_95[-1])
+            rows.append((index, quantity, value, low, median, high, len(sample), rank, within))
+    names = ("event", "quantity", "value", "low", "median", "high", "n", "rank", "within")
+    return QTable(rows=rows, names=names)
