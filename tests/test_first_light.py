@@ -162,7 +162,9 @@ def test_training_alone_is_recorded_with_its_data(copied):
 
 def test_interrupted_run_is_not_called_finished(tmp_path):
     kedro = Kedro(tmp_path)
-    process = kedro.start("run", "--env=test", "--pipeline=simulation")
+    process = kedro.start(
+        "run", "--env=test", "--pipeline=simulation", "--params=simulation.training.gamma_diffuse.n_files=500"
+    )
     wait_for(process, kedro, "01_raw/*/*")  # the pipeline runs
     os.killpg(process.pid, signal.SIGINT)
     process.communicate()
