@@ -21,6 +21,7 @@ from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.files import FileSet
 from cherenkov_pipeline.store import EventStore
 from cherenkov_pipeline.store.build import plan_store
+from cherenkov_pipeline.store.order import BLOCK, BLOCKS_PER_WINDOW, epoch_order
 from cherenkov_pipeline.store.packing import pixel_dtype
 from cherenkov_pipeline.store.parameters import StoreParameters
 
@@ -29,8 +30,6 @@ THESIS = 523_415
 
 IMAGES_PER_FILE = 20_000
 PIXEL_BYTES = pixel_dtype(1296).itemsize
-BLOCK = 256
-BLOCKS_PER_WINDOW = 32
 BATCH = 64
 PEER_BATCHES = 20
 SINGLE_BATCHES = 500
@@ -214,14 +213,10 @@ def read(folder: Path, function: Callable[[EventStore], int | None], cold: bool 
 
 
 def iterate(store: EventStore) -> int:
-    """Read all records once, in blocks of consecutive rows that are drawn and mixed in windows."""
-    blocks = np.random.default_rng(0).permutation(-(-len(store) // BLOCK))
-    n_read = 0
-    for start in range(0, len(blocks), BLOCKS_PER_WINDOW):
-        firsts = BLOCK * np.sort(blocks[start : start + BLOCKS_PER_WINDOW])
-        rows = (firsts[:, np.newaxis] + np.arange(BLOCK)).ravel()
-        n_read += len(store.records(rows[rows < len(store)]))
-    return n_read
+    """Read all records once, in the windows of an epoch."""
+    order = epoch_order(np.arange(len(store)), seed=0, epoch=0)
+    step = BLOCK * BLOCKS_PER_WINDOW
+    return sum(len(store.records(np.sort(order[start : start + step]))) for start in range(0, len(order), step))
 
 
 def read_singly(store: EventStore) -> int:

@@ -1,6 +1,7 @@
 """Kedro commands as a user types them, in a data folder of their own."""
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ class Kedro:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            # whoever runs the tests in the background of a shell has it ignored
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def __call__(self, *arguments: str) -> subprocess.CompletedProcess:

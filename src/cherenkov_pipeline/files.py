@@ -308,7 +308,7 @@ def _take_over(jobs: Sequence[FileJob], folder: Path, siblings: Sequence[Path], 
     for sibling in siblings:
         for path in sibling.glob(f"*{RECORD}"):
             record = _finished_record(path.with_name(path.name.removesuffix(RECORD)))
-            if record is not None and "digest" in record:
+            if record is not None and record.keys() >= {"digest", "fingerprint"}:
                 there.setdefault(record["fingerprint"], []).append(record)
 
     def take(job: FileJob) -> bool:
@@ -341,7 +341,7 @@ def _finished_record(path: Path) -> dict[str, Any] | None:
         record = json.loads(_record_path(path).read_text())
         if path.stat().st_size != record["size"]:
             return None
-    except (FileNotFoundError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):  # missing, cut off, or a file of somebody else
         return None
     return {**record, "path": str(path)}
 

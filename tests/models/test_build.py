@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.build import Scales, build_model, measure_scales
 from cherenkov_pipeline.models.parameters import ModelParameters
@@ -66,3 +67,14 @@ def test_small_images_are_not_pooled_away(pooling):
         ModelParameters(options={"pooling": pooling}), TASKS["energy"], {"image": (5, 5, 1)}, Scales([0], [1])
     )
     assert model.output_shape == (None, 2)
+
+
+@pytest.mark.parametrize("name", ["single_tel", f"{__name__}:flat"])
+def test_inputs_that_do_not_fit_the_model_are_refused(name):
+    parameters = SMALL if name == "single_tel" else ModelParameters(name=name, options={"units": 5})
+    for shapes, message in (
+        ({"pixels": (331, 2)}, "reads the input 'image', but the task's input makes pixels"),
+        ({**SHAPES, "parameters": (3,), "brightest": (8, 6)}, "does not read brightest, parameters"),
+    ):
+        with pytest.raises(UserError, match=message):
+            build_model(parameters, TASKS["energy"], shapes, Scales([0.3], [0.5]))

@@ -126,6 +126,15 @@ def test_file_of_another_cleaning_is_refused(trained, dl1_file, tmp_path):
         predict_dl1([model], path, ALL)
 
 
+def test_store_of_another_cleaning_is_refused(trained, store, monkeypatch):
+    made = make_settings(DL1Parameters(cleaning={"picture_threshold_pe": 9}), calibrated=True)
+    monkeypatch.setitem(store.provenance, "dl1_settings", made)
+    learnt = make_settings(DL1Parameters(), calibrated=True)
+    model = replace(trained, card=trained.card.model_copy(update={"dl1_settings": learnt}))
+    with pytest.raises(UserError, match=r"cleaning\.picture_threshold_pe 9.0 instead of 8.0"):
+        predict_store(model, store)
+
+
 def test_no_model_is_an_error(dl1_file):
     with pytest.raises(UserError, match="no model"):
         predict_dl1([], dl1_file, ALL)

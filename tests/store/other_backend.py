@@ -14,7 +14,8 @@ from cherenkov_pipeline.store.batches import Batches
 from cherenkov_pipeline.store.parameters import InputParameters
 from cherenkov_pipeline.tasks import get_task
 
-INPUTS = InputParameters(mapping="axial", map_in="network", brightest=16, parameters=("hillas_width",))
+INPUTS = InputParameters(mapping="axial", map_in="network")
+ALL_INPUTS = INPUTS.model_copy(update={"brightest": 16, "parameters": ("hillas_width",)})
 MODEL = ModelParameters(
     options={"filters": [4, 8], "convolution": "hexagonal", "pooling": "average"}, head={"options": {"units": [8]}}
 )
@@ -24,9 +25,12 @@ def main(paths: list[str]) -> dict[str, object]:
     """Sums of all batches, predictions of given weights, and the loss after an epoch."""
     task = get_task("energy")
     store = EventStore(paths)
-    batches = Batches(store, store.indices(particles=("gamma",)), INPUTS, task.to_target, batch_size=16, seed=1)
+    batches, complete = (
+        Batches(store, store.indices(particles=("gamma",)), inputs, task.to_target, batch_size=16, seed=1)
+        for inputs in (INPUTS, ALL_INPUTS)
+    )
     sums = [
-        {name: float(values.sum()) for name, values in batches[number][0].items()} for number in range(len(batches))
+        {name: float(values.sum()) for name, values in complete[number][0].items()} for number in range(len(complete))
     ]
     model = build_model(MODEL, task, batches.shapes, Scales([1.0], [0.5]), batches.maker.mapping)
     rng = np.random.default_rng(0)

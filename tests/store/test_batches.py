@@ -160,3 +160,8 @@ def test_keras_sees_every_image_in_the_order_of_the_epoch(store, in_memory, work
         expected.set_epoch(epoch)
         assert collected[60 * epoch : 60 * (epoch + 1)] == seen(expected)
     assert len(collected) == 120
+
+
+def test_processes_are_refused(store):
+    with pytest.raises(UserError, match="threads"):
+        make(store, True, use_multiprocessing=True)

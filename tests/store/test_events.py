@@ -290,3 +290,11 @@ def test_pixels_begin_at_a_page(store):
 def test_observers_see_the_selection(store):
     assert store.provenance["selection"] == ALL.model_dump(mode="json")
     assert store.provenance["n_images"] == len(store)
+
+
+def test_tables_cannot_part_labels_from_images(store):
+    before = store.table["true_energy"].copy()
+    store.table.sort("true_energy")  # another table: this one has columns of its own from now on
+    with pytest.raises(ValueError, match="read-only"):
+        store.read(slice(0, 5)).table["true_energy"][:] = 0
+    np.testing.assert_array_equal(store.table["true_energy"], before)

@@ -10,7 +10,7 @@ import pytest
 import tables
 from tests.store.toy_dl1 import ToyEvent, camera, subarray, write_dl1
 
-GROWTH_MB = 150
+GROWTH_MB = 60
 """Allowed from the small to the large store; the pixels grow by 146 MB, the tables by 107 MB."""
 
 SCRIPT = textwrap.dedent("""

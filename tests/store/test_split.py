@@ -109,15 +109,14 @@ def test_another_seed_is_an_independent_split():
     assert np.mean(first & second) == pytest.approx(0.7**2, abs=0.04)
 
 
-def test_runs_stay_together_and_those_of_other_files_apart():
+def test_runs_stay_together():
     table = events(2000)
     table["obs_id"] = np.arange(2000) // 20
-    runs = run_ids(table, "a")
+    runs = run_ids(table)
     assert len(np.unique(runs)) == 100
     codes = split_codes(runs, SplitParameters(by="run"))
     assert all(len(np.unique(codes[runs == run])) == 1 for run in np.unique(runs))
     assert set(codes) == {0, 1, 2}
-    assert not np.intersect1d(runs, run_ids(table, "b")).size
 
 
 def test_fractions_must_sum_to_one():

@@ -113,6 +113,7 @@ def test_no_events_is_an_error_before_the_training(learnt, split, monkeypatch):
 def test_unlabelled_events_are_counted(learnt, tmp_path):
     folder, _, _ = learnt
     store = toy_store(tmp_path / "toy.store.h5", 40)
+    store._columns["true_energy"] = store.table["true_energy"].copy()
     store.table["true_energy"][[0, 1, 7]] = np.nan  # event 7 is a proton
     with pytest.raises(UserError, match=r"2 of .* train events"):
         train_task(store, "energy", MODEL, INPUTS, TRAINING, folder / "other")

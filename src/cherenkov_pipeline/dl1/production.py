@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
+from importlib.metadata import version
 
 import numpy as np
 
@@ -69,6 +70,7 @@ def _job(
     )
     identity = fingerprint(
         code_fingerprint("simulation", "dl1"),
+        version("ctapipe"),
         name,
         obs_id,
         common.model_dump(mode="json", exclude={"n_workers"}),

@@ -121,7 +121,7 @@ def common_settings(files: Mapping[str, Settings | None]) -> dict[str, Any] | No
                 together[part] = name, settings.get(part)
     if not known or len(known) < len(files):
         return None
-    versions = _joined([settings["versions"] for settings in known.values()])
+    versions = join_versions([settings["versions"] for settings in known.values()])
     return {**{part: value for part, (_, value) in together.items()}, "versions": versions}
 
 
@@ -135,7 +135,8 @@ def _unequal(name: str, found: Any, expected: Any) -> list[tuple[str, Any, Any]]
     ]
 
 
-def _joined(versions: list[Mapping[str, str]]) -> dict[str, str]:
+def join_versions(versions: list[Mapping[str, str]]) -> dict[str, str]:
+    """Versions of packages that made several files; where they differ, all of them."""
     names = dict.fromkeys(name for one in versions for name in one)
     return {name: ", ".join(dict.fromkeys(one[name] for one in versions if name in one)) for name in names}
 

@@ -1,6 +1,6 @@
 """Networks from parameters: inputs, backbone, head and the task's output layer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -91,7 +91,8 @@ def build_model(
     Raises
     ------
     UserError
-        If the backbone or head cannot be imported or does not take its options, or hexagonal convolutions are wanted
+        If the backbone or head cannot be imported or does not take its options, if the backbone reads an input that
+        is not there or leaves one unread, or if hexagonal convolutions are wanted
         of an image that is no hexagonal lattice.
     """
     likelihood = LIKELIHOODS[task.likelihood]
@@ -104,7 +105,7 @@ def build_model(
     seen = {name: _normalized(x, name, scales) for name, x in inputs.items()}
     if "pixels" in seen and mapping is not None:
         seen["image"] = MapPixels.of(mapping, name="input_image")(seen.pop("pixels"))
-    features = backbone(seen, **parameters.options)
+    features = _features(backbone, seen, parameters)
     features = head(features, **parameters.head.options)
     n_outputs = task.n_targets * likelihood.outputs_per_target
     # zeros: training starts from the targets' mean and deviation, whatever the size of the features
@@ -112,6 +113,46 @@ def build_model(
     outputs = likelihood.output_layer(scales.target_mean, scales.target_deviation, name=f"head_{task.name}")(raw)
     name = parameters.name.rpartition(":")[2]
     return keras.Model(inputs, outputs, name=f"{name}_{task.name}")
+
+
+class _Offered(Mapping):
+    """Inputs that are offered to a backbone; remembers which it asked for."""
+
+    def __init__(self, inputs: Mapping[str, keras.KerasTensor]):
+        self._inputs = inputs
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> keras.KerasTensor:
+        self.asked.add(name)
+        return self._inputs[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._inputs)
+
+    def __len__(self) -> int:
+        return len(self._inputs)
+
+
+def _features(
+    backbone: Callable[..., keras.KerasTensor], inputs: Mapping[str, keras.KerasTensor], parameters: ModelParameters
+) -> keras.KerasTensor:
+    """Features of the backbone; an input that it needs and does not get, or gets and does not read, is an error."""
+    offered = _Offered(inputs)
+    try:
+        features = backbone(offered, **parameters.options)
+    except KeyError as error:
+        if missing := offered.asked - inputs.keys():
+            raise UserError(
+                f"The model {parameters.name} reads the input {missing.pop()!r}, but the task's input makes"
+                f" {', '.join(inputs)}: change the input, or choose another model."
+            ) from error
+        raise
+    if unread := inputs.keys() - offered.asked:
+        raise UserError(
+            f"The model {parameters.name} does not read {', '.join(sorted(unread))}: take it out of the task's input,"
+            " or choose a model that does."
+        )
+    return features
 
 
 def _normalized(x: keras.KerasTensor, name: str, scales: Scales) -> keras.KerasTensor:

@@ -15,7 +15,7 @@ from cherenkov_pipeline.dl1.selection import select
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.backend import jit_compile
 from cherenkov_pipeline.models.saved import TrainedModel, check_fit
-from cherenkov_pipeline.reconstruction.validity import check_dl1_settings, outside_zenith
+from cherenkov_pipeline.reconstruction.validity import check_dl1_settings, compare_settings, outside_zenith
 from cherenkov_pipeline.store import EventChunk, EventStore
 from cherenkov_pipeline.store.chunks import cameras, iter_chunks
 from cherenkov_pipeline.store.inputs import InputMaker, input_maker
@@ -151,10 +151,12 @@ def predict_store(
     ------
     UserError
         If the model was trained on another camera, there are no events, or test events are asked for of a store with
-        another split than the training data had: the model may have been trained on them.
+        another split than the training data had: the model may have been trained on them. If the store's DL1 files
+        were cleaned or calibrated otherwise than the training data.
     """
     if split == "test":
         _check_split(trained, store)
+    compare_settings(trained.card, store.provenance["dl1_settings"], store.path)
     predictor = make_predictor(trained, store.camera)
     rows = store.indices(split)
     if not len(rows):

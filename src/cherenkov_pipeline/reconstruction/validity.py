@@ -2,7 +2,8 @@
 
 import logging
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
 import numpy as np
@@ -59,7 +60,12 @@ def check_dl1_settings(card: "ModelCard", path: str | os.PathLike) -> None:
     UserError
         If a setting differs: says which.
     """
-    expected, found = card.dl1_settings, read_settings(path)
+    compare_settings(card, read_settings(path), path)
+
+
+def compare_settings(card: "ModelCard", found: Mapping[str, Any] | None, path: str | os.PathLike) -> None:
+    """Compare the settings of DL1 data in ``path`` with those of a model, as `check_dl1_settings` does."""
+    expected = card.dl1_settings
     if expected is None or found is None:
         logger.warning(
             "%s does not tell how images were cleaned and calibrated: the %s model %s may not fit %s.",

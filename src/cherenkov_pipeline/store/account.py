@@ -7,7 +7,7 @@ import numpy as np
 from astropy.table import Table
 
 from cherenkov_pipeline.dl1.contents import particle_name
-from cherenkov_pipeline.dl1.settings import common_settings
+from cherenkov_pipeline.dl1.settings import common_settings, join_versions
 from cherenkov_pipeline.store.chunks import PRIMARY
 from cherenkov_pipeline.store.split import SPLITS
 
@@ -38,7 +38,7 @@ def merge_provenance(records: Sequence[Record], columns: Callable[[Sequence[str]
         "cuts": sum_cuts([record["cuts"] for record in records]),
         "samples": samples(*(np.asarray(table[name]) for name in table.colnames)),
         "dl1_settings": common_settings({record["inputs"][0]["path"]: record["dl1_settings"] for record in records}),
-        "versions": _join_versions([record["versions"] for record in records]),
+        "versions": join_versions([record["versions"] for record in records]),
     }
 
 
@@ -83,9 +83,3 @@ def samples(primary: np.ndarray, split: np.ndarray, shower: np.ndarray) -> list[
         for code, side in enumerate(SPLITS)
         for chosen in [(primary == number) & (split == code)]
     ]
-
-
-def _join_versions(versions: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """Versions that made the parts; several of a package, where parts were taken over from an earlier store."""
-    names = dict.fromkeys(name for one in versions for name in one)
-    return {name: ", ".join(dict.fromkeys(one[name] for one in versions if name in one)) for name in names}

@@ -56,7 +56,7 @@ class Batches(keras.utils.PyDataset):
     Raises
     ------
     UserError
-        If there are no images.
+        If there are no images, or processes are wanted.
     """
 
     def __init__(
@@ -72,6 +72,8 @@ class Batches(keras.utils.PyDataset):
         label_columns: Sequence[str] | None = None,
         **options: Any,
     ):
+        if options.get("use_multiprocessing"):
+            raise UserError("Batches are made by threads, which share the pixels in memory: set workers alone.")
         super().__init__(**options)
         self.store = store
         self.indices = np.asarray(indices, dtype=np.int64)

@@ -226,7 +226,7 @@ def _verify(path: Path) -> None:
 
 def _labelled(table: Table, production: str, split: SplitParameters) -> Table:
     table["shower"] = shower_ids(table, production)
-    groups = np.asarray(table["shower"]) if split.by == "shower" else run_ids(table, production)
+    groups = np.asarray(table["shower"]) if split.by == "shower" else run_ids(table)
     table["split"] = split_codes(groups, split)
     return table
 

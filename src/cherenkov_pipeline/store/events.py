@@ -106,7 +106,7 @@ class EventStore:
         return self.columns(self.colnames)
 
     def columns(self, names: Sequence[str]) -> Table:
-        """Table of some columns of all rows; read when first asked for, and without a copy afterwards.
+        """Table of some columns of all rows; read when first asked for, read-only and without a copy afterwards.
 
         What a part does not have is NaN, -1 or False there, and units are those of the first part.
 
@@ -255,6 +255,8 @@ class EventStore:
         if PRODUCTION in names:
             codes = np.arange(len(self.parts), dtype=np.int32)
             columns[PRODUCTION] = Column(np.repeat(codes, [part.n_images for part in self.parts]), PRODUCTION)
+        for column in columns.values():
+            column.flags.writeable = False  # all tables share them: sorting one would part labels from images
         return columns
 
 

@@ -59,15 +59,18 @@ class WindowReader:
         self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-window")
         self._lock = threading.Lock()
         self._futures: dict[int, Future[np.ndarray]] = {}
+        self._newest = 0
 
     def get(self, number: int) -> np.ndarray:
         """Return the records of a window. Threads may ask for neighbouring windows in any order."""
         with self._lock:
-            for wanted in (number, number + 1):
+            if not self._newest - 1 <= number <= self._newest:  # the next one, or a new pass
+                self._newest = number
+            for wanted in (number, self._newest, self._newest + 1):
                 if wanted < len(self._windows) and wanted not in self._futures:
                     self._futures[wanted] = self._threads.submit(self._read, self._windows[wanted])
             # the last one stays, for threads that are behind; none is cancelled, one of them may wait for it
-            for other in [other for other in self._futures if abs(other - number) > 1]:
+            for other in [other for other in self._futures if abs(other - self._newest) > 1]:
                 del self._futures[other]
             future = self._futures[number]
         return future.result()

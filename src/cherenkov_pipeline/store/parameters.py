@@ -31,7 +31,7 @@ class SplitParameters(Parameters):
     validation: float = Field(0.1, ge=0, le=1, description="Fraction for early stopping and calibration.")
     test: float = Field(0.2, ge=0, le=1, description="Fraction that no training or tuning sees.")
     by: Literal["shower", "run"] = Field(
-        "shower", description="What is never divided; run: all showers of a run of a file stay together as well."
+        "shower", description="What is never divided; run: all events of one obs_id, whatever their file."
     )
     seed: int = Field(0, ge=0, description="Another seed is another split.")
 

@@ -41,15 +41,18 @@ def shower_ids(table: Table, production: str) -> np.ndarray:
         (n,) int64, not negative.
     """
     by_truth = _hash_columns([table[PRIMARY], *(_true_value(table, name) for name in _SHOWER)])
-    by_number = _hash_columns([_name_column(production, len(table)), table["obs_id"], table["event_id"]])
+    start = np.frombuffer(hashlib.blake2b(production.encode(), digest_size=8).digest(), dtype=np.uint64)
+    by_number = _hash_columns([np.broadcast_to(start, len(table)), table["obs_id"], table["event_id"]])
     has_truth = np.isfinite(np.asarray(table["true_energy"], dtype=float))
     return (np.where(has_truth, by_truth, by_number) >> np.uint64(1)).astype(np.int64)
 
 
-def run_ids(table: Table, production: str) -> np.ndarray:
-    """Identify the run of each row, by production and ``obs_id``: (n,) int64, not negative."""
-    runs = _hash_columns([_name_column(production, len(table)), table["obs_id"]])
-    return (runs >> np.uint64(1)).astype(np.int64)
+def run_ids(table: Table) -> np.ndarray:
+    """Identify the run of each row, by ``obs_id``: (n,) int64, not negative.
+
+    The file does not count: a run in several files, processed twice or a telescope a file, stays on one side.
+    """
+    return (_hash_columns([table["obs_id"]]) >> np.uint64(1)).astype(np.int64)
 
 
 def split_codes(groups: np.ndarray, parameters: SplitParameters) -> np.ndarray:
@@ -80,11 +83,6 @@ def _true_value(table: Table, name: str) -> np.ndarray:
     unit = u.Unit(TRUTH[name])
     values = np.asarray(table[name], dtype=float)
     return (table[name].unit or unit).to(unit, values).astype(np.float32)
-
-
-def _name_column(production: str, n_rows: int) -> np.ndarray:
-    start = np.frombuffer(hashlib.blake2b(production.encode(), digest_size=8).digest(), dtype=np.uint64)
-    return np.broadcast_to(start, n_rows)
 
 
 def _hash_columns(columns: list[np.ndarray]) -> np.ndarray:
