@@ -256,7 +256,7 @@ class EventStore:
             codes = np.arange(len(self.parts), dtype=np.int32)
             columns[PRODUCTION] = Column(np.repeat(codes, [part.n_images for part in self.parts]), PRODUCTION)
         for column in columns.values():
-            column.flags.writeable = False  # all tables share them: sorting one would part labels from images
+            column.flags.writeable = False  # all tables share them: a change would part labels from images
         return columns
 
 
