@@ -9,6 +9,7 @@ from ctapipe.coordinates import CameraFrame
 from ctapipe.instrument import CameraGeometry
 
 from cherenkov_pipeline.store import EventStore
+from cherenkov_pipeline.store.layout import TELESCOPE_DTYPE
 from cherenkov_pipeline.store.packing import pack
 from cherenkov_pipeline.store.parameters import InputParameters, SplitParameters
 from cherenkov_pipeline.store.writer import StoreWriter
@@ -78,4 +79,5 @@ def _write_part(path: Path, name: str, camera: CameraGeometry, table: Table, pix
             "versions": {},
             "split": SplitParameters().model_dump(mode="json"),
         }
-        writer.finish(name, f"TOY_{camera.name}", camera, provenance)
+        telescopes = np.array([(1, 0.0, 0.0, 0.0)], dtype=TELESCOPE_DTYPE)
+        writer.finish(name, f"TOY_{camera.name}", camera, telescopes, provenance)

@@ -165,3 +165,32 @@ def test_keras_sees_every_image_in_the_order_of_the_epoch(store, in_memory, work
 def test_processes_are_refused(store):
     with pytest.raises(UserError, match="threads"):
         make(store, True, use_multiprocessing=True)
+
+
+def test_a_fraction_of_the_images_others_in_each_epoch(store, in_memory):
+    batches = make(store, in_memory, batch_size=7, fraction=0.3)
+    assert batches.n_events == 18
+    assert len(batches) == 3
+    drawn = []
+    for epoch in range(12):
+        batches.set_epoch(epoch)
+        epoch_seen = seen(batches)
+        assert len(epoch_seen) == len(set(epoch_seen)) == 18
+        drawn.append(frozenset(epoch_seen))
+    assert len(set(drawn)) == 12
+    assert len(frozenset().union(*drawn)) == 60
+
+
+def test_a_fraction_of_images_in_order_would_be_the_same_always(store, in_memory):
+    assert len(seen(make(store, in_memory, fraction=0.3, shuffle=False))) == 60
+
+
+def test_weights_belong_to_their_images(store, in_memory):
+    batches = make(store, in_memory)
+    assert len(batches[0]) == 2
+    batches.weigh(batches.events(("event_id",))["event_id"] / 7)
+    for number in range(len(batches)):
+        _, targets, weights = batches[number]
+        np.testing.assert_allclose(weights, targets[:, 0] / 7, rtol=1e-6)
+    with pytest.raises(ValueError, match="60 weights"):
+        batches.weigh(np.ones(3))

@@ -7,10 +7,10 @@ from ctapipe.coordinates import TelescopeFrame
 from ctapipe.image import hillas_parameters
 from tests.store.toy_dl1 import geometry, toy_image
 
-from cherenkov_pipeline.store.brightest import CHARGE_SCALE, FEATURES, brightest_pixels, pixel_places
+from cherenkov_pipeline.store.brightest import CHARGE_SCALE, FEATURES, RINGS, brightest_pixels, pixel_places
 
 N = 80
-CHARGE, ALONG, ACROSS, TIME, CLEANED, DISTANCE = range(len(FEATURES))
+CHARGE, ALONG, ACROSS, TIME, CLEANED, DISTANCE, SHARE = range(len(FEATURES))
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +56,18 @@ def test_features_lead_back_to_the_pixels(images, camera):
         distance = np.hypot(lon[:, None] - places.lon, lat[:, None] - places.lat)
         assert distance.min(axis=1).max() < 1e-4
         pixel = distance.argmin(axis=1)
-        dilated = mask[number] | neighbors[mask[number]].any(axis=0)
+        dilated = mask[number]
+        for _ in range(RINGS):
+            dilated = dilated | neighbors[dilated].any(axis=0)
         assert sorted(pixel) == np.flatnonzero(dilated).tolist()
         assert (np.diff(image[number, pixel]) <= 0).all()
         np.testing.assert_allclose(CHARGE_SCALE * np.sinh(features[:, CHARGE]), image[number, pixel], rtol=1e-5)
         np.testing.assert_array_equal(features[:, TIME], times[number, pixel])
         np.testing.assert_array_equal(features[:, CLEANED], mask[number, pixel])
         np.testing.assert_allclose(features[:, DISTANCE], np.hypot(lon, lat), atol=1e-4)
+        assert features[features[:, CLEANED] > 0, SHARE].sum() == pytest.approx(1, rel=1e-4)
+        ratio = image[number, pixel] / image[number, mask[number]].sum()
+        np.testing.assert_allclose(features[:, SHARE], ratio, rtol=1e-4, atol=1e-6)
         assert not found["brightest"][number, ~present].any()
 
 
@@ -98,7 +103,7 @@ def test_images_without_light_are_absent(images, camera):
     one[:, 165] = True
     single = brightest_pixels(np.abs(image) + 1, times, one, pixel_places(camera), N)
     assert all(np.isfinite(values).all() for values in single.values())
-    assert (single["brightest_mask"].sum(axis=1) == 7).all()
+    assert (single["brightest_mask"].sum(axis=1) == 1 + 3 * RINGS * (RINGS + 1)).all()
 
 
 def test_fast_enough_for_training(images, camera):

@@ -16,8 +16,11 @@ from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.store import EventStore
 from cherenkov_pipeline.store import events as events_module
+from cherenkov_pipeline.store.layout import TELESCOPE_DTYPE
 from cherenkov_pipeline.store.packing import pack, pixel_dtype
 from cherenkov_pipeline.store.writer import StoreWriter
+
+NOWHERE = np.empty(0, dtype=TELESCOPE_DTYPE)
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +146,7 @@ def test_columns_of_unlike_parts(tmp_path):
         with StoreWriter(path) as writer:
             writer.append_events(table)
             writer.append_pixels(pack(pixels[: len(table)], pixels[: len(table)], pixels[: len(table)] > 0))
-            writer.finish(path.name, "TOY", toy_camera(), {})
+            writer.finish(path.name, "TOY", toy_camera(), NOWHERE, {})
     table = EventStore(paths).table
     assert table.colnames == ["obs_id", "width", "age", "flag", "production"]
     assert table["width"].unit == "deg"
@@ -160,7 +163,7 @@ def test_directions_and_keys_keep_their_precision(tmp_path):
     with StoreWriter(tmp_path / "one.store.h5") as writer:
         writer.append_events(table)
         writer.append_pixels(np.zeros(500, pixel_dtype(toy_camera().n_pixels)))
-        writer.finish("one", "TOY", toy_camera(), {})
+        writer.finish("one", "TOY", toy_camera(), NOWHERE, {})
     found = EventStore(tmp_path / "one.store.h5").table
     for name in keys:
         np.testing.assert_array_equal(found[name], keys[name])
@@ -264,7 +267,7 @@ def test_missing_dataset_and_other_layout(copied):
     with h5py.File(copied, "r+") as file:
         file.attrs["layout_version"] = 1
     with pytest.raises(
-        UserError, match=r"layout 1, this program reads 2: .*kedro run --pipeline=data_processing"
+        UserError, match=r"layout 1, this program reads 3: .*kedro run --pipeline=data_processing"
     ) as caught:
         EventStore(copied)
     assert "\n" not in str(caught.value)

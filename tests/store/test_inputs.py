@@ -139,3 +139,28 @@ def test_mapping_may_be_left_to_the_network(chunk):
 def test_wrong_parameters(options, message):
     with pytest.raises(ValidationError, match=message):
         InputParameters(**options)
+
+
+def test_the_showers_frame_comes_alone_or_with_the_brightest_pixels(chunk):
+    makers = {
+        name: input_maker(geometry(), InputParameters(**options))
+        for name, options in (
+            ("alone", {"channels": ("image",), "mapping": None, "shower_frame": True}),
+            ("brightest", {"channels": (), "brightest": 9}),
+            ("none", {"channels": ("image",), "mapping": None}),
+        )
+    }
+    inputs = {name: maker.from_chunk(chunk) for name, maker in makers.items()}
+    for name, maker in makers.items():
+        assert {key: values.shape[1:] for key, values in inputs[name].items()} == maker.shapes
+    assert set(inputs["alone"]) == {"pixels", "shower_frame"}
+    assert set(inputs["none"]) == {"pixels"}
+    np.testing.assert_array_equal(inputs["alone"]["shower_frame"], inputs["brightest"]["shower_frame"])
+    packed = makers["alone"].from_records(pack(chunk.image, chunk.peak_time, chunk.image_mask), np.arange(len(chunk)))
+    np.testing.assert_allclose(packed["shower_frame"], inputs["alone"]["shower_frame"], atol=2e-3)
+
+
+def test_a_number_of_telescopes_means_nothing_to_single_images():
+    with pytest.raises(ValidationError, match="no effect with mode mono"):
+        InputParameters(min_telescopes=2)
+    assert InputParameters(mode="stereo", min_telescopes=2).min_telescopes == 2

@@ -8,7 +8,6 @@ from cherenkov_pipeline.store import EventStore
 from cherenkov_pipeline.store.parameters import InputParameters
 from cherenkov_pipeline.store.stereo import StereoBatches
 
-POSITIONS = {1: (70.0, 0.0, 0.0), 2: (140.0, 0.0, 0.0)}
 PIXELS = InputParameters(channels=("image",), mapping=None)
 
 
@@ -34,7 +33,7 @@ def test_numbers_are_equal(store):
 
 def test_stereo_events_are_not_fused(store):
     batches = StereoBatches(
-        store, np.arange(len(store)), POSITIONS, PIXELS, by_shower, batch_size=7, shuffle=False, in_memory=True
+        store, np.arange(len(store)), PIXELS, by_shower, batch_size=7, shuffle=False, in_memory=True
     )
     inputs, labels = zip(*(batches[number] for number in range(len(batches))), strict=True)
     labels = np.concatenate(labels)
@@ -47,7 +46,7 @@ def test_stereo_events_are_not_fused(store):
     # both telescopes' images are those of the shower that the label is of
     chunk = store.read(slice(None))
     for label, of_event in zip(labels, images, strict=True):
-        for telescope, image in zip(POSITIONS, of_event, strict=True):
+        for telescope, image in zip(batches.tel_ids, of_event, strict=True):
             (row,) = np.flatnonzero(
                 (np.asarray(chunk.table["true_energy"], dtype=np.float32) == label[0])
                 & (chunk.table["tel_id"] == telescope)

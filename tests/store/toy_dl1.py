@@ -89,7 +89,9 @@ def camera(**options) -> CameraDescription:
     return CameraDescription(found.name, found, readout)
 
 
-def subarray(cameras: Mapping[int, CameraDescription]) -> SubarrayDescription:
+def subarray(cameras: Mapping[int, CameraDescription], distance: float = 70.0) -> SubarrayDescription:
+    """Telescopes in a row along x, ``distance`` metres apart."""
+
     def telescope(description: CameraDescription) -> TelescopeDescription:
         focal_length = description.geometry.frame.focal_length
         optics = OpticsDescription("TOY", "SST", 1, focal_length, focal_length, 10 * u.m**2, 18, "DAVIES_COTTON")
@@ -97,7 +99,7 @@ def subarray(cameras: Mapping[int, CameraDescription]) -> SubarrayDescription:
 
     return SubarrayDescription(
         "Toys",
-        tel_positions={tel_id: [70.0 * tel_id, 0, 0] * u.m for tel_id in cameras},
+        tel_positions={tel_id: [distance * tel_id, 0, 0] * u.m for tel_id in cameras},
         tel_descriptions={tel_id: telescope(description) for tel_id, description in cameras.items()},
         reference_location=EarthLocation.from_geodetic(14.8 * u.deg, 49.9 * u.deg, 510 * u.m),
     )

@@ -8,11 +8,12 @@ import numpy as np
 from astropy.table import Table
 
 from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.store.augmentation import Augmentation, Changes, check_parameters
 from cherenkov_pipeline.store.events import EventStore
 from cherenkov_pipeline.store.inputs import image_parameters, input_maker
 from cherenkov_pipeline.store.order import BLOCK, BLOCKS_PER_WINDOW, WindowReader, epoch_order
 from cherenkov_pipeline.store.packing import pixel_dtype
-from cherenkov_pipeline.store.parameters import InMemory, InputParameters
+from cherenkov_pipeline.store.parameters import AugmentationParameters, InMemory, InputParameters
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -25,7 +26,7 @@ class Batches(keras.utils.PyDataset):
     """Batches ``(inputs, targets)`` of images; every image once an epoch, a partial batch at the end.
 
     Inputs are a dict of float32 arrays, targets one float32 array: numpy, which TensorFlow, JAX and torch take alike.
-    Each batch is made of arrays of its own.
+    Each batch is made of arrays of its own. Where the images have weights (`weigh`), those are the batch's third part.
 
     The order depends on seed and epoch alone: a training that is resumed in epoch 7 sees what an undisturbed one
     sees there, in memory or not. The training says which epoch it is with `set_epoch`, in a callback at the beginning
@@ -50,13 +51,20 @@ class Batches(keras.utils.PyDataset):
         one is used.
     label_columns : sequence of str, optional
         Columns that ``labels`` needs. Default: all.
+    fraction : float
+        Part of the images that an epoch takes, others in each epoch; all without ``shuffle``.
+    augmentation : AugmentationParameters, optional
+        Changes of the images, drawn from (seed, epoch, number of the batch). Default: none.
+    vectors : sequence of int
+        First of the two columns of each target that is a direction (lon, lat) in the telescope frame: the augmentation
+        changes those as it does the images.
     **options
         Of `keras.utils.PyDataset`: ``workers``, ``max_queue_size``.
 
     Raises
     ------
     UserError
-        If there are no images, or processes are wanted.
+        If there are no images, processes are wanted, or the images cannot be augmented so.
     """
 
     def __init__(
@@ -70,6 +78,9 @@ class Batches(keras.utils.PyDataset):
         shuffle: bool = True,
         in_memory: InMemory = "auto",
         label_columns: Sequence[str] | None = None,
+        fraction: float = 1.0,
+        augmentation: AugmentationParameters | None = None,
+        vectors: Sequence[int] = (),
         **options: Any,
     ):
         if options.get("use_multiprocessing"):
@@ -87,8 +98,10 @@ class Batches(keras.utils.PyDataset):
         self._rows = np.unique(self.indices)
         self._items = self._grouped()
         self._place = self._items.max(axis=1)  # of one image of each item: there is at least one
-        labelled = store.columns(label_columns or store.colnames)[self._rows[self._place]]
-        self.targets = np.asarray(labels(labelled), dtype=np.float32)
+        self._n_items = max(1, round(fraction * len(self._items))) if shuffle else len(self._items)
+        self.targets = np.asarray(labels(self.events(label_columns or store.colnames)), dtype=np.float32)
+        self._weights: np.ndarray | None = None
+        self._augmentation = self._augmented(augmentation, vectors)
         self._values: np.ndarray | None = None
         if parameters.parameters:
             self._values = image_parameters(store.columns(parameters.columns)[self._rows], parameters.parameters)
@@ -100,14 +113,32 @@ class Batches(keras.utils.PyDataset):
         self.set_epoch(0)
 
     def __len__(self) -> int:
-        return -(-len(self._items) // self.batch_size)
+        return -(-self._n_items // self.batch_size)
 
-    def __getitem__(self, index: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    def __getitem__(self, index: int) -> tuple[dict[str, np.ndarray] | np.ndarray, ...]:
         """Batch of this number in the current epoch."""
         if not 0 <= index < len(self):
             raise IndexError(f"There are {len(self)} batches. Received: {index}")
         items = self._order[index * self.batch_size : (index + 1) * self.batch_size]
-        return self._inputs(index, items), self.targets[items]
+        inputs, targets = self._inputs(index, items), self.targets[items]
+        if self._augmentation and self._augmentation.vectors:
+            targets = self._augmentation.targets(targets, self._changes(index, len(items)))
+        return (inputs, targets) if self._weights is None else (inputs, targets, self._weights[items])
+
+    @property
+    def n_events(self) -> int:
+        """Items in an epoch."""
+        return self._n_items
+
+    def events(self, columns: Sequence[str]) -> Table:
+        """Columns of all items, in the order of ``targets``."""
+        return self.store.columns(columns)[self._rows[self._place]]
+
+    def weigh(self, weights: "ArrayLike") -> None:
+        """Give each item, in the order of ``targets``, a weight in the loss."""
+        self._weights = np.asarray(weights, dtype=np.float32)
+        if self._weights.shape != (len(self.targets),):
+            raise ValueError(f"expected {len(self.targets)} weights. Received: {self._weights.shape}")
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -116,8 +147,8 @@ class Batches(keras.utils.PyDataset):
 
     def set_epoch(self, epoch: int) -> None:
         """Take the order of this epoch. Not while an epoch is being read."""
-        n = len(self._items)
-        self._order = epoch_order(self._place, self.seed, epoch) if self.shuffle else np.arange(n)
+        self.epoch, n = epoch, self._n_items
+        self._order = epoch_order(self._place, self.seed, epoch)[:n] if self.shuffle else np.arange(n)
         if self.in_memory:
             return
         if self._reader:
@@ -136,15 +167,36 @@ class Batches(keras.utils.PyDataset):
 
     def _image_inputs(self, index: int, places: np.ndarray) -> dict[str, np.ndarray]:
         """Make the inputs of single images: ``places`` are positions in ``_rows``, -1 for images without any light."""
-        if self.in_memory:
-            inputs = self.maker.from_records(self._records, places)
-        else:
+        records, rows = self._records, places
+        if not self.in_memory:
             number = index // self._batches_per_window
-            found = np.searchsorted(self._windows[number], places)
-            inputs = self.maker.from_records(self._reader.get(number), np.where(places < 0, -1, found))
-        if self._values is not None:
-            inputs["parameters"] = np.where(places[:, np.newaxis] < 0, np.float32(0), self._values[places])
+            records = self._reader.get(number)
+            rows = np.where(places < 0, -1, np.searchsorted(self._windows[number], places))
+        values = None if self._values is None else self._values[places]
+        if self._augmentation:
+            changes = self._changes(index, len(places))
+            inputs = self.maker.from_images(*self._augmentation.images(records, rows, changes))
+            if values is not None:
+                values = self._augmentation.image_parameters(values, self.parameters.parameters, changes)
+        else:
+            inputs = self.maker.from_records(records, rows)
+        if values is not None:
+            inputs["parameters"] = np.where(places[:, np.newaxis] < 0, np.float32(0), values)
         return inputs
+
+    def _augmented(self, parameters: AugmentationParameters | None, vectors: Sequence[int]) -> Augmentation | None:
+        if parameters is None or not parameters.active:
+            return None
+        if self._items.shape[1] > 1 and (parameters.mirror or parameters.rotation):
+            raise UserError(
+                "Events of several telescopes cannot be mirrored or turned, as the telescopes stand where they stand: "
+                "set training.augmentation.mirror and .rotation to false."
+            )
+        check_parameters(self.parameters.parameters, parameters)
+        return Augmentation(parameters, self.store.camera, vectors)
+
+    def _changes(self, index: int, n: int) -> Changes:
+        return self._augmentation.draw(n, self.seed, self.epoch, index)
 
     @property
     def _batches_per_window(self) -> int:

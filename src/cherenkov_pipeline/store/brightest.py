@@ -1,7 +1,8 @@
 """The brightest pixels of an image in the shower's own frame: the input of set networks.
 
 The cleaned image gives the frame: charge-weighted centre of gravity and main axis [1]_, pointing the way in which the
-skewness of the charge along it is positive. Of the cleaned pixels and their neighbours, the brightest are taken.
+skewness of the charge along it is positive. Of the cleaned pixels and some rings of neighbours, the brightest are
+taken: the light below the thresholds of the cleaning counts too.
 All lengths are in degrees, in the telescope frame of ctapipe's image parameters.
 
 References
@@ -18,12 +19,16 @@ import numpy as np
 if TYPE_CHECKING:
     from ctapipe.instrument import CameraGeometry
 
-FEATURES = ("charge", "along", "across", "time", "cleaned", "distance")
+FEATURES = ("charge", "along", "across", "time", "cleaned", "distance", "share")
 """asinh(q / 5 p.e.); offsets from the centre of gravity along and across the axis [deg]; time relative to the mean of
-the cleaned pixels [ns]; 1 where the cleaning kept the pixel; distance to the camera's centre [deg]."""
+the cleaned pixels [ns]; 1 where the cleaning kept the pixel; distance to the camera's centre [deg]; charge over that of
+all cleaned pixels."""
 
 FRAME = ("centre_lon", "centre_lat", "cos_axis", "sin_axis")
 """Centre of gravity [deg] and direction of the axis: they lead from the shower's frame back to the camera."""
+
+RINGS = 2
+"""Rings of neighbours around the cleaned pixels."""
 
 CHARGE_SCALE = np.float32(5)
 """p.e.; below, the feature is linear in the charge, above, logarithmic."""
@@ -110,21 +115,24 @@ def _find(charge, time, image_mask, lon, lat, neighbors, first, features, presen
         if not total > 0:
             continue
         frame[image, 0], frame[image, 1], frame[image, 2], frame[image, 3] = x, y, cosine, sine
-        # the cleaned pixels and their neighbours, each once
+        # the cleaned pixels, then ring after ring of neighbours, each pixel once
         n = 0
         for pixel in range(n_pixels):
-            if not cleaned[pixel]:
-                continue
-            if stamp[pixel] != image:
+            if cleaned[pixel]:
                 stamp[pixel] = image
                 taken[n] = pixel
                 n += 1
-            for place in range(first[pixel], first[pixel + 1]):
-                neighbor = neighbors[place]
-                if stamp[neighbor] != image:
-                    stamp[neighbor] = image
-                    taken[n] = neighbor
-                    n += 1
+        begin = 0
+        for _ in range(RINGS):
+            end = n
+            for i in range(begin, end):
+                for place in range(first[taken[i]], first[taken[i] + 1]):
+                    neighbor = neighbors[place]
+                    if stamp[neighbor] != image:
+                        stamp[neighbor] = image
+                        taken[n] = neighbor
+                        n += 1
+            begin = end
         for i in range(n):
             brightness[i] = -q[taken[i]]
         order = np.argsort(brightness[:n], kind="mergesort")
@@ -137,6 +145,7 @@ def _find(charge, time, image_mask, lon, lat, neighbors, first, features, presen
             features[image, i, 3] = time[image, pixel]
             features[image, i, 4] = cleaned[pixel]
             features[image, i, 5] = np.hypot(lon[pixel], lat[pixel])
+            features[image, i, 6] = q[pixel] / total
             present[image, i] = 1
 
 

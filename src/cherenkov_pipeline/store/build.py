@@ -190,7 +190,7 @@ def build_part(
             "dl1_settings": read_settings(source.path),
             "versions": _versions(),
         }
-        writer.finish(identity, telescope_type, camera, record)
+        writer.finish(identity, telescope_type, camera, images.telescopes, record)
     return record
 
 

@@ -17,9 +17,10 @@ from astropy.table import MaskedColumn, Table
 
 from cherenkov_pipeline.dl1.telescopes import telescopes_by_type
 from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.store.layout import TELESCOPE_DTYPE
 
 if TYPE_CHECKING:
-    from ctapipe.instrument import CameraGeometry
+    from ctapipe.instrument import CameraGeometry, SubarrayDescription
     from ctapipe.io import TableLoader
 
 IMAGES = "/dl1/event/telescope/images"
@@ -103,6 +104,30 @@ def cameras(path: str | os.PathLike) -> dict[str, "CameraGeometry"]:
         }
 
 
+def telescopes(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Telescopes of each type in a DL1 file's subarray, with images or without.
+
+    Returns
+    -------
+    dict
+        Telescope type -> records of `cherenkov_pipeline.store.layout.TELESCOPE_DTYPE`, by ``tel_id``.
+
+    Raises
+    ------
+    UserError
+        If the file is no DL1 file.
+    """
+    with _open(path) as loader:
+        return {name: telescope_places(loader.subarray, name) for name in telescopes_by_type(loader.subarray)}
+
+
+def telescope_places(subarray: "SubarrayDescription", telescope_type: str) -> np.ndarray:
+    """Telescopes of one type in a subarray: records of `cherenkov_pipeline.store.layout.TELESCOPE_DTYPE`."""
+    tel_ids = sorted(telescopes_by_type(subarray)[telescope_type])
+    places = [(tel_id, *subarray.positions[tel_id].to_value("m")) for tel_id in tel_ids]
+    return np.array(places, dtype=TELESCOPE_DTYPE)
+
+
 def iter_chunks(path: str | os.PathLike, telescope_type: str, chunk_size: int = 2048) -> Iterator[EventChunk]:
     """Read the images of one telescope type in slices.
 
@@ -139,7 +164,7 @@ def open_images(path: str | os.PathLike, telescope_type: str) -> Iterator["DL1Im
         types = telescopes_by_type(loader.subarray)
         if telescope_type not in types:
             raise UserError(f"{path} has no telescopes of type {telescope_type!r}, only {', '.join(types)}.")
-        yield DL1Images(loader, _with_images(loader, types[telescope_type], Path(path)), Path(path))
+        yield DL1Images(loader, telescope_type, _with_images(loader, types[telescope_type], Path(path)), Path(path))
 
 
 class DL1Images:
@@ -149,9 +174,14 @@ class DL1Images:
     several times.
     """
 
-    def __init__(self, loader: "TableLoader", tel_ids: Sequence[int], path: Path):
-        self._loader, self._tel_ids, self._path = loader, tel_ids, path
+    def __init__(self, loader: "TableLoader", telescope_type: str, tel_ids: Sequence[int], path: Path):
+        self._loader, self._telescope_type, self._tel_ids, self._path = loader, telescope_type, tel_ids, path
         self._next_row = dict.fromkeys(tel_ids, 0)
+
+    @property
+    def telescopes(self) -> np.ndarray:
+        """All telescopes of this type in the subarray: records of `cherenkov_pipeline.store.layout.TELESCOPE_DTYPE`."""
+        return telescope_places(self._loader.subarray, self._telescope_type)
 
     def tables(self) -> Iterator[Table]:
         """Give the table of `EventChunk` in slices of whole events, in the order of the file; never empty."""

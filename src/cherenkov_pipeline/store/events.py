@@ -17,6 +17,7 @@ from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import fingerprint
 from cherenkov_pipeline.store.account import merge_provenance
 from cherenkov_pipeline.store.chunks import PRIMARY, EventChunk
+from cherenkov_pipeline.store.layout import TELESCOPE_DTYPE
 from cherenkov_pipeline.store.packing import unpack
 from cherenkov_pipeline.store.part import REMEDY, StorePart, open_part
 from cherenkov_pipeline.store.split import SPLITS
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from ctapipe.instrument import CameraGeometry
 
 PRODUCTION = "production"
+
+PLACE_TOLERANCE = 0.1
+"""m, within which two files agree about a telescope's place."""
 
 _RECORDS_AT_A_TIME = 1024
 """Records that are read in one go where they must be put in order afterwards."""
@@ -138,6 +142,17 @@ class EventStore:
     def camera(self) -> "CameraGeometry":
         """Geometry of the camera in the images' pixel order (camera frame)."""
         return self.parts[0].camera
+
+    @cached_property
+    def telescopes(self) -> np.ndarray:
+        """Telescopes of this type in the subarrays of all parts, by ``tel_id``: `layout.TELESCOPE_DTYPE`.
+
+        Raises
+        ------
+        UserError
+            If parts have a telescope at different places: they are of different arrays.
+        """
+        return _common_array(self.parts)
 
     def indices(self, split: str | None = None, particles: Sequence[str | int] | None = None) -> np.ndarray:
         """Rows of one side of the split and of some particles.
@@ -273,6 +288,26 @@ def _check_company(parts: Sequence[StorePart]) -> None:
                 raise UserError(f"{part.path} does not fit {first.path}, it has another {what}: {REMEDY}.")
         if known.setdefault(part.fingerprint, part.path) is not part.path:
             raise UserError(f"{known[part.fingerprint]} and {part.path} hold the same events: take one of them out.")
+
+
+def _common_array(parts: Sequence[StorePart]) -> np.ndarray:
+    """Telescopes of all parts; refuses one at two places."""
+    known: dict[int, tuple[np.void, Path]] = {}
+    for part in parts:
+        for telescope in part.telescopes:
+            tel_id = int(telescope["tel_id"])
+            other, path = known.setdefault(tel_id, (telescope, part.path))
+            place, wanted = (np.array([one[axis] for axis in "xyz"]) for one in (telescope, other))
+            if not np.allclose(place, wanted, rtol=0, atol=PLACE_TOLERANCE):
+                raise UserError(
+                    f"{path} and {part.path} are of different arrays: telescope {tel_id} stands at {_metres(wanted)}"
+                    f" and at {_metres(place)}. Make an event store of each, or use single telescopes (mode: mono)."
+                )
+    return np.array([known[tel_id][0] for tel_id in sorted(known)], dtype=TELESCOPE_DTYPE)
+
+
+def _metres(place: np.ndarray) -> str:
+    return f"({', '.join(f'{value:g}' for value in place)}) m"
 
 
 def _row_numbers(rows: slice | np.ndarray, n_rows: int) -> np.ndarray:

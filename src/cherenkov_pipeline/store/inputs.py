@@ -4,8 +4,8 @@ Inputs of a network, by name:
 
 - ``image``: (rows, columns, channels), where pixels are mapped while the batch is made;
 - ``pixels``: (n_pixels, channels), where the network maps them or reads them as they are;
-- ``brightest``: (n, features) of the brightest pixels, ``brightest_mask``: (n,), 1 where there is one, and
-  ``shower_frame``: (4,), see `cherenkov_pipeline.store.brightest`;
+- ``brightest``: (n, features) of the brightest pixels and ``brightest_mask``: (n,), 1 where there is one;
+- ``shower_frame``: (4,), centre and axis of the shower, see `cherenkov_pipeline.store.brightest`;
 - ``parameters``: (k,), image parameters.
 
 Stereo batches have a telescope axis before these, and ``telescopes`` and ``positions``, see
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from astropy.table import Table
     from ctapipe.instrument import CameraGeometry
 
-UNSCALED = ("brightest_mask", "shower_frame", "telescopes")
-"""Inputs that a network must see as they are: masks and directions."""
+UNSCALED = ("brightest_mask", "shower_frame", "telescopes", "positions")
+"""Inputs that a network must see as they are: masks, directions and places."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class InputMaker:
     mapping : ImageMapping or None
         Also where the network maps.
     places : PixelPlaces or None
-        Where the brightest pixels are wanted.
+        Where the brightest pixels or the shower's frame are wanted.
     """
 
     parameters: InputParameters
@@ -63,6 +63,7 @@ class InputMaker:
         if wanted.brightest:
             shapes["brightest"] = (wanted.brightest, len(FEATURES))
             shapes["brightest_mask"] = (wanted.brightest,)
+        if wanted.brightest or wanted.shower_frame:
             shapes["shower_frame"] = (len(FRAME),)
         if wanted.parameters:
             shapes["parameters"] = (len(wanted.parameters),)
@@ -86,13 +87,18 @@ class InputMaker:
         UserError
             If the table lacks an image parameter.
         """
-        wanted, inputs, images = self.parameters, {}, (chunk.image, chunk.peak_time, chunk.image_mask)
-        if wanted.channels:
-            inputs |= self._channels(channels_of_images(*images, wanted.channels))
-        if wanted.brightest:
-            inputs |= brightest_pixels(*finite_images(*images), chunk.image_mask, self.places, wanted.brightest)
-        if wanted.parameters:
-            inputs["parameters"] = image_parameters(chunk.table, wanted.parameters)
+        inputs = self.from_images(chunk.image, chunk.peak_time, chunk.image_mask)
+        if self.parameters.parameters:
+            inputs["parameters"] = image_parameters(chunk.table, self.parameters.parameters)
+        return inputs
+
+    def from_images(self, image: np.ndarray, peak_time: np.ndarray, image_mask: np.ndarray) -> dict[str, np.ndarray]:
+        """Make the inputs that come from pixels, all but ``parameters``, of images (n, n_pixels); not changed."""
+        channels, inputs = self.parameters.channels, {}
+        if channels:
+            inputs |= self._channels(channels_of_images(image, peak_time, image_mask, channels))
+        if self.places:
+            inputs |= self._brightest(*finite_images(image, peak_time, image_mask), image_mask)
         return inputs
 
     def from_records(self, records: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
@@ -105,11 +111,11 @@ class InputMaker:
         rows : ndarray of int
             (n,), positions in ``records``; -1 is an image without any light.
         """
-        wanted, inputs = self.parameters, {}
-        if wanted.channels:
-            inputs |= self._channels(channels_of_records(records, rows, wanted.channels))
-        if wanted.brightest:
-            inputs |= brightest_pixels(*unpack_rows(records, rows), self.places, wanted.brightest)
+        channels, inputs = self.parameters.channels, {}
+        if channels:
+            inputs |= self._channels(channels_of_records(records, rows, channels))
+        if self.places:
+            inputs |= self._brightest(*unpack_rows(records, rows))
         return inputs
 
     @property
@@ -118,6 +124,10 @@ class InputMaker:
 
     def _channels(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
         return {"image": self.mapping.map(pixels)} if self._maps else {"pixels": pixels}
+
+    def _brightest(self, charge: np.ndarray, time: np.ndarray, image_mask: np.ndarray) -> dict[str, np.ndarray]:
+        found = brightest_pixels(charge, time, image_mask, self.places, self.parameters.brightest or 0)
+        return found if self.parameters.brightest else {"shower_frame": found["shower_frame"]}
 
 
 def input_maker(camera: "CameraGeometry", parameters: InputParameters) -> InputMaker:
@@ -139,7 +149,7 @@ def input_maker(camera: "CameraGeometry", parameters: InputParameters) -> InputM
         parameters,
         camera.n_pixels,
         image_mapping(camera, parameters.mapping, parameters.size) if mapped else None,
-        pixel_places(camera) if parameters.brightest else None,
+        pixel_places(camera) if parameters.brightest or parameters.shower_frame else None,
     )
 
 

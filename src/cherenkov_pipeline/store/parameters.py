@@ -51,9 +51,46 @@ class StoreParameters(Parameters):
     n_workers: int = Field(2, ge=1, description="Files of the store made side by side.")
 
 
+class AugmentationParameters(Parameters):
+    """Changes of the training images that leave the physics what it is; validation images stay as they are.
+
+    Made on the pixels, before a network's inputs are; labels and image parameters that have a direction are changed
+    alike. The image parameters otherwise stay those of the recorded image.
+    """
+
+    mirror: bool = Field(
+        False,
+        description="Half of the images are mirrored, where the camera's pixels fall on themselves, all but a few at "
+        "the edge.",
+    )
+    rotation: bool = Field(
+        False,
+        description="Images are turned about the camera's centre by the angles with which the pixels fall on "
+        "themselves. Far from the zenith, the directions in a field of view are not quite alike.",
+    )
+    night_sky: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="Photo-electrons of additional night-sky light per pixel and readout window, at most: each image "
+        "gets an amount between 0 and this as Poisson noise around its mean. The cleaning mask stays.",
+    )
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is changed."""
+        return self.mirror or self.rotation or self.night_sky > 0
+
+
 class InputParameters(Parameters):
     """What a network sees of an image. Part of the model card: reconstruction uses the same."""
 
+    mode: Literal["mono", "stereo"] = Field(
+        "mono", description="Stereo: all images of an event together, with a place for each telescope."
+    )
+    min_telescopes: int = Field(
+        1, ge=1, description="Stereo: events with fewer images are neither learnt from nor predicted."
+    )
     channels: tuple[Channel, ...] = Field(
         ("cleaned_image", "cleaned_relative_peak_time"),
         description="Channels of the image; log_: sign(q) log10(1 + |q|/p.e.), cleaned_: 0 outside the cleaning mask.",
@@ -72,6 +109,11 @@ class InputParameters(Parameters):
     )
     brightest: int | None = Field(
         None, ge=8, le=512, description="So many brightest pixels as further input, in the shower's frame; null: none."
+    )
+    shower_frame: bool = Field(
+        False,
+        description="The shower's centre and axis as further input; comes with the brightest pixels, and with tasks "
+        "whose output layer needs it.",
     )
     parameters: tuple[str, ...] = Field(
         (), description="Image parameters (DL1 columns) as further input; log_NAME is the logarithm to base 10 of NAME."
@@ -98,6 +140,8 @@ class InputParameters(Parameters):
             raise ValueError("name at least one channel or one image parameter, or ask for the brightest pixels")
         if self.size is not None and self.mapping not in RESIZABLE:
             raise ValueError(f"size can only be chosen for {', '.join(RESIZABLE)}. Received: mapping={self.mapping!r}")
+        if self.min_telescopes > 1 and self.mode == "mono":
+            raise ValueError("min_telescopes has no effect with mode mono: leave it out, or set mode to stereo")
         if self.map_in == "network" and self.mapping is None:
             raise ValueError("map_in='network' needs a mapping. Received: mapping=None")
         return self

@@ -14,7 +14,7 @@ import numpy as np
 from astropy.table import Column, Table
 
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.store.layout import CAMERA, EVENTS, LAYOUT_VERSION, PIXELS, PROVENANCE
+from cherenkov_pipeline.store.layout import CAMERA, EVENTS, LAYOUT_VERSION, PIXELS, PROVENANCE, TELESCOPES
 from cherenkov_pipeline.store.packing import pixel_dtype
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ class StorePart:
     telescope_type, camera_fingerprint, settings : str
         What the parts of a store share; ``settings`` is the fingerprint of selection and split.
     n_images : int
+    telescopes : ndarray
+        Records of `cherenkov_pipeline.store.layout.TELESCOPE_DTYPE`: those of this type in the file's subarray.
     columns : numpy.dtype
         Of a row of events.
     units : dict of str to str
@@ -54,6 +56,7 @@ class StorePart:
     camera_fingerprint: str
     settings: str
     n_images: int
+    telescopes: np.ndarray = field(repr=False, compare=False)
     columns: np.dtype
     units: dict[str, str] = field(repr=False)
     dtype: np.dtype = field(repr=False)
@@ -168,6 +171,7 @@ def open_part(path: str | os.PathLike) -> StorePart:
             camera_fingerprint=attributes["camera_fingerprint"],
             settings=attributes["settings"],
             n_images=n_images,
+            telescopes=file[TELESCOPES][...],
             columns=events.dtype,
             units=json.loads(events.attrs["units"]),
             dtype=pixels.dtype,
@@ -181,6 +185,6 @@ def _check_layout(file: h5py.File) -> None:
         raise UserError(f"{file.filename} is no complete event store: {REMEDY}.")
     if version != LAYOUT_VERSION:
         raise UserError(f"{file.filename} has layout {version}, this program reads {LAYOUT_VERSION}: {REMEDY}.")
-    missing = [name for name in (PIXELS, EVENTS, CAMERA, PROVENANCE) if name not in file]
+    missing = [name for name in (PIXELS, EVENTS, TELESCOPES, CAMERA, PROVENANCE) if name not in file]
     if missing:
         raise UserError(f"{file.filename} is damaged, /{missing[0]} is missing: {REMEDY}.")

@@ -1,16 +1,22 @@
 """Batches of events seen by several telescopes of one type."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+import astropy.units as u
 import numpy as np
+from astropy.table import Table
 
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.store.batches import Batches
-from cherenkov_pipeline.store.events import EventStore
+from cherenkov_pipeline.store.layout import TELESCOPE_DTYPE
 
 EVENT = ("production", "obs_id", "event_id")
 """What makes an event: gammas and protons of two files may well have the same ``obs_id`` and ``event_id``."""
+
+POINTING = ("telescope_pointing_altitude", "telescope_pointing_azimuth")
+
+POSITION_UNIT = 100.0
+"""m: networks read numbers of order one."""
 
 
 class StereoBatches(Batches):
@@ -21,60 +27,80 @@ class StereoBatches(Batches):
 
     - ``telescopes``: (n, n_telescopes), 1 where the telescope has an image in ``indices``, else 0, and all its other
       inputs are 0;
-    - ``positions``: (n, n_telescopes, 3), m, of the telescopes relative to the centre of the subarray; the same in
-      every event, present or not.
+    - ``positions``: (n, n_telescopes, 3), in units of `POSITION_UNIT`, of all telescopes, present or not, in the frame
+      of the event's pointing, see `pointing_positions`.
 
-    Labels are those of the event. A split by shower stays one: all images of a shower are on one side of it.
+    The telescopes are those of `~cherenkov_pipeline.store.events.EventStore.telescopes`, by ``tel_id``. Labels are
+    those of the event; augmentation other than night sky is refused. A split by shower stays one: all images of a
+    shower are on one side of it.
 
     Parameters
     ----------
     store : EventStore
     indices : array-like of int
         Rows of the store; those of one event belong together, wherever they stand.
-    positions : mapping
-        Telescope -> x, y, z in m, in the order in which the telescopes stand in the inputs.
+    parameters : InputParameters
+        ``min_telescopes``: events with fewer images in ``indices`` are left out.
     *arguments, **options
-        Of `~cherenkov_pipeline.store.batches.Batches`: ``parameters``, ``labels``, ``batch_size``, ...
+        Of `~cherenkov_pipeline.store.batches.Batches`: ``labels``, ``batch_size``, ...
+
+    Attributes
+    ----------
+    tel_ids : ndarray of int
+        Telescope of each place.
+    rows : ndarray of int
+        (n_events, n_telescopes) rows of the store; -1 where there is no image. Events are in the order of ``targets``
+        and `events`.
 
     Raises
     ------
     UserError
-        If there are no images, or one of a telescope without a position.
+        If there are no images, no events with enough of them, files of the store are of different arrays, or an event
+        has no pointing.
     """
 
-    def __init__(
-        self,
-        store: EventStore,
-        indices: "np.typing.ArrayLike",
-        positions: Mapping[int, Sequence[float]],
-        *arguments: Any,
-        **options: Any,
-    ):
-        self.tel_ids = np.array(list(positions), dtype=np.int64)
-        places = np.array(list(positions.values()), dtype=float).reshape(-1, 3)
-        self._positions = (places - places.mean(axis=0)).astype(np.float32)
-        super().__init__(store, indices, *arguments, **options)
+    @property
+    def tel_ids(self) -> np.ndarray:
+        """Telescope of each place."""
+        return self.store.telescopes["tel_id"]
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Rows of the store of each event."""
+        return np.where(self._items < 0, -1, self._rows[self._items])
+
+    @property
+    def keys(self) -> Table:
+        """``production``, ``obs_id`` and ``event_id`` of each event."""
+        return self.events(EVENT)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of one event of each input."""
-        n = len(self.tel_ids)
-        images = {name: (n, *shape) for name, shape in super().shapes.items()}
-        return {**images, "telescopes": (n,), "positions": (n, 3)}
+        return stereo_shapes(super().shapes, len(self.tel_ids))
 
     def _grouped(self) -> np.ndarray:
         keys = self.store.columns((*EVENT, "tel_id"))[self._rows]
-        telescope = np.full(len(keys), -1)
-        for number, tel_id in enumerate(self.tel_ids):
-            telescope[keys["tel_id"] == tel_id] = number
-        if (telescope < 0).any():
-            unknown = keys["tel_id"][telescope < 0][0]
-            raise UserError(f"{self.store.path} has images of telescope {unknown}: give its position, or leave it out.")
-        by_key = np.stack([np.asarray(keys[name], dtype=np.int64) for name in EVENT], axis=-1)
-        events, event = np.unique(by_key, axis=0, return_inverse=True)
-        items = np.full((len(events), len(self.tel_ids)), -1, dtype=np.int64)
-        items[event.ravel(), telescope] = np.arange(len(keys))
-        return items
+        items = group_events(keys, self.tel_ids)
+        n_images = (items >= 0).sum(axis=1)
+        items = items[n_images >= self.parameters.min_telescopes]
+        if not len(items):
+            raise UserError(
+                f"No event in {self.store.path} has {self.parameters.min_telescopes} images, at most"
+                f" {n_images.max()}: lower input.min_telescopes, loosen the cuts, or add files of several telescopes."
+            )
+        used = np.unique(items[items >= 0])
+        self._rows = self._rows[used]
+        self._positions = self._pointed(np.where(items < 0, -1, np.searchsorted(used, items)))
+        return np.where(items < 0, -1, np.searchsorted(used, items))
+
+    def _pointed(self, items: np.ndarray) -> np.ndarray:
+        """Positions (n_events, n_telescopes, 3)."""
+        events = self.store.columns(POINTING)[self._rows[items.max(axis=1)]]
+        altitude, azimuth = (u.Quantity(events[name], "rad").value for name in POINTING)
+        if not (np.isfinite(altitude) & np.isfinite(azimuth)).all():
+            raise UserError(f"{self.store.path} has events without pointing: take their files out, or use mode: mono.")
+        return pointing_positions(self.store.telescopes, altitude, azimuth)
 
     def _inputs(self, index: int, items: np.ndarray) -> dict[str, np.ndarray]:
         places = self._items[items]
@@ -82,5 +108,76 @@ class StereoBatches(Batches):
         return {
             **{name: values.reshape(*places.shape, *values.shape[1:]) for name, values in images.items()},
             "telescopes": (places >= 0).astype(np.float32),
-            "positions": np.repeat(self._positions[np.newaxis], len(places), axis=0),
+            "positions": self._positions[items],
         }
+
+
+def stereo_shapes(shapes: Mapping[str, tuple[int, ...]], n_telescopes: int) -> dict[str, tuple[int, ...]]:
+    """Shape of one event of each input, from those of one image."""
+    images = {name: (n_telescopes, *shape) for name, shape in shapes.items()}
+    return {**images, "telescopes": (n_telescopes,), "positions": (n_telescopes, 3)}
+
+
+def group_events(images: Table, tel_ids: np.ndarray) -> np.ndarray:
+    """Group images by event.
+
+    Parameters
+    ----------
+    images : astropy.table.Table
+        n images with ``obs_id``, ``event_id``, ``tel_id`` and, where they are of several files, ``production``.
+    tel_ids : ndarray of int
+        Telescope of each place; there are images of no other.
+
+    Returns
+    -------
+    ndarray of int
+        (n_events, n_telescopes) rows of ``images``, -1 where there is none; by production, ``obs_id``, ``event_id``.
+    """
+    names = [name for name in EVENT if name in images.colnames]
+    keys = np.stack([np.asarray(images[name], dtype=np.int64) for name in names], axis=-1)
+    events, event = np.unique(keys, axis=0, return_inverse=True)
+    items = np.full((len(events), len(tel_ids)), -1, dtype=np.int64)
+    items[event.ravel(), np.searchsorted(tel_ids, images["tel_id"])] = np.arange(len(images))
+    return items
+
+
+def places_by_id(telescopes: np.ndarray) -> dict[int, tuple[float, float, float]]:
+    """Places of telescopes [m] in plain values, from records of `cherenkov_pipeline.store.layout.TELESCOPE_DTYPE`."""
+    return {int(one["tel_id"]): (float(one["x"]), float(one["y"]), float(one["z"])) for one in telescopes}
+
+
+def telescope_records(places: Mapping[int, Sequence[float]]) -> np.ndarray:
+    """Inverse of `places_by_id`."""
+    return np.array([(tel_id, *places[tel_id]) for tel_id in sorted(places)], dtype=TELESCOPE_DTYPE)
+
+
+def pointing_positions(telescopes: np.ndarray, altitude: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
+    """Places of telescopes as the light of the pointing direction sees them.
+
+    The first axis goes the way in which the longitude of the telescope frame grows, the second that of the latitude,
+    the third to the pointing direction: a shower that falls 100 m further along the first axis has its image further
+    along the longitude. A rotation of the whole sky about the zenith changes nothing.
+
+    Parameters
+    ----------
+    telescopes : ndarray
+        Records of `cherenkov_pipeline.store.layout.TELESCOPE_DTYPE`, ground frame: x to the north, y to the west.
+    altitude, azimuth : ndarray
+        (n,) pointing of each event [rad]; azimuth from north to east.
+
+    Returns
+    -------
+    ndarray
+        (n, n_telescopes, 3) float32, in units of `POSITION_UNIT`, from the origin of the ground frame.
+    """
+    ground = np.stack([telescopes[axis] for axis in "xyz"], axis=-1) / POSITION_UNIT
+    altitude, azimuth = np.asarray(altitude, dtype=float), np.asarray(azimuth, dtype=float)
+    (sin_alt, sin_az), (cos_alt, cos_az) = np.sin([altitude, azimuth]), np.cos([altitude, azimuth])
+    axes = np.array(
+        [
+            [-sin_az, -cos_az, np.zeros_like(sin_az)],
+            [-sin_alt * cos_az, sin_alt * sin_az, cos_alt],
+            [cos_alt * cos_az, -cos_alt * sin_az, sin_alt],
+        ]
+    )
+    return np.einsum("fgn,tg->ntf", axes, ground).astype(np.float32)

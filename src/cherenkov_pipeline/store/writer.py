@@ -13,7 +13,16 @@ from astropy.table import Column, Table
 
 from cherenkov_pipeline import files
 from cherenkov_pipeline.dl1.cameras import camera_fingerprint
-from cherenkov_pipeline.store.layout import CAMERA, EVENTS, LAYOUT_VERSION, PAGE, PIXELS, PROVENANCE, ROWS_PER_CHUNK
+from cherenkov_pipeline.store.layout import (
+    CAMERA,
+    EVENTS,
+    LAYOUT_VERSION,
+    PAGE,
+    PIXELS,
+    PROVENANCE,
+    ROWS_PER_CHUNK,
+    TELESCOPES,
+)
 from cherenkov_pipeline.store.packing import pixel_dtype
 
 if TYPE_CHECKING:
@@ -94,6 +103,7 @@ class StoreWriter:
         fingerprint: str,
         telescope_type: str,
         camera: "CameraGeometry",
+        telescopes: np.ndarray,
         provenance: Mapping[str, Any],
     ) -> None:
         """Write what makes the file complete.
@@ -105,6 +115,8 @@ class StoreWriter:
         telescope_type : str
         camera : ctapipe.instrument.CameraGeometry
             In the pixels' order, camera frame with focal length.
+        telescopes : ndarray
+            Records of `cherenkov_pipeline.store.layout.TELESCOPE_DTYPE`: all telescopes of this type in the subarray.
         provenance : mapping
             Plain values; ``selection`` and ``split`` are what the parts of a store must share.
         """
@@ -115,6 +127,7 @@ class StoreWriter:
         for name, checksum in self._checksums.items():
             self._file[name].attrs["crc32"] = checksum
         _write_camera(self._file.create_group(CAMERA), camera)
+        self._file.create_dataset(TELESCOPES, data=telescopes)
         self._file.create_dataset(PROVENANCE, data=json.dumps(provenance), dtype=h5py.string_dtype())
         self._file.attrs.update(
             layout_version=LAYOUT_VERSION,
