@@ -5,7 +5,7 @@ from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.build import Scales, build_model, measure_scales
 from cherenkov_pipeline.models.parameters import ModelParameters
-from cherenkov_pipeline.tasks import TASKS
+from cherenkov_pipeline.tasks import TASKS, joint_task
 
 SHAPES = {"image": (16, 16, 2)}
 SMALL = ModelParameters(options={"filters": [4, 8]}, head={"options": {"units": [8], "dropout": 0.1}})
@@ -74,7 +74,70 @@ def test_inputs_that_do_not_fit_the_model_are_refused(name):
     parameters = SMALL if name == "single_tel" else ModelParameters(name=name, options={"units": 5})
     for shapes, message in (
         ({"pixels": (331, 2)}, "reads the input 'image', but the task's input makes pixels"),
-        ({**SHAPES, "parameters": (3,), "brightest": (8, 6)}, "does not read brightest, parameters"),
+        ({**SHAPES, "brightest": (8, 6)}, "does not read brightest"),
     ):
         with pytest.raises(UserError, match=message):
             build_model(parameters, TASKS["energy"], shapes, Scales([0.3], [0.5]))
+
+
+@pytest.mark.parametrize("name", ["single_tel", f"{__name__}:flat"])
+def test_further_inputs_are_joined_to_the_features(name):
+    parameters = SMALL if name == "single_tel" else ModelParameters(name=name, options={"units": 5})
+    shapes = {**SHAPES, "parameters": (3,), "positions": (3,), "shower_frame": (4,)}
+    model = build_model(parameters, TASKS["energy"], shapes, Scales([0.3], [0.5]))
+    without = build_model(parameters, TASKS["energy"], SHAPES, Scales([0.3], [0.5]))
+    assert (
+        model.get_layer("backbone_with_parameters").output.shape[-1]
+        == 6 + without.get_layer("head_dense_1").input.shape[-1]
+    )
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.normal(size=value.shape) for value in model.get_weights()])
+    events = {key: rng.normal(size=(2, *shape)) for key, shape in shapes.items()}
+    expected = model.predict_on_batch(events)
+    for key in ("parameters", "positions"):
+        assert not np.allclose(model.predict_on_batch(events | {key: events[key] + 1}), expected)
+
+
+def test_direction_reads_the_showers_frame():
+    with pytest.raises(UserError, match="needs the shower's frame"):
+        build_model(SMALL, TASKS["skydirection"], SHAPES, Scales([0, 0], [1, 1]))
+    model = build_model(SMALL, TASKS["skydirection"], {**SHAPES, "shower_frame": (4,)}, Scales([0, 0], [1, 1]))
+    frame = np.array([[0.3, -0.2, 0.6, 0.8]], dtype=np.float32)
+    outputs = model.predict_on_batch({"image": np.zeros((1, *SHAPES["image"])), "shower_frame": frame})
+    np.testing.assert_allclose(outputs[:, -4:], frame)
+
+
+def test_several_tasks_in_one_network():
+    task = joint_task(["energy", "type", "skydirection"])
+    model = build_model(SMALL, task, {**SHAPES, "shower_frame": (4,)}, Scales([0.3, 0.5, 0, 0], [1, 1, 1, 1]))
+    events = {"image": np.zeros((2, *SHAPES["image"])), "shower_frame": np.ones((2, 4))}
+    assert model.predict_on_batch(events).shape == (2, model.output_shape[-1])
+
+
+def test_models_for_one_telescope_and_for_several_are_not_mixed():
+    stereo = {"image": (3, 16, 16, 2), "telescopes": (3,), "positions": (3, 3)}
+    with pytest.raises(UserError, match=r"single_tel is for mono input.*cnn_rnn"):
+        build_model(SMALL, TASKS["energy"], stereo, Scales([0], [1]))
+    with pytest.raises(UserError, match=r"cnn_rnn is for stereo input.*single_tel"):
+        build_model(ModelParameters(name="cnn_rnn"), TASKS["energy"], SHAPES, Scales([0], [1]))
+
+
+def test_forests_are_not_built():
+    with pytest.raises(UserError, match="is grown from data"):
+        build_model(ModelParameters(name="random_forest"), TASKS["energy"], {"parameters": (10,)}, Scales([0], [1]))
+
+
+def test_absent_telescopes_and_missing_targets_do_not_count():
+    rng = np.random.default_rng(0)
+    telescopes = (rng.random((200, 3)) < 0.5).astype(np.float32)
+    values = rng.normal(5, 2, (200, 3, 1)) * telescopes[..., None]
+    images = rng.normal(0, 3, (200, 3, 4, 4, 1)) * telescopes[..., None, None, None]
+    targets = np.stack([rng.normal(1, 2, 200), np.where(np.arange(200) < 100, 7, np.nan)], axis=1)
+    scales = measure_scales({"parameters": values, "image": images, "telescopes": telescopes}, targets)
+    assert set(scales.inputs) == {"parameters", "image"}
+    np.testing.assert_allclose(scales.inputs["parameters"], [[5], [2]], rtol=0.1)
+    np.testing.assert_allclose(scales.inputs["image"], [[0], [3]], rtol=0.1)
+    assert scales.target_mean[1] == 7
+    assert scales.target_deviation == pytest.approx([np.std(targets[:, 0]), 1])
+    with pytest.raises(UserError, match="target is missing"):
+        measure_scales({}, np.full((5, 1), np.nan))

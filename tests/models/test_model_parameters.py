@@ -10,7 +10,15 @@ def test_defaults_are_filled_in():
     model = ModelParameters()
     assert model.name == "single_tel"
     assert model.options["filters"] == [32, 32, 64, 128]
-    assert model.head.options == {"units": [128], "dropout": 0.0}
+    assert model.head.options == {"units": [128], "dropout": 0.0, "batch_normalization": False, "l2": 0.0}
+
+
+def test_models_have_their_own_heads():
+    assert ModelParameters(name="cnn_rnn").head.options["units"] == [1024, 512]
+    changed = ModelParameters(name="cnn_rnn", head={"options": {"dropout": 0.2}}).head.options
+    assert (changed["units"], changed["dropout"]) == ([1024, 512], 0.2)
+    own = ModelParameters(name="cnn_rnn", head={"name": "dense", "options": {"units": [7]}}).head.options
+    assert (own["units"], own["dropout"]) == ([7], 0.0)
 
 
 def test_parameters_survive_json():
@@ -27,6 +35,10 @@ def test_parameters_survive_json():
         {"head": {"options": {"dropout": 1.0}}},
         {"head": {"name": "denser"}},
         {"heads": {}},
+        {"pretrained": {}},
+        {"pretrained": {"path": "model.keras", "prefixes": []}},
+        {"name": "resnet", "options": {"filters": [8, 16]}},
+        {"name": "hex_resnet", "options": {"attention": "triple"}},
     ],
 )
 def test_wrong_parameters_are_refused(wrong):

@@ -8,7 +8,15 @@ import os
 # before Keras imports TensorFlow: its notes on CPU features and missing GPUs are no news to the user
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from cherenkov_pipeline.models.parameters import HeadParameters, ModelParameters
-from cherenkov_pipeline.models.registry import HEADS, REGISTRY, ModelEntry
+from cherenkov_pipeline.models.parameters import HeadParameters, ModelParameters, PretrainedParameters
+from cherenkov_pipeline.models.registry import HEADS, REGISTRY, ModelEntry, complete_input
 
-__all__ = ["HEADS", "REGISTRY", "HeadParameters", "ModelEntry", "ModelParameters"]
+__all__ = [
+    "HEADS",
+    "REGISTRY",
+    "HeadParameters",
+    "ModelEntry",
+    "ModelParameters",
+    "PretrainedParameters",
+    "complete_input",
+]

@@ -1,21 +1,32 @@
 """Networks from parameters: inputs, backbone, head and the task's output layer."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.backend import keras
-from cherenkov_pipeline.models.layers import MapPixels
-from cherenkov_pipeline.models.likelihoods import LIKELIHOODS
+from cherenkov_pipeline.models.layers import MapPixels, Standardize
+from cherenkov_pipeline.models.likelihoods import LIKELIHOODS, Likelihood
 from cherenkov_pipeline.models.parameters import ModelParameters
+from cherenkov_pipeline.models.pretrained import Pretrained, load_pretrained
 from cherenkov_pipeline.models.registry import HEADS, REGISTRY, resolve
+from cherenkov_pipeline.store.inputs import UNSCALED
 from cherenkov_pipeline.tasks import Task
 
 if TYPE_CHECKING:
     from cherenkov_pipeline.store.mapping import ImageMapping
+
+JOINED = ("parameters", "positions")
+"""Inputs that are joined to the features of one image where the backbone does not read them itself."""
+
+OPTIONAL = tuple(name for name in UNSCALED if name not in JOINED)
+"""Inputs that are offered to a backbone and need not be read: masks and the shower's frame."""
+
+ZERO_IS_NOTHING = ("image", "pixels", "brightest", "positions")
+"""Inputs that are scaled without being moved: an empty pixel stays empty."""
 
 
 @dataclass(frozen=True)
@@ -41,26 +52,47 @@ def measure_scales(inputs: Mapping[str, np.ndarray], targets: np.ndarray) -> Sca
     Parameters
     ----------
     inputs : mapping
-        Name -> array (n, ..., channels), finite.
+        Name -> array (n, ..., channels), finite. Of `UNSCALED` ones only ``telescopes`` counts: absent telescopes are
+        left out.
     targets : ndarray
-        (n, n_targets), finite.
+        (n, n_targets); what is not finite is left out.
 
     Returns
     -------
     Scales
-        Images (more than one dimension) keep their zero: an empty pixel stays empty. A constant has deviation 1.
-    """
+        Images keep their zero: an empty pixel stays empty. A constant has deviation 1.
 
-    def scale(values: np.ndarray) -> tuple[list[float], list[float]]:
+    Raises
+    ------
+    UserError
+        If no event has one of the targets.
+    """
+    present = inputs.get("telescopes")
+
+    def scale(name: str, values: np.ndarray) -> tuple[list[float], list[float]]:
+        if present is not None:
+            values = values[present > 0]
         axes = tuple(range(values.ndim - 1))
         mean = values.mean(axes, dtype=float)
-        if values.ndim > 2:
+        if name in ZERO_IS_NOTHING:
             mean = np.zeros_like(mean)
         deviation = np.sqrt(np.square(values - mean.astype(values.dtype)).mean(axes, dtype=float))
         return mean.tolist(), np.where(deviation > 0, deviation, 1.0).tolist()
 
-    mean, deviation = scale(targets)
-    return Scales(mean, deviation, {name: scale(values) for name, values in inputs.items()})
+    known = np.isfinite(targets)
+    if not known.any(axis=0).all():
+        raise UserError("A target is missing in all training events: check the labels and the particles of the task.")
+    mean, deviation = (function(targets, axis=0, dtype=float, where=known) for function in (np.mean, np.std))
+    return Scales(
+        mean.tolist(),
+        np.where(deviation > 0, deviation, 1.0).tolist(),
+        {name: scale(name, values) for name, values in inputs.items() if name not in UNSCALED},
+    )
+
+
+def task_likelihood(task: Task, stereo: bool) -> Likelihood:
+    """Likelihood of a task's outputs, of one telescope or of several."""
+    return LIKELIHOODS[task.likelihood_of("stereo" if stereo else "mono")]
 
 
 def build_model(
@@ -70,15 +102,16 @@ def build_model(
     scales: Scales,
     mapping: "ImageMapping | None" = None,
 ) -> keras.Model:
-    """Build a network; its weights are random (Keras' seed).
+    """Build a network; its weights are random (Keras' seed) but for those of another training.
 
     Parameters
     ----------
     parameters : ModelParameters
     task : Task
     shapes : mapping
-        Name of the input -> shape of one event.
+        Name of the input -> shape of one event. With ``telescopes`` it is an event seen by several.
     scales : Scales
+        Inputs that pre-trained layers read keep the scales that those were trained with.
     mapping : ImageMapping, optional
         Of the camera's pixels to the image. An input ``pixels`` is mapped by the network's first layer, and the
         backbone gets ``image``.
@@ -92,27 +125,60 @@ def build_model(
     ------
     UserError
         If the backbone or head cannot be imported or does not take its options, if the backbone reads an input that
-        is not there or leaves one unread, or if hexagonal convolutions are wanted
-        of an image that is no hexagonal lattice.
+        is not there or leaves one unread, if it is for one telescope and the input for several or the other way
+        round, if hexagonal convolutions are wanted of an image that is no hexagonal lattice, or if the pre-trained
+        weights do not fit.
     """
-    likelihood = LIKELIHOODS[task.likelihood]
+    _check_entry(parameters, shapes, mapping)
+    likelihood = task_likelihood(task, stereo="telescopes" in shapes)
+    if likelihood.needs_frame and "shower_frame" not in shapes:
+        raise UserError(f"The task {task.name} needs the shower's frame: set shower_frame in its input.")
     backbone = resolve(parameters.name, REGISTRY, parameters.options)
     head = resolve(parameters.head.name, HEADS, parameters.head.options)
-    if parameters.options.get("convolution") == "hexagonal" and (mapping is None or mapping.name != "axial"):
-        given = None if mapping is None else mapping.name
-        raise UserError(f"Hexagonal convolutions need the mapping 'axial': choose it, not {given!r}, or square ones.")
+    pretrained = load_pretrained(parameters.pretrained) if parameters.pretrained else None
+    if pretrained:
+        scales = _learnt_scales(scales, pretrained, shapes)
     inputs = {name: keras.Input(shape, name=name) for name, shape in shapes.items()}
     seen = {name: _normalized(x, name, scales) for name, x in inputs.items()}
     if "pixels" in seen and mapping is not None:
-        seen["image"] = MapPixels.of(mapping, name="input_image")(seen.pop("pixels"))
-    features = _features(backbone, seen, parameters)
+        seen["image"] = MapPixels.of(mapping, name="input_image_map")(seen.pop("pixels"))
+    features, point = _features(backbone, seen, parameters)
     features = head(features, **parameters.head.options)
-    n_outputs = task.n_targets * likelihood.outputs_per_target
     # zeros: training starts from the targets' mean and deviation, whatever the size of the features
-    raw = keras.layers.Dense(n_outputs, kernel_initializer="zeros", name="head_raw")(features)
-    outputs = likelihood.output_layer(scales.target_mean, scales.target_deviation, name=f"head_{task.name}")(raw)
-    name = parameters.name.rpartition(":")[2]
-    return keras.Model(inputs, outputs, name=f"{name}_{task.name}")
+    n_raw = likelihood.n_raw(task.n_targets)
+    raw = keras.layers.Dense(n_raw, kernel_initializer="zeros", name="head_raw")(features)
+    output_layer = likelihood.output_layer(
+        scales.target_mean, scales.target_deviation, name=f"head_{_plain(task.name)}"
+    )
+    second = inputs["shower_frame"] if likelihood.needs_frame else point if likelihood.takes_point else None
+    outputs = output_layer(raw if second is None else [raw, second])
+    model = keras.Model(inputs, outputs, name=f"{_plain(parameters.name.rpartition(':')[2])}_{_plain(task.name)}")
+    if pretrained:
+        pretrained.apply(model)
+    return model
+
+
+def _plain(name: str) -> str:
+    """Name that all backends take for a scope."""
+    return name.replace("+", "_")
+
+
+def _check_entry(
+    parameters: ModelParameters, shapes: Mapping[str, tuple[int, ...]], mapping: "ImageMapping | None"
+) -> None:
+    """Refuse what the registry knows to be wrong."""
+    if parameters.options.get("convolution") == "hexagonal" and (mapping is None or mapping.name != "axial"):
+        given = None if mapping is None else mapping.name
+        raise UserError(f"Hexagonal convolutions need the mapping 'axial': choose it, not {given!r}, or square ones.")
+    entry, mode = REGISTRY.get(parameters.name), "stereo" if "telescopes" in shapes else "mono"
+    if entry and entry.mode != mode:
+        fitting = ", ".join(name for name, other in REGISTRY.items() if other.mode == mode)
+        raise UserError(
+            f"The model {parameters.name} is for {entry.mode} input, but the task's input is {mode}: set mode to"
+            f" {entry.mode}, or choose one of {fitting}."
+        )
+    if entry and entry.trainer != "gradient":
+        raise UserError(f"The model {parameters.name} is grown from data and not built: train a task with it.")
 
 
 class _Offered(Mapping):
@@ -132,11 +198,17 @@ class _Offered(Mapping):
     def __len__(self) -> int:
         return len(self._inputs)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._inputs
+
 
 def _features(
     backbone: Callable[..., keras.KerasTensor], inputs: Mapping[str, keras.KerasTensor], parameters: ModelParameters
-) -> keras.KerasTensor:
-    """Features of the backbone; an input that it needs and does not get, or gets and does not read, is an error."""
+) -> tuple[keras.KerasTensor, keras.KerasTensor | None]:
+    """Features of the backbone, and the point that it offers, if it does.
+
+    An input that it needs and does not get, or gets and does not read, is an error.
+    """
     offered = _Offered(inputs)
     try:
         features = backbone(offered, **parameters.options)
@@ -147,17 +219,34 @@ def _features(
                 f" {', '.join(inputs)}: change the input, or choose another model."
             ) from error
         raise
-    if unread := inputs.keys() - offered.asked:
+    features, point = features if isinstance(features, tuple) else (features, None)
+    unread = [name for name in inputs if name not in offered.asked and name not in OPTIONAL]
+    joined = [inputs[name] for name in unread if name in JOINED and len(inputs[name].shape) == 2]
+    if joined and len(features.shape) != 2:
+        raise UserError(f"The features of {parameters.name} have the shape {features.shape[1:]}: return one dimension.")
+    if joined:
+        features = keras.layers.Concatenate(name="backbone_with_parameters")([features, *joined])
+    if others := [name for name in unread if not (name in JOINED and len(inputs[name].shape) == 2)]:
         raise UserError(
-            f"The model {parameters.name} does not read {', '.join(sorted(unread))}: take it out of the task's input,"
+            f"The model {parameters.name} does not read {', '.join(sorted(others))}: take it out of the task's input,"
             " or choose a model that does."
         )
-    return features
+    return features, point
+
+
+def _learnt_scales(scales: Scales, pretrained: Pretrained, shapes: Mapping[str, tuple[int, ...]]) -> Scales:
+    """Scales with those that the pre-trained layers know."""
+    learnt = {name: scale for name, scale in pretrained.scales.items() if name in scales.inputs}
+    for name, (mean, _) in learnt.items():
+        if len(mean) != shapes[name][-1]:
+            raise UserError(
+                f"{pretrained.path} was trained with {len(mean)} channels of the input {name!r}, this task's input"
+                f" has {shapes[name][-1]}: take the same."
+            )
+    return replace(scales, inputs={**scales.inputs, **learnt})
 
 
 def _normalized(x: keras.KerasTensor, name: str, scales: Scales) -> keras.KerasTensor:
     if name not in scales.inputs:
         return x
-    mean, deviation = scales.inputs[name]
-    variance = np.square(deviation).tolist()
-    return keras.layers.Normalization(axis=-1, mean=list(mean), variance=variance, name=f"input_{name}")(x)
+    return Standardize(*scales.inputs[name], name=f"input_{name}")(x)

@@ -16,7 +16,8 @@ SUFFIX = ".card.json"
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # a figure that could not be computed is NaN also in the file
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
 
 
 class Camera(_Section):
@@ -63,6 +64,9 @@ class ModelCard(_Section):
     model: ModelParameters
     inputs: dict[str, Any] = Field(description="Input parameters: channels, mapping.")
     camera: Camera
+    telescopes: dict[int, tuple[float, float, float]] | None = Field(
+        None, description="Of a stereo model: x, y, z of each telescope, ground frame, m; null: one telescope."
+    )
     data: Data
     validity: Validity
     dl1_settings: dict[str, Any] | None = Field(

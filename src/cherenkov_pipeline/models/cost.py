@@ -1,7 +1,9 @@
 """What a network costs, and what it consists of."""
 
-import math
+from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 from astropy.table import QTable
 
 from cherenkov_pipeline.models.backend import keras
@@ -15,20 +17,19 @@ def model_cost(model: keras.Model) -> Cost:
 
 
 def count_operations(model: keras.Model) -> int:
-    """Floating-point operations of one forward pass of one event.
+    """Floating-point operations of one forward pass of one event, as the backend counts them.
 
-    A multiplication and an addition count as two. TensorFlow's profiler counts every operation of the graph; with
-    other backends the products of convolutions and dense layers are counted, which is all but a few per cent.
+    A multiplication and an addition count as two. TensorFlow and JAX count every operation, JAX none on the padding
+    of an image; torch counts convolutions and matrix products, which is all but a few per cent.
     """
-    if keras.backend.backend() == "tensorflow":
-        return _profiled_operations(model)
-    return sum(_layer_operations(layer) for layer in model.layers)
+    event = {tensor.name: np.zeros((1, *tensor.shape[1:]), dtype="float32") for tensor in model.inputs}
+    return int(COUNTERS[keras.backend.backend()](model, event))
 
 
-def _profiled_operations(model: keras.Model) -> int:
+def _count_tensorflow(model: keras.Model, event: dict[str, np.ndarray]) -> int:
     import tensorflow as tf
 
-    signature = {tensor.name: tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype) for tensor in model.inputs}
+    signature = {name: tf.TensorSpec(values.shape, values.dtype) for name, values in event.items()}
     function = tf.function(lambda inputs: model(inputs, training=False)).get_concrete_function(signature)
     options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
     options["output"] = "none"
@@ -41,13 +42,31 @@ def _profiled_operations(model: keras.Model) -> int:
         log.setLevel(level)
 
 
-def _layer_operations(layer: keras.layers.Layer) -> int:
-    if isinstance(layer, keras.layers.Dense):
-        # applied to every element but the last dimension
-        return 2 * math.prod(layer.input.shape[1:]) * layer.units
-    if hasattr(layer, "kernel") and hasattr(layer, "kernel_size"):
-        return 2 * math.prod(layer.output.shape[1:-1]) * math.prod(layer.kernel.shape)
-    return 0
+def _count_jax(model: keras.Model, event: dict[str, np.ndarray]) -> float:
+    import jax
+
+    weights = [variable.value for variable in model.trainable_variables]
+    others = [variable.value for variable in model.non_trainable_variables]
+
+    def forward(inputs: dict[str, np.ndarray]) -> Any:
+        return model.stateless_call(weights, others, inputs, training=False)[0]
+
+    return jax.jit(forward).lower(event).cost_analysis()["flops"]
+
+
+def _count_torch(model: keras.Model, event: dict[str, np.ndarray]) -> int:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        model(event, training=False)
+    return counter.get_total_flops()
+
+
+COUNTERS: dict[str, Callable[[keras.Model, dict[str, np.ndarray]], float]] = {
+    "tensorflow": _count_tensorflow,
+    "jax": _count_jax,
+    "torch": _count_torch,
+}
 
 
 def layer_table(model: keras.Model) -> QTable:
@@ -64,7 +83,9 @@ def layer_table(model: keras.Model) -> QTable:
             "name": layer.name,
             "kind": type(layer).__name__,
             "part": "input" if isinstance(layer, keras.layers.InputLayer) else layer.name.partition("_")[0],
-            "output_shape": "x".join(str(size) for size in layer.output.shape[1:]),
+            "output_shape": ", ".join(
+                "x".join(str(size) for size in output.shape[1:]) for output in keras.tree.flatten(layer.output)
+            ),
             "parameters": layer.count_params(),
             "inputs": ",".join(_sources(layer)),
         }

@@ -1,8 +1,9 @@
-"""Layers for cameras: the mapping of pixels to an image, and convolutions on a hexagonal lattice.
+"""Layers for cameras: scaling, the mapping of pixels to an image, convolutions and pooling on a hexagonal lattice.
 
 They are written in keras.ops and run on TensorFlow, JAX and torch.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,11 +18,41 @@ PACKAGE = "cherenkov_pipeline"
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
+class Standardize(keras.layers.Layer):
+    """Subtract a mean and divide by a deviation, one a channel.
+
+    As `keras.layers.Normalization` with given numbers, which the conversion to ONNX takes for further inputs.
+
+    Parameters
+    ----------
+    mean, deviation : sequence of float
+    """
+
+    def __init__(self, mean: Sequence[float], deviation: Sequence[float], **options: Any):
+        super().__init__(**options)
+        self.mean = [float(value) for value in mean]
+        self.deviation = [float(value) for value in deviation]
+
+    def call(self, inputs: Any) -> Any:
+        """Scale."""
+        mean, deviation = (keras.ops.convert_to_tensor(x, dtype=inputs.dtype) for x in (self.mean, self.deviation))
+        return (inputs - mean) / deviation
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        """Return the input's shape."""
+        return tuple(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "mean": self.mean, "deviation": self.deviation}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
 class MapPixels(keras.layers.Layer):
     """Map pixels (n, n_pixels, channels) to an image (n, rows, columns, channels), as the batches do.
 
-    Each cell is a weighted sum of some pixels: what it gathers is part of the layer's configuration, not of the
-    weights.
+    A telescope axis may stand before the pixels. Each cell is a weighted sum of some pixels: what it gathers is part
+    of the layer's configuration, not of the weights.
 
     Parameters
     ----------
@@ -54,13 +85,13 @@ class MapPixels(keras.layers.Layer):
         """Gather and sum, one of the k pixels after the other: the image is never k times in memory."""
         cells = 0
         for pixels, weights in zip(self.pixels.T, self.pixel_weights.T, strict=True):
-            gathered = keras.ops.take(inputs, pixels, axis=1)
+            gathered = keras.ops.take(inputs, pixels, axis=-2)
             cells = cells + gathered * keras.ops.cast(weights[:, np.newaxis], gathered.dtype)
-        return keras.ops.reshape(cells, (-1, *self.shape, inputs.shape[-1]))
+        return keras.ops.reshape(cells, (-1, *self.compute_output_shape(inputs.shape)[1:]))
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
         """Shape of the images."""
-        return (input_shape[0], *self.shape, input_shape[-1])
+        return (*input_shape[:-2], *self.shape, input_shape[-1])
 
     def get_config(self) -> dict[str, Any]:
         """Plain values; the shortest decimals that give the same float32."""
@@ -98,6 +129,32 @@ class HexagonalConv2D(keras.layers.Conv2D):
         """Weights inside the hexagon."""
         kernel = super().kernel
         return kernel * keras.ops.cast(self.hexagon, kernel.dtype)
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class HexagonalMaxPooling2D(keras.layers.Layer):
+    """Every other pixel of every other row, with the largest value of it and its six neighbours.
+
+    The pixels that are kept are a hexagonal lattice of twice the pitch, in the same axial coordinates: hexagonal
+    convolutions go on as before. A square of 2 x 2 cells would be a rhombus on the camera. Rows and columns become
+    half as many, rounded up; a neighbour beyond the border does not count.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Largest of seven shifted images."""
+        rows, columns = inputs.shape[1:3]
+        # a finite number, for padding with infinities breaks some backends' gradients
+        lowest = -1e30 if keras.backend.standardize_dtype(inputs.dtype) == "float32" else -6e4
+        padded = keras.ops.pad(inputs, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=lowest)
+        shifts = np.argwhere(hexagon(3))
+        return functools.reduce(
+            keras.ops.maximum, (padded[:, a : a + rows : 2, b : b + columns : 2] for a, b in shifts.tolist())
+        )
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        """Half of the rows and columns."""
+        n, rows, columns, channels = input_shape
+        return (n, -(-rows // 2), -(-columns // 2), channels)
 
 
 def hexagon(size: int) -> np.ndarray:

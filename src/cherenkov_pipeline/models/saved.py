@@ -11,8 +11,10 @@ from astropy.table import QTable, Table
 from pydantic import ValidationError
 
 # register the layers and losses that a saved model may name
+import cherenkov_pipeline.models.combine
 import cherenkov_pipeline.models.layers
-import cherenkov_pipeline.models.likelihoods  # noqa: F401
+import cherenkov_pipeline.models.likelihoods
+import cherenkov_pipeline.models.telescopes  # noqa: F401
 from cherenkov_pipeline.dl1.cameras import camera_fingerprint, pixel_order
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import atomic_path, fingerprint, fingerprint_file
@@ -113,14 +115,7 @@ def load_model(path: str | os.PathLike) -> TrainedModel:
     card = read_card(path)
     if card.file_fingerprint != fingerprint_file(path):
         raise UserError(f"{path} is not the file that {card_path(path).name} describes: take both from one training.")
-    # importing the user's own backbone registers its layers
-    resolve(card.model.name, REGISTRY, card.model.options)
-    resolve(card.model.head.name, HEADS, card.model.head.options)
-    try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (OSError, ValueError, TypeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"Cannot load {path} ({reason}): train the model again with the installed versions.") from error
+    _, model = load_network(path)
     try:
         history = QTable.read(path.with_suffix(HISTORY_SUFFIX), format="ascii.ecsv")
         camera = _read_camera(path.with_suffix(CAMERA_SUFFIX))
@@ -129,6 +124,46 @@ def load_model(path: str | os.PathLike) -> TrainedModel:
             f"{error.filename} is gone: copy it beside {path.name}, from where the model was saved."
         ) from None
     return TrainedModel(model, card, history, camera)
+
+
+def load_network(path: str | os.PathLike) -> tuple[Path, keras.Model]:
+    """Read a network alone, not compiled; its card need not be there.
+
+    Parameters
+    ----------
+    path : path-like
+        The ``.keras`` file, or the folder that holds `MODEL_FILE`.
+
+    Returns
+    -------
+    path : Path
+        Of the file.
+    model : keras.Model
+
+    Raises
+    ------
+    UserError
+        If there is no such file or it cannot be read.
+    """
+    path = _model_path(path)
+    if not path.is_file():
+        raise UserError(f"There is no model {path}: train it first, or correct the path.")
+    missing = None
+    if card_path(path).is_file():
+        card = read_card(path)
+        try:
+            # importing the backbone and the head registers their layers
+            resolve(card.model.name, REGISTRY, card.model.options)
+            resolve(card.model.head.name, HEADS, card.model.head.options)
+        except UserError as error:
+            missing = error  # which does not matter if all layers are Keras' own
+    try:
+        return path, keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (OSError, ValueError, TypeError) as error:
+        if missing:
+            raise missing from error
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"Cannot load {path} ({reason}): train the model again with the installed versions.") from error
 
 
 def read_card(path: str | os.PathLike) -> ModelCard:

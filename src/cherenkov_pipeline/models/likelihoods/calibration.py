@@ -1,0 +1,91 @@
+"""Factors that make predicted intervals hold what they say, from validation events. Numpy alone."""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from cherenkov_pipeline.directions import ONE_SIGMA
+from cherenkov_pipeline.models.likelihoods.base import N_KNOTS, Constants, neutral_factor
+
+WINDOW = 0.25
+"""Share of the events, nearest in the predictor, that give the factor at a place."""
+
+MINIMUM_EVENTS = 100
+"""Fewer events do not tell a factor to better than a tenth."""
+
+
+def scale_factor(predictor: np.ndarray, covering_factor: np.ndarray) -> Constants:
+    """Factor of the scales as a smooth function of a predicted value.
+
+    Parameters
+    ----------
+    predictor : ndarray
+        (n, k), what the factors may depend on.
+    covering_factor : ndarray
+        (n, k), smallest factor of the event's scales with which its 68.27 % interval holds the truth.
+
+    Returns
+    -------
+    dict
+        ``factor_places`` and ``log_factors`` (k, `N_KNOTS`) of `base.log_factor`: at each place, the factor with
+        which 68.27 % of the quarter of the events nearest to it are held. Neutral where there are too few events.
+    """
+    constants = neutral_factor(predictor.shape[1])
+    for target in range(predictor.shape[1]):
+        used = np.isfinite(predictor[:, target]) & np.isfinite(covering_factor[:, target])
+        if np.count_nonzero(used) < MINIMUM_EVENTS:
+            continue
+        order = np.argsort(predictor[used, target], kind="stable")
+        x, needed = predictor[used, target][order].astype(float), covering_factor[used, target][order].astype(float)
+        half = round(len(x) * WINDOW / 2)
+        centers = np.linspace(half, len(x) - half, N_KNOTS).round().astype(int)
+        windows = [slice(center - half, center + half) for center in centers]
+        places = np.array([np.median(x[window]) for window in windows])
+        constants["factor_places"][target] = _increasing(places)
+        constants["log_factors"][target] = [
+            np.log(max(np.quantile(needed[window], ONE_SIGMA), 1e-6)) for window in windows
+        ]
+    return constants
+
+
+def temperature(logit: np.ndarray, is_positive: np.ndarray) -> float:
+    """Divisor of a logit with which its probabilities fit best (Guo et al. 2017, arXiv:1706.04599).
+
+    Parameters
+    ----------
+    logit : ndarray
+        (n,).
+    is_positive : ndarray of bool
+        (n,).
+    """
+    if len(logit) < MINIMUM_EVENTS or is_positive.all() or not is_positive.any():
+        return 1.0
+    signed = np.where(is_positive, logit, -logit).astype(float)
+
+    def loss(log_temperature: float) -> float:
+        return np.logaddexp(0, -signed / np.exp(log_temperature)).mean()
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
+
+
+def smallest_factor(is_held: Callable[[np.ndarray], np.ndarray], n: int) -> np.ndarray:
+    """Smallest factor with which each event is held, by bisection between 0.02 and 50.
+
+    Parameters
+    ----------
+    is_held : callable
+        ``factors (n,) -> bool (n,)``, once True then True for every larger factor.
+    """
+    low, high = np.full(n, np.log(0.02)), np.full(n, np.log(50.0))
+    for _ in range(20):
+        middle = 0.5 * (low + high)
+        held = is_held(np.exp(middle))
+        low, high = np.where(held, low, middle), np.where(held, middle, high)
+    return np.exp(high)
+
+
+def _increasing(places: np.ndarray) -> np.ndarray:
+    """Places with a step between them also where the predictor repeats itself."""
+    step = 1e-3 * max(places[-1] - places[0], 1e-3)
+    return np.maximum.accumulate(places - step * np.arange(len(places))) + step * np.arange(len(places))

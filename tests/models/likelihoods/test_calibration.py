@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from cherenkov_pipeline.directions import ONE_SIGMA
+from cherenkov_pipeline.models.likelihoods.base import N_KNOTS, log_factor
+from cherenkov_pipeline.models.likelihoods.calibration import scale_factor, smallest_factor, temperature
+
+
+def applied(constants, predictor):
+    factor = log_factor(predictor.astype(np.float32), *(constants[name].astype(np.float32) for name in constants))
+    return np.exp(np.asarray(factor))
+
+
+def test_factors_make_intervals_hold_everywhere():
+    """Errors that are wrong by a factor that varies with the prediction."""
+    rng = np.random.default_rng(0)
+    predictor = rng.uniform(-1, 2, (20_000, 2))
+    needed = np.abs(rng.normal(size=predictor.shape)) * np.exp(0.5 * predictor * [1, -1])
+    factor = applied(scale_factor(predictor, needed), predictor)
+    for column in range(2):
+        for low in (-1, 0, 1):
+            inside = (predictor[:, column] >= low) & (predictor[:, column] < low + 1)
+            assert (needed < factor)[inside, column].mean() == pytest.approx(ONE_SIGMA, abs=0.03)
+
+
+def test_a_repeated_predictor_or_few_events_break_nothing():
+    rng = np.random.default_rng(1)
+    same = scale_factor(np.full((500, 1), 3.0), np.abs(rng.normal(size=(500, 1))))
+    assert (np.diff(same["factor_places"]) > 0).all()
+    assert applied(same, np.full((1, 1), 3.0)) == pytest.approx(1, abs=0.15)
+    few = scale_factor(rng.normal(size=(20, 1)), np.full((20, 1), 7.0))
+    assert few["log_factors"].shape == (1, N_KNOTS)
+    assert not few["log_factors"].any()
+    unknown = scale_factor(np.full((500, 1), np.nan), np.ones((500, 1)))
+    assert not unknown["log_factors"].any()
+
+
+@pytest.mark.parametrize("true", [0.5, 1.0, 3.0])
+def test_temperature_of_an_overconfident_classifier(true):
+    rng = np.random.default_rng(2)
+    logit = rng.normal(0, 2, 20_000)
+    positive = rng.random(20_000) < 1 / (1 + np.exp(-logit))
+    assert temperature(true * logit, positive) == pytest.approx(true, rel=0.05)
+
+
+def test_one_class_has_no_temperature():
+    assert temperature(np.ones(500), np.ones(500, dtype=bool)) == 1
+
+
+def test_bisection_finds_the_smallest_factor():
+    wanted = np.geomspace(0.1, 10, 20)
+    assert smallest_factor(lambda factors: factors >= wanted, 20) == pytest.approx(wanted, rel=1e-4)
