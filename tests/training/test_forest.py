@@ -4,17 +4,11 @@ import pytest
 from astropy.table import Table
 from pydantic import ValidationError
 
+from cherenkov_pipeline.directions import Direction, along_axis, on_axis, true_direction
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.training.forest import fit
-from cherenkov_pipeline.training.forest_features import (
-    Direction,
-    along_axis,
-    derived_columns,
-    feature_names,
-    on_axis,
-    true_direction,
-)
-from cherenkov_pipeline.training.forest_parameters import ForestParameters
+from cherenkov_pipeline.models.forest_features import COLUMNS, feature_names
+from cherenkov_pipeline.models.options import ForestParameters
+from cherenkov_pipeline.training.forest import _matrix, fit
 
 ALTITUDE = 70.0
 FEW_TREES = ForestParameters(n_trees_regression=30, n_trees_classification=30)
@@ -175,7 +169,7 @@ def test_features_are_those_of_the_collaboration(test_data):
 
     config = json.loads((test_data / "sst1m" / "sst1mpipe_mc_config.json").read_text())
     ours = {
-        "log_intensity": "log_camera_frame_hillas_intensity",
+        "log_hillas_intensity": "log_camera_frame_hillas_intensity",
         "width_over_length": "camera_frame_hillas_wl",
         "hillas_fov_lon": "camera_frame_hillas_x",
         "hillas_fov_lat": "camera_frame_hillas_y",
@@ -199,10 +193,11 @@ def test_features_are_those_of_the_collaboration(test_data):
 
 def test_angles_may_have_any_unit(training):
     radians = training[:100].copy()
-    for name in ("hillas_width", "hillas_length", "hillas_fov_lon", "hillas_fov_lat"):
+    for name in ("hillas_width", "hillas_length", "hillas_fov_lon", "hillas_fov_lat", "hillas_psi"):
         radians[name] = radians[name].quantity.to(u.rad)
-    for name, values in derived_columns(training[:100]).items():
-        np.testing.assert_allclose(derived_columns(radians)[name], values)
+    expected = _matrix(training[:100])
+    assert expected.shape == (100, len(COLUMNS))
+    np.testing.assert_allclose(_matrix(radians), expected, rtol=1e-6)
 
 
 def test_missing_columns_and_events_are_told(training):

@@ -12,8 +12,9 @@ from tests.training.toy import PARAMETERS, ToyBatches, train_toy
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.training import callbacks
+from cherenkov_pipeline.training.optimizers import make_optimizer
 from cherenkov_pipeline.training.parameters import OptimizerParameters
-from cherenkov_pipeline.training.trainer import make_optimizer, train
+from cherenkov_pipeline.training.trainer import train
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,12 @@ MODEL = {
     "options": {"filters": [4, 8], "pooling": "average", "batch_normalization": True},
     "head": {"options": {"units": [8], "dropout": 0.2}},
 }
-PARAMETERS = {"epochs": 6, "batch_size": 16, "deterministic": True, "plateau": {"patience": 1, "min_delta": 0.5}}
+PARAMETERS = {
+    "epochs": 6,
+    "batch_size": 16,
+    "deterministic": True,
+    "schedule": {"name": "plateau", "patience": 1, "min_delta": 0.5},
+}
 
 
 class ToyBatches(keras.utils.PyDataset):

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.training.state import State, write_state
 
 logger = logging.getLogger(__name__)
+
+type Watch = Callable[[Mapping[str, float]], None]
+"""Is told of every finished epoch, by its row of the history; may raise to stop the training, which can go on later."""
 
 REMEMBERED = {
     "early_stopping": ("wait", "best", "best_epoch", "stopped_epoch"),
@@ -38,6 +41,8 @@ class StateKeeper(keras.callbacks.Callback):
         After so many the training is finished.
     start : State or None
         State to go on from.
+    watch : callable, optional
+        See `Watch`; called when the state is written, and first for the epochs before ``start``.
     """
 
     def __init__(
@@ -47,8 +52,10 @@ class StateKeeper(keras.callbacks.Callback):
         remembered: Mapping[str, keras.callbacks.Callback],
         epochs: int,
         start: State | None,
+        watch: Watch | None = None,
     ):
         super().__init__()
+        self.watch = watch
         self.folder = folder
         self.training = training
         self.remembered = remembered
@@ -65,6 +72,9 @@ class StateKeeper(keras.callbacks.Callback):
             for attribute, value in self.start.callbacks[name].items():
                 setattr(callback, attribute, value)
         self.remembered["early_stopping"].best_weights = list(self.start.best)
+        if self.watch:
+            for row in self.history:
+                self.watch(row)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Set the order of the events."""
@@ -102,6 +112,8 @@ class StateKeeper(keras.callbacks.Callback):
             ),
             self.folder,
         )
+        if self.watch:
+            self.watch(self.history[-1])
 
 
 class Progress(keras.callbacks.Callback):

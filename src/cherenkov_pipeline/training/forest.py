@@ -1,34 +1,224 @@
 """Random forests on image parameters: the collaboration's method, and the baseline of every network.
 
 Four forests, as in sst1mpipe for one telescope: the logarithm of the energy, gamma or hadron, the distance between the
-image's centroid and the source along the image's axis (disp), and on which side of the centroid the source lies. The
-forests live in memory: they are grown again in seconds, so nothing is unpickled.
+image's centroid and the source along the image's axis (disp), and on which side of the centroid the source lies
+(Lessard et al. 2001, Astropart. Phys. 15, 1). scikit-learn grows them; what predicts is the layer
+`~cherenkov_pipeline.models.decision_forest.DecisionForest`.
+
+- `train_forest`: the registered model ``random_forest`` for a task, from an event store.
+- `fit`: all four forests at once, from a table of image parameters.
 """
 
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import astropy.units as u
 import numpy as np
 from astropy.table import QTable, Table
 
+from cherenkov_pipeline.directions import along_axis, on_axis, plain, true_direction
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.training.forest_features import (
-    GAMMA,
-    along_axis,
-    derived_columns,
-    feature_names,
-    on_axis,
-    plain,
-    true_direction,
+from cherenkov_pipeline.models.backend import keras
+from cherenkov_pipeline.models.decision_forest import (
+    DecisionForest,
+    ForestGaussian,
+    ForestHeadTail,
+    ForestLogit,
+    forest_features,
 )
-from cherenkov_pipeline.training.forest_parameters import ForestParameters
-
-if TYPE_CHECKING:
-    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from cherenkov_pipeline.models.forest_features import AXIS, COLUMNS, check_columns, feature_columns
+from cherenkov_pipeline.models.likelihoods import LIKELIHOODS, Likelihood, calibrate_model
+from cherenkov_pipeline.models.options import ForestParameters
+from cherenkov_pipeline.models.parameters import ModelParameters
+from cherenkov_pipeline.store import EventStore
+from cherenkov_pipeline.store.batches import Batches
+from cherenkov_pipeline.store.inputs import image_parameters, input_maker
+from cherenkov_pipeline.store.parameters import InputParameters
+from cherenkov_pipeline.tasks import Task
+from cherenkov_pipeline.training.parameters import TrainingParameters
+from cherenkov_pipeline.training.trees import grow
 
 KEYS = ("production", "obs_id", "event_id", "tel_id", "shower", "hillas_intensity", "true_shower_primary_id")
+GAMMA = 0  # true_shower_primary_id, in CORSIKA's numbers
 MIN_EVENTS = 20  # of each kind: fewer do not fill two leaves
+
+LOSS_EVENTS = 8192
+"""Training events that the loss is measured on."""
+
+BATCH_SIZE = 1024
+"""Images whose trees are gone down at once: 150 trees make 150,000 nodes of them."""
+
+
+def train_forest(
+    store: EventStore,
+    task: Task,
+    model: ModelParameters,
+    inputs: InputParameters,
+    training: TrainingParameters,
+    weights: np.ndarray | None = None,
+) -> tuple[keras.Model, QTable]:
+    """Grow the forests of one task, on the store's training events.
+
+    Images of which a parameter or a target is missing are left out. Intervals and probabilities are calibrated on the
+    validation events, as those of networks.
+
+    Parameters
+    ----------
+    store : EventStore
+    task : Task
+        With the likelihood ``gaussian``, ``bernoulli`` or ``head_tail``.
+    model : ModelParameters
+        Of the model ``random_forest``.
+    inputs : InputParameters
+        Its ``parameters`` hold `COLUMNS`; further ones become features of all forests.
+    training : TrainingParameters
+        Only ``seed`` and ``calibrate`` count.
+    weights : ndarray, optional
+        Of the training events of the task's particles, in the order of the store. Default: equal ones.
+
+    Returns
+    -------
+    model : keras.Model
+        From the inputs to the outputs of the task's likelihood; NaN where an image has no parameters.
+    history : QTable
+        One row, as of an epoch: ``epoch``, ``loss`` (of `LOSS_EVENTS` training events, which the trees have seen),
+        ``val_loss``, ``learning_rate`` (0) and ``seconds``.
+
+    Raises
+    ------
+    UserError
+        If an image parameter is missing, there are too few events, or the task has another likelihood.
+    """
+    began = time.perf_counter()
+    check_columns(inputs.parameters)
+    options = ForestParameters.model_validate(model.options)
+    likelihood = LIKELIHOODS[task.likelihood]
+    rows = {split: store.indices(split, task.particles) for split in ("train", "validation")}
+    usable = {split: _usable(store, found, task, inputs) for split, found in rows.items()}
+    weights = None if weights is None else np.asarray(weights)[usable["train"]]
+    rows = {split: found[usable[split]] for split, found in rows.items()}
+    grown = _grow_task(store, rows["train"], task, inputs, options, training.seed, weights)
+    network = _network(grown, task, inputs, input_maker(store.camera, inputs).shapes)
+
+    def batches(split: str, n: int | None = None) -> Batches:
+        chosen = rows[split]
+        if n and len(chosen) > n:
+            chosen = chosen[np.linspace(0, len(chosen) - 1, n).astype(int)]
+        return Batches(store, chosen, inputs, task.to_target, BATCH_SIZE, shuffle=False, label_columns=task.labels)
+
+    validation = batches("validation")
+    if training.calibrate:
+        calibrate_model(network, likelihood, validation)
+    losses = {
+        name: _loss(network, likelihood, events)
+        for name, events in (("loss", batches("train", LOSS_EVENTS)), ("val_loss", validation))
+    }
+    seconds = time.perf_counter() - began
+    history = QTable({"epoch": [1], **{name: [value] for name, value in losses.items()}})
+    history["learning_rate"], history["seconds"] = 0.0, seconds
+    return network, history
+
+
+def _usable(store: EventStore, rows: np.ndarray, task: Task, inputs: InputParameters) -> np.ndarray:
+    """Which images have all parameters and targets."""
+    raw = store.columns(inputs.columns)[rows]
+    known = np.all([np.isfinite(plain(raw, name)) for name in raw.colnames], axis=0)
+    known &= plain(raw, "hillas_length") > 0
+    return known & np.isfinite(task.to_target(store.columns(task.labels)[rows])).all(axis=1)
+
+
+def _loss(network: keras.Model, likelihood: Likelihood, batches: Batches) -> float:
+    """Mean loss; the network stays uncompiled, as a loaded one is."""
+    outputs = [network.predict_on_batch(batches[number][0]) for number in range(len(batches))]
+    return float(keras.ops.convert_to_numpy(likelihood.loss()(batches.targets, np.concatenate(outputs))))
+
+
+@dataclass(frozen=True)
+class _Grown:
+    """Forests of a task, and what its output layer needs besides."""
+
+    forests: Mapping[str, DecisionForest]
+    mean: list[float]
+    deviation: list[float]
+    scale_across: float = 1.0
+
+
+def _grow_task(
+    store: EventStore,
+    rows: np.ndarray,
+    task: Task,
+    inputs: InputParameters,
+    options: ForestParameters,
+    seed: int,
+    weights: np.ndarray | None,
+) -> _Grown:
+    """Grow what the likelihood of a task needs, from usable images."""
+    names = inputs.parameters
+    targets = np.asarray(task.to_target(store.columns(task.labels)[rows]), dtype=float)
+    matrix = image_parameters(store.columns(inputs.columns)[rows], names)
+    features = _features(matrix, names)
+    if len(targets) < MIN_EVENTS:
+        raise UserError(
+            f"The random forest has {len(targets)} events to learn {task.name} from, {MIN_EVENTS} are needed:"
+            " simulate more."
+        )
+    seeds = iter(np.random.SeedSequence(seed).generate_state(task.n_targets + 1).tolist())
+
+    def forest(kind: str, target: np.ndarray, name: str) -> DecisionForest:
+        columns = feature_columns(kind, names, timing=options.timing)
+        trees = grow(features[:, columns], target, options, next(seeds), weights)
+        return DecisionForest.of(trees, columns, name=f"backbone_{name}")
+
+    match task.likelihood:
+        case "gaussian":
+            forests = {f"forest_{i}": forest("energy", target, f"forest_{i}") for i, target in enumerate(targets.T)}
+            return _Grown(forests, targets.mean(axis=0).tolist(), targets.std(axis=0).tolist())
+        case "bernoulli":
+            positive = targets[:, 0] > 0.5
+            if (fewer := min(positive.sum(), len(positive) - positive.sum())) < MIN_EVENTS:
+                raise UserError(f"The random forest has {fewer} events of one kind, {MIN_EVENTS} are needed: add some.")
+            # the forest's probability as it is: nothing is added to its logit
+            return _Grown({"type": forest("type", positive, "type")}, [0.5], [0.5])
+        case "head_tail":
+            lon, lat, psi = matrix[:, [names.index(name) for name in AXIS]].T.astype(float)
+            dx, dy, angle = targets[:, 0] - lon, targets[:, 1] - lat, np.deg2rad(psi)
+            along, across = dx * np.cos(angle) + dy * np.sin(angle), dy * np.cos(angle) - dx * np.sin(angle)
+            forests = {"disp": forest("disp", np.abs(along), "disp"), "sign": forest("sign", along > 0, "sign")}
+            # the likeliest scale of a Laplace distribution
+            return _Grown(forests, [0.0, 0.0], [1.0, 1.0], max(float(np.abs(across).mean()), 1e-3))
+    raise UserError(f"The random forest cannot learn {task.name}: train its tasks one by one, with mono input.")
+
+
+def _network(
+    grown: _Grown, task: Task, parameters: InputParameters, shapes: Mapping[str, tuple[int, ...]]
+) -> keras.Model:
+    """Put forests and output layer together."""
+    inputs = {name: keras.Input(shape, name=name) for name, shape in shapes.items()}
+    features = forest_features(inputs, parameters.parameters)
+    found = {name: forest(features) for name, forest in grown.forests.items()}
+    name = f"head_{task.name}"
+    if task.likelihood == "gaussian":
+        joined = [*found.values()]
+        moments = keras.layers.Concatenate(name="backbone_forests")(joined) if len(joined) > 1 else joined[0]
+        outputs = ForestGaussian(grown.mean, grown.deviation, name=name)(moments)
+    elif task.likelihood == "bernoulli":
+        logit = ForestLogit(name="head_logit")(found["type"])
+        outputs = LIKELIHOODS["bernoulli"].output_layer(grown.mean, grown.deviation, name=name)(logit)
+    else:
+        logit = ForestLogit(name="head_logit")(found["sign"])
+        axis = [parameters.parameters.index(column) for column in AXIS]
+        layer = ForestHeadTail(grown.mean, grown.deviation, grown.scale_across, axis, name=name)
+        outputs = layer(logit, found["disp"], inputs["parameters"])
+    return keras.Model(inputs, outputs, name=f"random_forest_{task.name}")
+
+
+def _features(matrix: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+    """Features of image parameters (n, k), as the network makes them."""
+    if not len(matrix):
+        return np.empty((0, len(names) + 1), dtype=np.float32)
+    return keras.ops.convert_to_numpy(forest_features({"parameters": matrix}, names))
 
 
 @dataclass(frozen=True)
@@ -37,21 +227,18 @@ class Forests:
 
     Attributes
     ----------
-    energy, disp : sklearn.ensemble.RandomForestRegressor
+    energy, disp : DecisionForest
         Of log10(E/TeV), and of the distance to the source along the image's axis [deg].
-    sign : sklearn.ensemble.RandomForestClassifier
+    sign : DecisionForest
         Whether the source lies in the direction of ``hillas_psi``.
-    type : sklearn.ensemble.RandomForestClassifier or None
+    type : DecisionForest or None
         Whether the primary is a gamma; None if there were only gammas to learn from.
-    timing : bool
-        Whether the time gradient is a feature.
     """
 
-    energy: "RandomForestRegressor"
-    disp: "RandomForestRegressor"
-    sign: "RandomForestClassifier"
-    type: "RandomForestClassifier | None"
-    timing: bool
+    energy: DecisionForest
+    disp: DecisionForest
+    sign: DecisionForest
+    type: DecisionForest | None
 
     def predict(self, table: Table) -> QTable:
         """Predict energy, direction and particle type.
@@ -59,38 +246,35 @@ class Forests:
         Parameters
         ----------
         table : astropy.table.Table
-            n images; see `cherenkov_pipeline.training.forest_features`.
+            n images with ctapipe's DL1 parameters in the telescope frame.
 
         Returns
         -------
         QTable
-            n rows: the keys of the table; ``reco_energy`` and ``reco_energy_uncert`` [TeV] (NaN: forests state none),
-            ``gammaness`` (NaN without a classifier), ``reco_fov_lon``, ``reco_fov_lat`` [deg]; ``is_valid``, False
-            where a feature is missing, and then all predictions are NaN. Where the table has the truth also
-            ``true_energy``, ``true_fov_lon``, ``true_fov_lat``, ``separation`` [deg] from the true direction, and
-            ``right_sign``, whether the source was put on its side of the centroid.
+            n rows: the keys of the table; ``reco_energy`` and ``reco_energy_uncert`` [TeV] (from the spread of the
+            training events, not calibrated), ``gammaness`` (NaN without a classifier), ``reco_fov_lon``,
+            ``reco_fov_lat`` [deg]; ``is_valid``, False where a feature is missing, and then all predictions are NaN.
+            Where the table has the truth also ``true_energy``, ``true_fov_lon``, ``true_fov_lat``, ``separation``
+            [deg] from the true direction, and ``right_sign``, whether the source was put on its side of the centroid.
         """
-        columns = derived_columns(table)
-        # all forests need the shape; the place comes from the same moments
-        valid = np.isfinite(_matrix(columns, "energy", timing=self.timing)).all(axis=1)
+        features = _features(_matrix(table), COLUMNS)
+        valid = np.isfinite(features[:, feature_columns("energy", COLUMNS, timing=self._timing)]).all(axis=1)
         valid &= np.isfinite(plain(table, "hillas_psi"))
 
-        def of(forest: str, estimator: "RandomForestRegressor | RandomForestClassifier | None") -> np.ndarray:
-            found = np.full(len(table), np.nan)
-            if valid.any() and estimator is not None:
-                features = _matrix(columns, forest, timing=self.timing)[valid]
-                if hasattr(estimator, "classes_"):  # False and True: the probability of True
-                    found[valid] = estimator.predict_proba(features) @ estimator.classes_
-                else:
-                    found[valid] = estimator.predict(features)
+        def of(forest: DecisionForest | None) -> np.ndarray:
+            found = np.full((len(table), 2), np.nan)
+            if forest is not None and valid.any():
+                found[valid] = _apply(forest, features[valid])
             return found
 
-        disp = of("disp", self.disp) * np.where(of("sign", self.sign) > 0.5, 1, -1)
+        log_energy, log_variance = of(self.energy).T
+        disp = of(self.disp)[:, 0] * np.where(of(self.sign)[:, 0] > 0.5, 1, -1)
         direction = on_axis(table, disp)
+        energy = 10**log_energy
         predictions = QTable({name: table[name] for name in KEYS if name in table.colnames})
-        predictions["reco_energy"] = 10 ** of("energy", self.energy) << u.TeV
-        predictions["reco_energy_uncert"] = np.full(len(table), np.nan) << u.TeV
-        predictions["gammaness"] = of("type", self.type)
+        predictions["reco_energy"] = energy << u.TeV
+        predictions["reco_energy_uncert"] = energy * np.log(10) * np.sqrt(log_variance) << u.TeV
+        predictions["gammaness"] = of(self.type)[:, 0]
         predictions["reco_fov_lon"], predictions["reco_fov_lat"] = direction.lon << u.deg, direction.lat << u.deg
         predictions["is_valid"] = valid
         if "true_energy" in table.colnames:
@@ -100,6 +284,10 @@ class Forests:
             predictions["separation"] = direction.separation(truth) << u.deg
             predictions["right_sign"] = valid & (np.sign(along_axis(table, truth)) == np.sign(disp))
         return predictions
+
+    @property
+    def _timing(self) -> bool:
+        return COLUMNS.index("timing_slope") in self.energy.features
 
 
 def fit(table: Table, parameters: ForestParameters, seed: int) -> Forests:
@@ -126,38 +314,50 @@ def fit(table: Table, parameters: ForestParameters, seed: int) -> Forests:
     UserError
         If a column is missing, or there are too few gammas or, beside gammas, too few others.
     """
-    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
-
-    columns = derived_columns(table)
-    usable = np.isfinite(_matrix(columns, "energy", timing=parameters.timing)).all(axis=1)
+    features = _features(_matrix(table), COLUMNS)
+    usable = np.isfinite(features[:, feature_columns("energy", COLUMNS, timing=parameters.timing)]).all(axis=1)
     disp = along_axis(table, true_direction(table))
     log_energy = np.log10(plain(table, "true_energy"))
     usable &= np.isfinite(disp) & np.isfinite(log_energy)
     is_gamma = np.asarray(table["true_shower_primary_id"]) == GAMMA
     gammas, others = usable & is_gamma, usable & ~is_gamma
     _check_numbers(gammas, others)
-
-    common = parameters.model_dump(include={"max_depth", "min_samples_leaf", "min_samples_split", "n_jobs"})
     seeds = iter(np.random.SeedSequence(seed).generate_state(4).tolist())
 
-    def grow(forest: str, estimator: type, target: np.ndarray, rows: np.ndarray):
-        n_trees = parameters.n_trees_regression
-        if estimator is RandomForestClassifier:
-            n_trees = parameters.n_trees_classification
-        features = _matrix(columns, forest, timing=parameters.timing)
-        return estimator(n_trees, random_state=next(seeds), **common).fit(features[rows], target[rows])
+    def forest(kind: str, target: np.ndarray, rows: np.ndarray) -> DecisionForest:
+        columns = feature_columns(kind, COLUMNS, timing=parameters.timing)
+        trees = grow(features[rows][:, columns], target[rows], parameters, next(seeds))
+        return DecisionForest.of(trees, columns)
 
     return Forests(
-        energy=grow("energy", RandomForestRegressor, log_energy, gammas),
-        disp=grow("disp", RandomForestRegressor, np.abs(disp), gammas),
-        sign=grow("sign", RandomForestClassifier, disp > 0, gammas),
-        type=grow("type", RandomForestClassifier, is_gamma, usable) if others.any() else None,
-        timing=parameters.timing,
+        energy=forest("energy", log_energy, gammas),
+        disp=forest("disp", np.abs(disp), gammas),
+        sign=forest("sign", disp > 0, gammas),
+        type=forest("type", is_gamma, usable) if others.any() else None,
     )
 
 
-def _matrix(columns: dict[str, np.ndarray], forest: str, *, timing: bool) -> np.ndarray:
-    return np.column_stack([columns[name] for name in feature_names(forest, timing=timing)])
+def _matrix(table: Table) -> np.ndarray:
+    """`COLUMNS` of a table: (n, k) float32; angles in deg, NaN where an image has no parameters."""
+    if missing := [name for name in (column.removeprefix("log_") for column in COLUMNS) if name not in table.colnames]:
+        raise UserError(f"The random forest needs the DL1 parameters {', '.join(missing)}: make the DL1 with them.")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        columns = [
+            np.log10(plain(table, name.removeprefix("log_")).astype(np.float32))
+            if name.startswith("log_")
+            else plain(table, name).astype(np.float32)
+            for name in COLUMNS
+        ]
+    return np.column_stack(columns)
+
+
+def _apply(forest: DecisionForest, features: np.ndarray) -> np.ndarray:
+    """Mean and variance of n images, (n, 2)."""
+
+    def of(part: np.ndarray) -> Any:
+        return keras.ops.convert_to_numpy(forest(part))
+
+    return np.concatenate([of(features[i : i + BATCH_SIZE]) for i in range(0, len(features), BATCH_SIZE)])
 
 
 def _check_numbers(gammas: np.ndarray, others: np.ndarray) -> None:

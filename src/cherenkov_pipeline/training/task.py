@@ -2,44 +2,55 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import astropy.units as u
 import numpy as np
-from astropy.table import Table
+from astropy.table import QTable, Table
 
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import fingerprint
+from cherenkov_pipeline.files import fingerprint, fingerprint_file
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.build import Scales, build_model, measure_scales
 from cherenkov_pipeline.models.card import Camera, Data, ModelCard, Validity, now, software_versions
 from cherenkov_pipeline.models.cost import model_cost
-from cherenkov_pipeline.models.likelihoods import LIKELIHOODS
+from cherenkov_pipeline.models.likelihoods import LIKELIHOODS, Likelihood
 from cherenkov_pipeline.models.parameters import ModelParameters
-from cherenkov_pipeline.models.saved import TrainedModel
+from cherenkov_pipeline.models.pretrained import learning_rate_factors
+from cherenkov_pipeline.models.registry import REGISTRY
+from cherenkov_pipeline.models.saved import TrainedModel, load_network
 from cherenkov_pipeline.revision import code_fingerprint
 from cherenkov_pipeline.store import EventStore
 from cherenkov_pipeline.store.batches import Batches
-from cherenkov_pipeline.store.inputs import UNSCALED
 from cherenkov_pipeline.store.parameters import InputParameters
+from cherenkov_pipeline.store.stereo import StereoBatches, places_by_id
 from cherenkov_pipeline.tasks import Task, get_task
+from cherenkov_pipeline.training.callbacks import Watch
+from cherenkov_pipeline.training.devices import check_devices
 from cherenkov_pipeline.training.parameters import TrainingParameters
-from cherenkov_pipeline.training.trainer import TrainingResult, train
+from cherenkov_pipeline.training.trainer import train
+from cherenkov_pipeline.training.weights import COLUMNS as WEIGHT_COLUMNS
+from cherenkov_pipeline.training.weights import fit_weights
 
 logger = logging.getLogger(__name__)
 
 SCALE_EVENTS = 4096
 """Events that the scales of the inputs are measured on."""
 
-STATELESS = {"resume", "in_memory"}
+STATELESS = {"resume", "in_memory", "tensorboard"}
 """Training parameters that do not change the result."""
 
 VALIDITY = ("true_energy", "telescope_pointing_altitude")
 """Columns whose ranges stand in the card."""
 
-ROOMS = ("models", "training", "store", "tasks")
+ROOMS = ("models", "training", "store", "tasks", "directions")
 """Code that makes the result."""
+
+ON_THE_GROUND = ("true_core_x", "true_core_y")
+"""Labels that an image cannot take along when it is mirrored or turned."""
 
 
 def train_task(
@@ -50,23 +61,30 @@ def train_task(
     training: TrainingParameters,
     state_folder: Path,
     run: str | None = None,
+    watch: Watch | None = None,
 ) -> TrainedModel:
-    """Train a network for one task, or go on with an interrupted training.
+    """Train a model for one task, or for several in one network, or go on with an interrupted training.
 
     Parameters
     ----------
     store : EventStore
-        Its training events are learnt from, its validation events decide when to stop.
+        Its training events are learnt from, its validation events decide when to stop and calibrate the model.
     task_name : str
-        In `cherenkov_pipeline.tasks.TASKS`.
+        In `cherenkov_pipeline.tasks.TASKS`, or several with a plus between them. The loss of a network of several
+        tasks counts each event where it has the task's particle.
     model : ModelParameters
     inputs : InputParameters
+        See `~cherenkov_pipeline.training.parameters.input_parameters`. The shower's frame is added where the task's
+        output layer needs it.
     training : TrainingParameters
+        Of a model whose trees are grown (``random_forest``), seed and weights alone count.
     state_folder : Path
         For the states of trainings; each combination of data, parameters and code has its own folder in there, so
         that a state is never taken for another training's, and a finished training is not done twice.
     run : str, optional
         MLflow's identifier of this run, for the card.
+    watch : callable, optional
+        See `~cherenkov_pipeline.training.trainer.train`.
 
     Returns
     -------
@@ -76,58 +94,236 @@ def train_task(
     Raises
     ------
     UserError
-        If there are no training or validation events, a label is missing, or the model does not take its options:
-        before the training starts. Otherwise as `~cherenkov_pipeline.training.trainer.train`.
+        If there are no training or validation events, a label is missing, the model does not take its options, or an
+        option has no effect: before the training starts. Otherwise as `~cherenkov_pipeline.training.trainer.train`.
     """
-    task = get_task(task_name)
+    check_devices(training)
+    task = _with_loss_weights(get_task(task_name), training)
+    if LIKELIHOODS[task.likelihood_of(inputs.mode)].needs_frame:
+        inputs = inputs.model_copy(update={"shower_frame": True})
     rows = {split: store.indices(split, task.particles) for split in ("train", "validation")}
     for split, indices in rows.items():
         _check_events(store, task, split, indices)
-    batches = {
-        split: Batches(
-            store,
-            indices,
-            inputs,
-            task.to_target,
-            training.batch_size,
-            seed=training.seed,
-            shuffle=split == "train",
-            in_memory=training.in_memory,
-            label_columns=task.labels,
-        )
-        for split, indices in rows.items()
-    }
-    scales = _measure_scales(batches["train"])
-
-    def build() -> keras.Model:
-        return build_model(model, task, batches["train"].shapes, scales, batches["train"].maker.mapping)
-
-    mark = fingerprint(
-        build().to_json(),
-        store.fingerprint,
-        task_name,
-        inputs,
-        _result_parameters(training),
-        code_fingerprint(*ROOMS),
-        keras.__version__,
-        keras.backend.backend(),
-    )
+    job = _Training(store, task, model, inputs, training, rows, run)
     logger.info(
-        "Training %s for %s: %d training and %d validation events of %s.",
+        "Training %s for %s: %d training and %d validation images of %s.",
         model.name, task_name, len(rows["train"]), len(rows["validation"]), store.telescope_type,
     )  # fmt: skip
-    result = train(
-        build,
-        LIKELIHOODS[task.likelihood],
-        batches["train"],
-        batches["validation"],
-        training,
-        Path(state_folder) / mark,
-        n_events=len(rows["train"]),
-        origin={"created": now().isoformat(), "versions": software_versions(), "mlflow_run": run},
+    entry = REGISTRY.get(model.name)
+    if entry and entry.trainer == "forest":
+        return job.grow()
+    return job.learn(Path(state_folder), watch)
+
+
+def task_batches(
+    store: EventStore, task: Task, inputs: InputParameters, training: TrainingParameters, split: str
+) -> Batches:
+    """Batches of a task: of the training events as they are learnt from, of others as they are.
+
+    Parameters
+    ----------
+    store, task, inputs, training
+        See `train_task`.
+    split : str
+
+    Raises
+    ------
+    UserError
+        If there are no such events, or they cannot be augmented as the parameters want.
+    """
+    learnt = split == "train"
+    if learnt:
+        _check_augmentation(task, training)
+    make = StereoBatches if inputs.mode == "stereo" else Batches
+    return make(
+        store,
+        store.indices(split, task.particles),
+        inputs,
+        task.to_target,
+        training.batch_size,
+        seed=training.seed,
+        shuffle=learnt,
+        in_memory=training.in_memory,
+        label_columns=task.labels,
+        fraction=training.fraction if learnt else 1.0,
+        augmentation=training.augmentation if learnt else None,
+        vectors=task.vectors,
     )
-    card = _make_card(store, task, model, inputs, training, rows, result)
-    return TrainedModel(result.model, card, result.history, store.camera)
+
+
+@dataclass(frozen=True)
+class _Training:
+    """One training of one task on the images of ``rows``."""
+
+    store: EventStore
+    task: Task
+    model: ModelParameters
+    inputs: InputParameters
+    training: TrainingParameters
+    rows: Mapping[str, np.ndarray]
+    run: str | None
+
+    def learn(self, state_folder: Path, watch: Watch | None) -> TrainedModel:
+        """Train a network."""
+        batches = {
+            split: task_batches(self.store, self.task, self.inputs, self.training, split)
+            for split in ("train", "validation")
+        }
+        weights = fit_weights(self.training.weights, batches["train"].events(WEIGHT_COLUMNS), self.store)
+        for one in batches.values():
+            if weights:
+                one.weigh(weights(one.events(WEIGHT_COLUMNS)))
+        scales = _measure_scales(batches["train"])
+        build = partial(
+            build_model, self.model, self.task, batches["train"].shapes, scales, batches["train"].maker.mapping
+        )
+        result = train(
+            build,
+            self.likelihood,
+            batches["train"],
+            batches["validation"],
+            self.training,
+            state_folder / self._mark(build()),
+            n_events=batches["train"].n_events,
+            origin=self.origin,
+            factors=lambda network: learning_rate_factors(network, self.model),
+            watch=watch,
+        )
+        summary = {
+            "parameters": self._result_parameters,
+            "epochs": len(result.history),
+            "best_epoch": result.best_epoch,
+            "seconds": float(np.sum(result.history["seconds"])),
+            "mlflow_run": result.origin["mlflow_run"],
+            "calibration": {name: values.tolist() for name, values in result.calibration.items()},
+        }
+        n_events = {split: len(one.targets) for split, one in batches.items()}
+        return self._trained(result.model, result.history, summary, result.origin, n_events)
+
+    def grow(self) -> TrainedModel:
+        """Grow trees."""
+        from cherenkov_pipeline.training.forest import train_forest
+
+        _check_growing(self.model, self.training)
+        events = self.store.columns(WEIGHT_COLUMNS)[self.rows["train"]]
+        weights = fit_weights(self.training.weights, events, self.store)
+        network, history = train_forest(
+            self.store, self.task, self.model, self.inputs, self.training, weights(events) if weights else None
+        )
+        summary = {
+            "parameters": self.training.model_dump(mode="json", include={"seed", "weights"}),
+            "epochs": len(history),
+            "best_epoch": 1,
+            "seconds": float(np.sum(history["seconds"])),
+            "mlflow_run": self.run,
+        }
+        n_events = {split: len(rows) for split, rows in self.rows.items()}
+        return self._trained(network, history, summary, self.origin, n_events)
+
+    @property
+    def likelihood(self) -> Likelihood:
+        """Of the outputs."""
+        return LIKELIHOODS[self.task.likelihood_of(self.inputs.mode)]
+
+    @cached_property
+    def origin(self) -> dict[str, Any]:
+        """Where and when it is made."""
+        return {"created": now().isoformat(), "versions": software_versions(), "mlflow_run": self.run}
+
+    @property
+    def _result_parameters(self) -> dict[str, Any]:
+        return self.training.model_dump(mode="json", exclude=STATELESS)
+
+    def _mark(self, network: keras.Model) -> str:
+        """Fingerprint of all that the result depends on."""
+        if pretrained := self.model.pretrained:
+            path, _ = load_network(pretrained.path)
+            begun = (pretrained.model_dump(mode="json", exclude={"path"}), fingerprint_file(path))
+        else:
+            begun = None
+        return fingerprint(
+            network.to_json(),
+            begun,
+            self.store.fingerprint,
+            self.task.name,
+            self.inputs,
+            self._result_parameters,
+            code_fingerprint(*ROOMS),
+            keras.__version__,
+            keras.backend.backend(),
+        )
+
+    def _trained(
+        self,
+        network: keras.Model,
+        history: QTable,
+        summary: Mapping[str, Any],
+        origin: Mapping[str, Any],
+        n_events: Mapping[str, int],
+    ) -> TrainedModel:
+        store, best = self.store, history[summary["best_epoch"] - 1]
+        card = ModelCard(
+            name=Path(self.model.name).name.rpartition(":")[2],
+            task=self.task.name,
+            model=self.model,
+            inputs=self.inputs.model_dump(mode="json"),
+            camera=Camera(
+                telescope_type=store.telescope_type,
+                name=store.camera.name,
+                n_pixels=store.n_pixels,
+                fingerprint=store.camera_fingerprint,
+            ),
+            telescopes=places_by_id(store.telescopes) if self.inputs.mode == "stereo" else None,
+            data=Data(
+                fingerprint=store.fingerprint,
+                n_train=n_events["train"],
+                n_validation=n_events["validation"],
+                split=store.provenance["split"],
+            ),
+            dl1_settings=store.provenance.get("dl1_settings"),
+            validity=_validity(store.columns(VALIDITY)[self.rows["train"]], self.task),
+            training=dict(summary),
+            metrics={name: float(best[name]) for name in best.colnames if name not in ("epoch", "seconds")},
+            cost=model_cost(network),
+            versions=origin["versions"],
+            created=origin["created"],
+        )
+        return TrainedModel(network, card, history, store.camera)
+
+
+def _with_loss_weights(task: Task, training: TrainingParameters) -> Task:
+    """Give a joint task the weights of its parts' losses."""
+    weights = training.loss_weights
+    if weights is None:
+        return task
+    names = [part.name for part in task.parts]
+    unknown = [name for name in weights if name not in names]
+    if unknown:
+        known = f"it has {', '.join(names)}" if names else "it is one task, whose loss is all there is"
+        raise UserError(f"training.loss_weights names {unknown[0]}, but of {task.name}, {known}: leave it out.")
+
+    def weighted(mode: str) -> str:
+        return "+".join(
+            f"{weights.get(part.name, 1.0):.6f}*{part.likelihood_of(mode)}({part.n_targets})" for part in task.parts
+        )
+
+    return replace(task, likelihood=weighted("mono"), stereo_likelihood=weighted("stereo"))
+
+
+def _check_growing(model: ModelParameters, training: TrainingParameters) -> None:
+    """Refuse options that mean something to networks alone, where they are not what they are by default."""
+    for name in ("augmentation", "fraction", "precision", "devices", "tensorboard"):
+        if getattr(training, name) != TrainingParameters.model_fields[name].default:
+            raise UserError(f"training.{name} has no effect on {model.name}, whose trees are grown: leave it out.")
+
+
+def _check_augmentation(task: Task, training: TrainingParameters) -> None:
+    augmentation = training.augmentation
+    if (augmentation.mirror or augmentation.rotation) and set(task.labels) & set(ON_THE_GROUND):
+        raise UserError(
+            f"The labels of {task.name} are places on the ground, which an image cannot take along: set "
+            "training.augmentation.mirror and .rotation to false."
+        )
 
 
 def _check_events(store: EventStore, task: Task, split: str, rows: np.ndarray) -> None:
@@ -137,75 +333,27 @@ def _check_events(store: EventStore, task: Task, split: str, rows: np.ndarray) -
         raise UserError(
             f"{store.path} has no {split} events of {particles}: add such files, loosen the cuts or change the split."
         )
-    missing = [name for name in task.labels if name not in store.colnames]
-    if missing:
-        raise UserError(
-            f"{store.path} has no column {missing[0]}, which {task.name} is learnt from: use simulated files."
-        )
-    unlabelled = ~np.isfinite(task.to_target(store.columns(task.labels)[rows])).all(axis=1)
-    if unlabelled.any():
-        raise UserError(
-            f"{unlabelled.sum()} of {len(rows)} {split} events in {store.path} have no usable "
-            f"{', '.join(task.labels)}: leave their files or events out."
-        )
+    for part in task.members:
+        missing = [name for name in part.labels if name not in store.colnames]
+        if missing:
+            raise UserError(
+                f"{store.path} has no column {missing[0]}, which {part.name} is learnt from: use simulated files."
+            )
+        own = np.intersect1d(rows, store.indices(split, part.particles), assume_unique=True)
+        unlabelled = ~np.isfinite(part.to_target(store.columns(part.labels)[own])).all(axis=1)
+        if unlabelled.any():
+            raise UserError(
+                f"{unlabelled.sum()} of {len(own)} {split} events in {store.path} have no usable "
+                f"{', '.join(part.labels)}: leave their files or events out."
+            )
 
 
 def _measure_scales(batches: Batches) -> Scales:
     n_batches = min(len(batches), -(-SCALE_EVENTS // batches.batch_size))
     inputs = [batches[number][0] for number in range(n_batches)]
-    scaled = [name for name in batches.shapes if name not in UNSCALED]
-    return measure_scales({name: np.concatenate([batch[name] for batch in inputs]) for name in scaled}, batches.targets)
-
-
-def _make_card(
-    store: EventStore,
-    task: Task,
-    model: ModelParameters,
-    inputs: InputParameters,
-    training: TrainingParameters,
-    rows: Mapping[str, np.ndarray],
-    result: TrainingResult,
-) -> ModelCard:
-    best = result.history[result.best_epoch - 1]
-    return ModelCard(
-        name=model.name.rpartition(":")[2],
-        task=task.name,
-        model=model,
-        inputs=inputs.model_dump(mode="json"),
-        camera=Camera(
-            telescope_type=store.telescope_type,
-            name=store.camera.name,
-            n_pixels=store.n_pixels,
-            fingerprint=store.camera_fingerprint,
-        ),
-        data=Data(
-            fingerprint=store.fingerprint,
-            n_train=len(rows["train"]),
-            n_validation=len(rows["validation"]),
-            split=store.provenance["split"],
-        ),
-        dl1_settings=store.provenance.get("dl1_settings"),
-        validity=_validity(store.columns(VALIDITY)[rows["train"]], task),
-        training=_summary(training, result),
-        metrics={name: float(best[name]) for name in best.colnames if name not in ("epoch", "seconds")},
-        cost=model_cost(result.model),
-        versions=result.origin["versions"],
-        created=result.origin["created"],
+    return measure_scales(
+        {name: np.concatenate([batch[name] for batch in inputs]) for name in batches.shapes}, batches.targets
     )
-
-
-def _summary(training: TrainingParameters, result: TrainingResult) -> dict[str, Any]:
-    return {
-        "parameters": _result_parameters(training),
-        "epochs": len(result.history),
-        "best_epoch": result.best_epoch,
-        "seconds": float(np.sum(result.history["seconds"])),
-        "mlflow_run": result.origin["mlflow_run"],
-    }
-
-
-def _result_parameters(training: TrainingParameters) -> dict[str, Any]:
-    return training.model_dump(mode="json", exclude=STATELESS)
 
 
 def _validity(events: Table, task: Task) -> Validity:

@@ -1,0 +1,89 @@
+"""Parameters of a configuration search."""
+
+import re
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from cherenkov_pipeline.config import Parameters
+
+ROOTS = ("model", "input", "training")
+"""Blocks of a task's parameters that a search may change."""
+
+NAME = re.compile(rf"({'|'.join(ROOTS)})(\.\w+)*")
+
+NOT_COMPARABLE = ("training.weights", "training.loss_weights", "input.mode", "input.min_telescopes")
+"""Parameters that change what the validation loss is a mean of."""
+
+
+class ChoiceParameters(Parameters):
+    """Some values of a parameter: numbers, texts, lists, or whole blocks."""
+
+    values: tuple[Any, ...] = Field(min_length=1, description="The values, each once.")
+
+
+class RangeParameters(Parameters):
+    """A range of a number."""
+
+    low: float = Field(description="Smallest value.")
+    high: float = Field(description="Largest value.")
+    scale: Literal["linear", "logarithmic"] = Field("linear", description="In which all parts are searched alike.")
+    integer: bool = Field(False, description="Whole numbers alone.")
+    points: int | None = Field(None, ge=2, description="Values of a grid, ends included; a grid needs it.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.low < self.high:
+            raise ValueError(f"low must be below high. Received: {self.low:g}, {self.high:g}")
+        if self.scale == "logarithmic" and self.low <= 0:
+            raise ValueError(f"a logarithmic range is above 0. Received: low={self.low:g}")
+        if self.integer and not (self.low.is_integer() and self.high.is_integer()):
+            raise ValueError(f"a range of whole numbers has whole ends. Received: {self.low:g}, {self.high:g}")
+        return self
+
+
+class PruningParameters(Parameters):
+    """Stops trials whose objective is worse than the median of the others in the same epoch (Optuna's MedianPruner)."""
+
+    after_trials: int = Field(5, ge=1, description="Trials that are finished before any is stopped.")
+    after_epochs: int = Field(3, ge=0, description="Epochs before a trial is stopped.")
+
+
+class SearchParameters(Parameters):
+    """Which configurations of a task's model, input and training are tried, and how they are compared."""
+
+    method: Literal["grid", "random", "bayesian"] = Field(
+        "bayesian", description="Bayesian: Optuna's tree-structured Parzen estimator."
+    )
+    space: dict[str, ChoiceParameters | RangeParameters] = Field(
+        min_length=1,
+        description="Dotted name of a parameter below the task, such as training.optimizer.learning_rate -> its values "
+        "or range. A block that is replaced as a whole is named itself, such as training.schedule.",
+    )
+    n_trials: int | None = Field(
+        20, ge=1, description="In all, those of earlier calls and other processes included; null: a whole grid."
+    )
+    objective: str = Field(
+        "val_loss", description="Column of the history that is compared, in each trial's epoch of lowest val_loss."
+    )
+    goal: Literal["minimum", "maximum"] = Field("minimum", description="Which objective is the best one.")
+    pruning: PruningParameters | None = Field(None, description="Null: no trial is stopped by others.")
+    seed: int = Field(0, ge=0, lt=2**32, description="Of the configurations that are drawn.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for name, values in self.space.items():
+            if not NAME.fullmatch(name):
+                raise ValueError(f"a name in space begins with {', '.join(ROOTS)}. Received: {name!r}")
+            if self.method == "grid" and isinstance(values, RangeParameters) and not values.points:
+                raise ValueError(f"the range of {name} needs points in a grid")
+            if self.method != "grid" and isinstance(values, RangeParameters) and values.points:
+                raise ValueError(f"points of {name} have no effect but in a grid: leave them out")
+            if self.objective == "val_loss" and name.startswith(NOT_COMPARABLE):
+                raise ValueError(f"{name} changes what val_loss means: compare another objective, such as a metric")
+        inside = [(one, two) for one in self.space for two in self.space if two.startswith(f"{one}.")]
+        if inside:
+            raise ValueError(f"{inside[0][1]} is part of {inside[0][0]}: search one of them")
+        if self.method != "grid" and self.n_trials is None:
+            raise ValueError("n_trials may be null in a grid alone")
+        return self

@@ -1,0 +1,172 @@
+"""How much events count in the loss: class weights, and weights that turn the simulated spectrum into another one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import astropy.units as u
+import numpy as np
+from astropy.table import Table
+
+from cherenkov_pipeline.dl1.contents import PARTICLES, particle_name
+from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.store import EventStore
+from cherenkov_pipeline.training.parameters import SpectrumParameters, WeightParameters
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+PRIMARY = "true_shower_primary_id"
+ENERGY = "true_energy"
+COLUMNS = (PRIMARY, ENERGY)
+"""Columns that weights are made of."""
+
+SIMULATION = "/configuration/simulation/run"
+
+
+@dataclass(frozen=True)
+class SpectralWeights:
+    """Weights of one particle's events.
+
+    Attributes
+    ----------
+    parameters : SpectrumParameters
+    simulated : float
+        Power of the simulated spectrum.
+    largest : float
+        Weight above which they are cut.
+    mean : float
+        Of the training events' weights after that.
+    """
+
+    parameters: SpectrumParameters
+    simulated: float
+    largest: float = np.inf
+    mean: float = 1.0
+
+    def __call__(self, energy: "ArrayLike") -> np.ndarray:
+        """Weights of events of these energies [TeV]."""
+        ratio = _flux(self.parameters.target, np.asarray(energy)) / np.asarray(energy) ** self.simulated
+        return np.minimum(ratio, self.largest) / self.mean
+
+    def normalized(self, energy: "ArrayLike") -> "SpectralWeights":
+        """With a mean of 1 over the events of these energies."""
+        largest = self.parameters.largest * self(energy).mean()
+        cut = SpectralWeights(self.parameters, self.simulated, largest)
+        return SpectralWeights(self.parameters, self.simulated, largest, float(cut(energy).mean()))
+
+
+@dataclass(frozen=True)
+class EventWeights:
+    """Weights of events; their mean over the training events is 1.
+
+    Attributes
+    ----------
+    classes : mapping
+        Value of ``true_shower_primary_id`` -> factor.
+    spectra : mapping
+        Value of ``true_shower_primary_id`` -> weights as a function of the energy.
+    """
+
+    classes: Mapping[int, float]
+    spectra: Mapping[int, SpectralWeights]
+
+    def __call__(self, events: Table) -> np.ndarray:
+        """Weights (n,) of the events of a table with `COLUMNS`."""
+        primary = np.asarray(events[PRIMARY])
+        energy = u.Quantity(events[ENERGY], "TeV").value
+        weights = np.ones(len(events))
+        for number, factor in self.classes.items():
+            weights[primary == number] *= factor
+        for number, spectrum in self.spectra.items():
+            chosen = primary == number
+            weights[chosen] *= spectrum(energy[chosen])
+        return weights
+
+
+def fit_weights(parameters: WeightParameters, events: Table, store: EventStore) -> EventWeights | None:
+    """Make the weights that the parameters ask for.
+
+    Parameters
+    ----------
+    parameters : WeightParameters
+    events : astropy.table.Table
+        The training events, with `COLUMNS`.
+    store : EventStore
+        Where they are from: its DL1 files tell the simulated spectrum.
+
+    Returns
+    -------
+    EventWeights or None
+        None where all weights are 1.
+
+    Raises
+    ------
+    UserError
+        If a weight would have no effect, or the simulated spectrum is not known.
+    """
+    if not (parameters.classes or parameters.spectra):
+        return None
+    primary = np.asarray(events[PRIMARY])
+    counts = {int(number): int(count) for number, count in zip(*np.unique(primary, return_counts=True), strict=True)}
+    present = {number: particle_name(number) for number in counts}
+    named = [*parameters.spectra, *(parameters.classes if isinstance(parameters.classes, Mapping) else ())]
+    absent = [name for name in named if name not in present.values()]
+    if absent:
+        raise UserError(
+            f"training.weights names {absent[0]}, of which there is no training event: leave it out, or add such files."
+        )
+    energy = u.Quantity(events[ENERGY], "TeV").value
+    spectra = {}
+    for name, wanted in parameters.spectra.items():
+        number = PARTICLES[name]
+        simulated = _simulated_index(store, number) if wanted.simulated is None else wanted.simulated
+        spectra[number] = SpectralWeights(wanted, simulated).normalized(energy[primary == number])
+    return EventWeights(_class_factors(parameters, counts), spectra)
+
+
+def _class_factors(parameters: WeightParameters, counts: Mapping[int, int]) -> dict[int, float]:
+    """Factor of each particle, with a mean of 1 over ``counts`` events of them."""
+    total, gamma = sum(counts.values()), PARTICLES["gamma"]
+    if parameters.classes is None:
+        return {}
+    if parameters.classes == "balanced":
+        share = counts.get(gamma, 0) / total
+        if share in (0, 1):
+            names = " or ".join(particle_name(number) for number in counts)
+            raise UserError(f"training.weights.classes has no effect: all training events are {names}; set it to null.")
+        return {number: 0.5 / (share if number == gamma else 1 - share) for number in counts}
+    factors = {number: parameters.classes.get(particle_name(number), 1.0) for number in counts}
+    mean = sum(factors[number] * count for number, count in counts.items()) / total
+    return {number: factor / mean for number, factor in factors.items()}
+
+
+def _flux(target: float | str, energy: np.ndarray) -> np.ndarray:
+    """Flux at energies [TeV], in any unit."""
+    if isinstance(target, str):
+        from pyirf import spectral
+
+        return getattr(spectral, target)(energy * u.TeV).value
+    return energy**target
+
+
+def _simulated_index(store: EventStore, particle: int) -> float:
+    """Power of the spectrum with which a particle was simulated, from the DL1 files of the store."""
+    from ctapipe.io import read_table
+
+    table = store.columns((PRIMARY, "production"))
+    productions = np.unique(np.asarray(table["production"])[np.asarray(table[PRIMARY]) == particle])
+    paths = [Path(store.provenance["inputs"][int(number)]["path"]) for number in productions]
+    found: dict[float, Path] = {}
+    remedy = f"give training.weights.spectra.{particle_name(particle)}.simulated, the power of the spectrum"
+    for path in paths:
+        try:
+            for index in np.asarray(read_table(path, SIMULATION)["spectral_index"], dtype=float):
+                found[float(index)] = path
+        except (OSError, KeyError) as error:
+            raise UserError(f"{path} does not tell the spectrum that it was simulated with: {remedy}.") from error
+    if len(found) > 1 or not np.isfinite(next(iter(found))):
+        indices = ", ".join(f"{index:g}" for index in found)
+        raise UserError(f"{next(iter(found.values()))} and others were simulated with E^({indices}): {remedy}.")
+    return next(iter(found))
