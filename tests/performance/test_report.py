@@ -194,7 +194,7 @@ def test_reconstructed_events_are_listed_with_their_reasons(make_predictions, pr
     events["reco_energy"][4] = np.nan
     events["reco_energy_uncert"][4] = np.nan
     content = reconstruction_report(events, {"Input": "gamma_9ev.simtel.gz"}, provenance, created)
-    assert "8 of 9 energies" in content.summary
+    assert "8 of 9 images" in content.summary
     page = Page(render_report(content))
     assert page.tags.count("svg") == 1
     assert "no: no pixel survives the cleaning" in page.words

@@ -6,7 +6,6 @@ import astropy.units as u
 import numpy as np
 import pytest
 import tables
-from astropy.table import Table
 from ctapipe.io import HDF5Merger, TableLoader
 from tests.store.toy_dl1 import camera, subarray, write_dl1
 
@@ -16,10 +15,10 @@ from cherenkov_pipeline.files import FileSet, run_plan
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.card import now
 from cherenkov_pipeline.models.saved import load_model, save_model
-from cherenkov_pipeline.reconstruction.combine import make_combiner
-from cherenkov_pipeline.reconstruction.dl2 import plan_dl2, read_predictions
+from cherenkov_pipeline.reconstruction.dl2 import plan_dl2
 from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
 from cherenkov_pipeline.reconstruction.predict import predict_dl1
+from cherenkov_pipeline.reconstruction.read import read_predictions
 
 ALL = SelectionParameters(quality={})
 PARAMETERS = ReconstructionParameters(prefix="toy")
@@ -43,10 +42,10 @@ def test_table_loader_reads_the_predictions_back(trained, dl1_file, dl2):
     values = zip(expected["reco_energy"].value, expected["reco_energy_uncert"].value, strict=True)
     by_key = dict(zip(keys, values, strict=True))
     assert len(events) == len(by_key)
-    assert events["toy_tel_energy"].unit == u.TeV
-    assert events["toy_tel_is_valid"].all()
+    assert events["toy_energy_tel_energy"].unit == u.TeV
+    assert events["toy_energy_tel_is_valid"].all()
     for row in events:
-        found = row["toy_tel_energy"], row["toy_tel_energy_uncert"]
+        found = row["toy_energy_tel_energy"], row["toy_energy_tel_energy_uncert"]
         assert found == pytest.approx(by_key[row["event_id"], row["tel_id"]], rel=1e-4)
 
 
@@ -54,17 +53,19 @@ def test_every_event_has_a_subarray_row_in_the_order_of_the_file(dl2, events):
     with TableLoader(dl2.paths[0], focal_length_choice="EQUIVALENT") as loader:
         found = loader.read_subarray_events()
     assert list(found["event_id"]) == [event.event_id for event in events]
-    assert found["toy_is_valid"].all()
-    assert [tuple(np.flatnonzero(mask) + 1) for mask in found["toy_telescopes"]] == [event.tel_ids for event in events]
+    assert found["toy_energy_is_valid"].all()
+    assert [tuple(np.flatnonzero(mask) + 1) for mask in found["toy_energy_telescopes"]] == [
+        event.tel_ids for event in events
+    ]
 
 
 def test_other_camera_is_invalid_in_the_file(dl2, events):
     with TableLoader(dl2.paths[1], focal_length_choice="EQUIVALENT") as loader:
         telescopes, found = loader.read_telescope_events(), loader.read_subarray_events()
-    np.testing.assert_array_equal(telescopes["toy_tel_is_valid"], telescopes["tel_id"] == 1)
-    assert np.isnan(telescopes["toy_tel_energy"][telescopes["tel_id"] == 2]).all()
-    np.testing.assert_array_equal(found["toy_is_valid"], [1 in event.tel_ids for event in events])
-    np.testing.assert_array_equal(np.isfinite(found["toy_energy"]), found["toy_is_valid"])
+    np.testing.assert_array_equal(telescopes["toy_energy_tel_is_valid"], telescopes["tel_id"] == 1)
+    assert np.isnan(telescopes["toy_energy_tel_energy"][telescopes["tel_id"] == 2]).all()
+    np.testing.assert_array_equal(found["toy_energy_is_valid"], [1 in event.tel_ids for event in events])
+    np.testing.assert_array_equal(np.isfinite(found["toy_energy_energy"]), found["toy_energy_is_valid"])
 
 
 def test_counts_close(dl2):
@@ -73,7 +74,7 @@ def test_counts_close(dl2):
         assert counts["n_images"] == counts["n_valid"] + counts["n_invalid"]
         assert counts["n_invalid"] == sum(counts["reasons"].values())
     assert dl2.records[1]["tasks"]["energy"]["n_invalid"] > 0
-    assert dl2.records[0]["models"] == {"energy": "toy"}
+    assert dl2.records[0]["models"] == {"energy": "toy_energy"}
 
 
 def test_images_stay_behind_and_the_rest_is_kept(dl1_file, dl2):
@@ -106,7 +107,7 @@ def test_merged_by_ctapipe(trained, dl1_file, events, dl2, tmp_path):
     with TableLoader(tmp_path / "merged.dl2.h5", focal_length_choice="EQUIVALENT") as loader:
         merged = loader.read_subarray_events()
     assert len(merged) == 2 * len(events)
-    assert np.isfinite(merged["toy_energy"]).all()
+    assert np.isfinite(merged["toy_energy_energy"]).all()
 
 
 def test_data_without_truth(trained, events, tmp_path):
@@ -123,7 +124,7 @@ def test_problems_are_found_before_the_work(trained, dl1_file, other_file, dl2, 
         plan_dl2(files(dl1_file, other_file), [trained], ALL, PARAMETERS)
     again = ReconstructionParameters(prefix="toy", keep_images=True)
     with_images = run_plan(plan_dl2(files(dl1_file), [trained], ALL, again), tmp_path)
-    with pytest.raises(UserError, match="named toy already"):
+    with pytest.raises(UserError, match="named toy_energy already"):
         plan_dl2(with_images, [trained], ALL, PARAMETERS)
 
 
@@ -167,43 +168,3 @@ def test_equal_names_in_different_folders(trained, dl1_file, shuffled_file, tmp_
     names = [job.name for job in plan_dl2(files(dl1_file, copy), [trained], ALL, PARAMETERS).jobs]
     assert len(set(names)) == 2
     assert all(name.startswith("gamma-") and name.endswith(".dl2.h5") for name in names)
-
-
-def mono(energies, errors, event_ids, valid=True) -> Table:
-    n = len(energies)
-    return Table(
-        {
-            "obs_id": np.ones(n, dtype=int),
-            "event_id": event_ids,
-            "tel_id": np.arange(1, n + 1),
-            "m_tel_energy": np.array(energies) * u.TeV,
-            "m_tel_energy_uncert": np.array(errors) * u.TeV,
-            "m_tel_is_valid": np.broadcast_to(valid, n).copy(),
-            "hillas_intensity": np.full(n, 100.0),
-        }
-    )
-
-
-def test_equal_telescopes_halve_the_variance():
-    combined = make_combiner("predicted_error", "energy", "m").predict_table(mono([2, 2], [0.4, 0.4], [5, 5]))
-    assert combined["m_energy"][0] == pytest.approx(2)
-    assert combined["m_energy_uncert"][0] == pytest.approx(0.4 / np.sqrt(2))
-
-
-def test_precise_telescope_wins_and_single_one_keeps_its_error():
-    combined = make_combiner("predicted_error", "energy", "m").predict_table(
-        mono([1.0, 10.0, 3.0], [0.01, 10.0, 0.6], [5, 5, 6])
-    )
-    assert combined["m_energy"] == pytest.approx([1, 3], rel=1e-3)
-    assert combined["m_energy_uncert"] == pytest.approx([0.01, 0.6], rel=1e-3)
-
-
-@pytest.mark.parametrize("name", ["predicted_error", "intensity", "none"])
-def test_invalid_telescopes_do_not_count(name):
-    table = mono([2.0, np.nan, np.nan], [0.4, np.nan, np.nan], [5, 5, 6], [True, False, False])
-    combined = make_combiner(name, "energy", "m").predict_table(table)
-    assert list(combined["m_is_valid"]) == [True, False]
-    assert combined["m_energy"][0] == pytest.approx(2)
-    assert np.isnan(combined["m_energy"][1])
-    assert np.isnan(combined["m_energy_uncert"][1])
-    assert [list(tel_ids) for tel_ids in combined["m_telescopes"]] == [[1], []]

@@ -67,7 +67,7 @@ def test_prediction_that_is_not_finite_is_invalid(trained, store, monkeypatch):
     chunk = store.read(np.arange(4))
     predictor = make_predictor(trained, store.camera)
     monkeypatch.setattr(
-        type(predictor), "_outputs", lambda self, chunk: np.array([[0, 0], [np.nan, 0], [0, np.nan], [0, 1e6]])
+        type(predictor), "outputs", lambda self, *_: np.array([[0, 0], [np.nan, 0], [0, np.nan], [0, 1e6]])
     )
     predictions = predictor.predict(chunk, np.ones(4, dtype=bool))
     assert list(predictions["reason"]) == ["", *3 * [predict.NOT_FINITE]]

@@ -8,21 +8,28 @@ The network predicts a Gaussian in the logarithm of the energy, so the pull is t
 (ln E_reco - ln E_true) / (sigma_E / E_reco), and the 68 % interval covers an event if its pull is within ±1.
 """
 
-from dataclasses import dataclass
-
 import astropy.units as u
 import numpy as np
 from astropy.table import QTable, Table
 from pyirf.benchmarks import energy_bias_resolution
 
-from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.performance import statistics
-from cherenkov_pipeline.performance.binning import bins_table, energy_edges, rows_per_bin
+from cherenkov_pipeline.performance.binning import bins_table, energy_edges
 from cherenkov_pipeline.performance.bootstrap import shower_labels
-from cherenkov_pipeline.performance.metrics import Metric, grouped_metrics, metrics_table
+from cherenkov_pipeline.performance.metrics import Metric, metrics_table
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
+from cherenkov_pipeline.performance.sample import (
+    KEYS,
+    Sample,
+    check_columns,
+    choose_gammas,
+    generators,
+    per_energy,
+    quarters,
+    values_in,
+)
 
-REQUIRED_COLUMNS = ("production", "obs_id", "event_id", "true_energy", "reco_energy", "reco_energy_uncert", "is_valid")
+ENERGIES = ("true_energy", "reco_energy", "reco_energy_uncert")
 
 BIAS = Metric("bias", "Median bias of E_reco/E_true − 1", ("relative_error",), statistics.median)
 RESOLUTION = Metric(
@@ -52,7 +59,7 @@ SUMMARY_METRICS = (
     STANDARD_DEVIATION,
     Metric("mse", "MSE of E", ("error",), statistics.mean_square, "TeV2"),
     Metric("mae", "MAE of E", ("error",), statistics.mean_absolute, "TeV"),
-    Metric("r2", "R² of E", ("true", "reco"), statistics.r_squared),
+    Metric("r2", "R² of E", ("true_energy", "reco_energy"), statistics.r_squared),
     Metric("mse_log", "MSE of log10(E/TeV)", ("log_error",), statistics.mean_square),
     Metric("mae_log", "MAE of log10(E/TeV)", ("log_error",), statistics.mean_absolute),
     Metric("r2_log", "R² of log10(E/TeV)", ("log_true", "log_reco"), statistics.r_squared),
@@ -62,36 +69,13 @@ SUMMARY_METRICS = (
     PULL_WIDTH,
 )
 BIN_METRICS = (BIAS, RESOLUTION, QUANTILE_68, STANDARD_DEVIATION, COVERAGE, PULL_MEAN, PULL_WIDTH)
-QUARTER_METRICS = (PREDICTED_ERROR, BIAS, RESOLUTION, QUANTILE_68, COVERAGE)
+QUARTER_METRICS = (BIAS, RESOLUTION, QUANTILE_68, COVERAGE)
 
 #: Edges of the pull histogram; the outermost bins also hold what lies beyond.
 PULL_EDGES = np.linspace(-5, 5, 41)
 
 
-@dataclass(frozen=True)
-class EnergySample:
-    """Valid gamma events of a predictions table, as plain columns.
-
-    Attributes
-    ----------
-    columns : dict of str to ndarray, shape (n,)
-        ``true`` and ``reco`` in TeV and what follows from them.
-    showers : ndarray of int, shape (n,)
-        Label of the shower that each event belongs to.
-    counts : dict of str to (label, number)
-        Every event of the predictions table: ``events_total`` is the sum of the others.
-    """
-
-    columns: dict[str, np.ndarray]
-    showers: np.ndarray
-    counts: dict[str, tuple[str, int]]
-
-    def energies(self) -> QTable:
-        """Columns ``true_energy`` and ``reco_energy``, as pyirf takes them."""
-        return QTable({"true_energy": self.columns["true"] * u.TeV, "reco_energy": self.columns["reco"] * u.TeV})
-
-
-def energy_sample(predictions: Table) -> EnergySample:
+def energy_sample(predictions: Table) -> Sample:
     """Select the events that energies can be judged by, and count the rest.
 
     Parameters
@@ -99,38 +83,21 @@ def energy_sample(predictions: Table) -> EnergySample:
     predictions : Table
         Predictions table; energies with units. Without ``true_shower_primary_id`` all events count as gammas.
 
+    Returns
+    -------
+    Sample
+        Columns ``true_energy`` and ``reco_energy`` in TeV and what follows from them.
+
     Raises
     ------
     UserError
         If a column or the unit of an energy is missing.
     """
-    missing = [name for name in REQUIRED_COLUMNS if name not in predictions.colnames]
-    if missing:
-        raise UserError(f"The predictions have no column {', '.join(missing)}: make them again with this version.")
-    true = _in_tev(predictions, "true_energy")
-    reco = _in_tev(predictions, "reco_energy")
-    uncertainty = _in_tev(predictions, "reco_energy_uncert")
-
+    check_columns(predictions, (*KEYS, *ENERGIES, "is_valid"))
+    true, reco, uncertainty = (values_in(predictions, name, "TeV") for name in ENERGIES)
     known = np.isfinite(true) & (true > 0)
-    gamma = np.ones(len(predictions), dtype=bool)
-    if "true_shower_primary_id" in predictions.colnames:
-        gamma = np.asarray(predictions["true_shower_primary_id"]) == 0
-    predicted = np.asarray(predictions["is_valid"], dtype=bool) & np.isfinite(reco) & (reco > 0)
-    used = known & gamma & predicted
-    counts = {
-        "events_total": ("Events in the predictions", len(predictions)),
-        "events_valid": ("Gammas with a valid energy", int(used.sum())),
-        "events_invalid": ("Gammas without a valid energy", int((known & gamma & ~predicted).sum())),
-        "events_other": ("Other particles, left out", int((known & ~gamma).sum())),
-        "events_without_truth": ("Events without a true energy, left out", int((~known).sum())),
-    }
-    return EnergySample(_columns(true[used], reco[used], uncertainty[used]), shower_labels(predictions)[used], counts)
-
-
-def _in_tev(table: Table, name: str) -> np.ndarray:
-    if table[name].unit is None:
-        raise UserError(f"The column {name} of the predictions has no unit: give it one, such as TeV.")
-    return u.Quantity(table[name]).to_value("TeV").astype(np.float64)
+    used, counts = choose_gammas(predictions, known, np.isfinite(reco) & (reco > 0), "energy")
+    return Sample(_columns(true[used], reco[used], uncertainty[used]), shower_labels(predictions)[used], counts)
 
 
 def _columns(true: np.ndarray, reco: np.ndarray, uncertainty: np.ndarray) -> dict[str, np.ndarray]:
@@ -138,8 +105,8 @@ def _columns(true: np.ndarray, reco: np.ndarray, uncertainty: np.ndarray) -> dic
     predicted_error = np.where(np.isfinite(uncertainty) & (uncertainty > 0), uncertainty, np.nan) / reco
     pull = np.log(reco / true) / predicted_error
     return {
-        "true": true,
-        "reco": reco,
+        "true_energy": true,
+        "reco_energy": reco,
         "error": reco - true,
         "relative_error": reco / true - 1,
         "log_true": log_true,
@@ -152,9 +119,7 @@ def _columns(true: np.ndarray, reco: np.ndarray, uncertainty: np.ndarray) -> dic
     }
 
 
-def energy_metrics(
-    predictions: Table | EnergySample, parameters: EvaluationParameters, rng: np.random.Generator
-) -> QTable:
+def energy_metrics(predictions: Table | Sample, parameters: EvaluationParameters, rng: np.random.Generator) -> QTable:
     """Metrics over all energies, with bootstrap intervals.
 
     Returns
@@ -166,9 +131,7 @@ def energy_metrics(
     return metrics_table(sample.columns, SUMMARY_METRICS, sample.showers, sample.counts, parameters, rng)
 
 
-def energy_per_bin(
-    predictions: Table | EnergySample, parameters: EvaluationParameters, rng: np.random.Generator
-) -> QTable:
+def energy_per_bin(predictions: Table | Sample, parameters: EvaluationParameters, rng: np.random.Generator) -> QTable:
     """Bias, resolution, spread and calibration of the predicted error per bin of true energy.
 
     Returns
@@ -178,25 +141,16 @@ def energy_per_bin(
         each of `BIN_METRICS` with ``_low`` and ``_high``, and ``drawn``: whether the bin has enough events.
     """
     sample = _sample(predictions)
-    edges = energy_edges(parameters)
-    reference = energy_bias_resolution(sample.energies(), edges)
-    table = bins_table("true_energy", edges)
-    groups = rows_per_bin(sample.columns["true"] * u.TeV, edges)
-    for name, column in grouped_metrics(
-        sample.columns, BIN_METRICS, sample.showers, groups, parameters, rng
-    ).columns.items():
-        table[name] = column
+    table = per_energy(sample, BIN_METRICS, parameters, rng)
     # the field's own implementation gives the values, the bootstrap their intervals
+    energies = QTable({name: sample.columns[name] * u.TeV for name in ("true_energy", "reco_energy")})
+    reference = energy_bias_resolution(energies, energy_edges(parameters))
     table["bias"] = reference["bias"]
     table["resolution"] = reference["resolution"]
-    table["drawn"] = table["n"] >= parameters.minimum_events
-    table.meta["bins_per_decade"] = parameters.bins_per_decade
-    table.meta["minimum_events"] = parameters.minimum_events
-    table.meta["n_outside_bins"] = int(len(sample.showers) - table["n"].sum())
     return table
 
 
-def energy_distribution(predictions: Table | EnergySample, parameters: EvaluationParameters) -> QTable:
+def energy_distribution(predictions: Table | Sample, parameters: EvaluationParameters) -> QTable:
     """Count the events per energy bin, by true and by reconstructed energy.
 
     Returns
@@ -207,12 +161,12 @@ def energy_distribution(predictions: Table | EnergySample, parameters: Evaluatio
     sample = _sample(predictions)
     edges = energy_edges(parameters, parameters.migration_bins_per_decade)
     table = bins_table("energy", edges)
-    table["n_true"] = np.histogram(sample.columns["true"], edges.value)[0]
-    table["n_reco"] = np.histogram(sample.columns["reco"], edges.value)[0]
+    table["n_true"] = np.histogram(sample.columns["true_energy"], edges.value)[0]
+    table["n_reco"] = np.histogram(sample.columns["reco_energy"], edges.value)[0]
     return table
 
 
-def migration_matrix(predictions: Table | EnergySample, parameters: EvaluationParameters) -> QTable:
+def migration_matrix(predictions: Table | Sample, parameters: EvaluationParameters) -> QTable:
     """Count the events by true and reconstructed energy.
 
     Returns
@@ -224,14 +178,14 @@ def migration_matrix(predictions: Table | EnergySample, parameters: EvaluationPa
     sample = _sample(predictions)
     edges = energy_edges(parameters, parameters.migration_bins_per_decade)
     table = bins_table("true_energy", edges)
-    table["n"] = np.histogram(sample.columns["true"], edges.value)[0]
-    table["n_reco"] = np.histogram2d(sample.columns["true"], sample.columns["reco"], bins=(edges.value, edges.value))[
-        0
-    ].astype(np.int64)
+    table["n"] = np.histogram(sample.columns["true_energy"], edges.value)[0]
+    table["n_reco"] = np.histogram2d(
+        sample.columns["true_energy"], sample.columns["reco_energy"], bins=(edges.value, edges.value)
+    )[0].astype(np.int64)
     return table
 
 
-def energy_pulls(predictions: Table | EnergySample) -> QTable:
+def energy_pulls(predictions: Table | Sample) -> QTable:
     """Histogram of the pulls; the outermost bins also hold what lies beyond.
 
     Returns
@@ -252,23 +206,16 @@ def energy_pulls(predictions: Table | EnergySample) -> QTable:
     return table
 
 
-def energy_quarters(
-    predictions: Table | EnergySample, parameters: EvaluationParameters, rng: np.random.Generator
-) -> QTable:
+def energy_quarters(predictions: Table | Sample, parameters: EvaluationParameters, rng: np.random.Generator) -> QTable:
     """Metrics of the events split in quarters by their predicted relative error, smallest first.
 
     Returns
     -------
     QTable
-        ``quarter`` (1 to 4), ``n`` and each of `QUARTER_METRICS` with ``_low`` and ``_high``.
+        ``quarter`` (1 to 4), ``n``, ``predicted_error`` and each of `QUARTER_METRICS` with ``_low`` and ``_high``.
     """
     sample = _sample(predictions)
-    order = np.argsort(sample.columns["predicted_error"], kind="stable")  # NaN comes last
-    n_predicted = PREDICTED_ERROR.count(sample.columns)
-    groups = np.array_split(order[:n_predicted], 4)
-    table = grouped_metrics(sample.columns, QUARTER_METRICS, sample.showers, groups, parameters, rng)
-    table.add_column(np.arange(1, 5), name="quarter", index=0)
-    return table
+    return quarters(sample, PREDICTED_ERROR, QUARTER_METRICS, parameters, rng)
 
 
 def energy_tables(predictions: Table, parameters: EvaluationParameters) -> dict[str, QTable]:
@@ -292,7 +239,7 @@ def energy_tables(predictions: Table, parameters: EvaluationParameters) -> dict[
         If a column or the unit of an energy is missing.
     """
     sample = energy_sample(predictions)
-    streams = [np.random.default_rng(seed) for seed in np.random.SeedSequence(parameters.seed).spawn(3)]
+    streams = generators(parameters, 3)
     return {
         "metrics": energy_metrics(sample, parameters, streams[0]),
         "per_energy": energy_per_bin(sample, parameters, streams[1]),
@@ -303,5 +250,5 @@ def energy_tables(predictions: Table, parameters: EvaluationParameters) -> dict[
     }
 
 
-def _sample(predictions: Table | EnergySample) -> EnergySample:
-    return predictions if isinstance(predictions, EnergySample) else energy_sample(predictions)
+def _sample(predictions: Table | Sample) -> Sample:
+    return predictions if isinstance(predictions, Sample) else energy_sample(predictions)

@@ -39,21 +39,41 @@ def _imported_later(module: str, name: str) -> Callable[..., Any]:
     return function
 
 
+def _evaluation(
+    name: str, module: str, tables: tuple[str, ...], figures: tuple[str, ...], *, report: str | None = None
+) -> Evaluation:
+    """Name the functions ``<name>_tables``, ``<name>_figures`` and ``<report>_result`` of two modules."""
+    return Evaluation(
+        table_names=tables,
+        figure_names=figures,
+        tables=_imported_later(module, f"{report or name}_tables"),
+        figures=_imported_later(f"report.{module}", f"{name}_figures"),
+        result=_imported_later(f"report.{module}", f"{report or name}_result"),
+    )
+
+
+_DIRECTION_TABLES = ("metrics", "per_energy", "within", "theta2", "field_of_view", "quarters")
+_DIRECTION_FIGURES = ("resolution", "within", "theta2", "field_of_view", "bias", "right_side", "quarters", "coverage")
+_REGRESSION_TABLES = ("metrics", "per_energy", "distribution", "quarters")
+_REGRESSION_FIGURES = ("resolution", "bias", "errors", "coverage", "quarters")
+
 EVALUATIONS: dict[str, Evaluation] = {
-    "energy": Evaluation(
-        table_names=("metrics", "per_energy", "distribution", "migration", "pulls", "quarters"),
-        figure_names=(
-            "resolution",
-            "bias",
-            "migration",
-            "distribution",
-            "pulls",
-            "quarters",
-            "coverage",
-            "pulls_per_energy",
-        ),
-        tables=_imported_later("energy", "energy_tables"),
-        figures=_imported_later("report.energy", "energy_figures"),
-        result=_imported_later("report.energy", "energy_result"),
+    "energy": _evaluation(
+        "energy",
+        "energy",
+        ("metrics", "per_energy", "distribution", "migration", "pulls", "quarters"),
+        ("resolution", "bias", "migration", "distribution", "pulls", "quarters", "coverage", "pulls_per_energy"),
     ),
+    "type": _evaluation(
+        "type",
+        "type",
+        ("metrics", "per_energy", "per_intensity", "roc", "distribution", "calibration", "confusion"),
+        ("roc", "gammaness", "reliability", "confusion", "auc", "intensity", "efficiency"),
+    ),
+    "skydirection": _evaluation("direction", "direction", _DIRECTION_TABLES, _DIRECTION_FIGURES),
+    "cameradirection": _evaluation(
+        "camera", "direction", _DIRECTION_TABLES, (*_DIRECTION_FIGURES, "camera"), report="direction"
+    ),
+    "core": _evaluation("core", "regression", _REGRESSION_TABLES, _REGRESSION_FIGURES),
+    "xmax": _evaluation("xmax", "regression", _REGRESSION_TABLES, _REGRESSION_FIGURES),
 }

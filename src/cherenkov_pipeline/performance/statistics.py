@@ -12,6 +12,11 @@ LOWER_SIGMA, UPPER_SIGMA = norm.cdf([-1, 1])
 ONE_SIGMA = UPPER_SIGMA - LOWER_SIGMA
 
 
+def deviations(confidence: float) -> float:
+    """Half width of a central interval of the normal distribution, in standard deviations."""
+    return float(norm.ppf(0.5 + 0.5 * confidence))
+
+
 def mean(values: np.ndarray) -> np.ndarray:
     """Arithmetic mean."""
     used = np.isfinite(values)
@@ -53,9 +58,23 @@ def half_width_68(values: np.ndarray) -> np.ndarray:
     return 0.5 * (high - low)
 
 
+def absolute_quantile(values: np.ndarray, probability: float) -> np.ndarray:
+    """Quantile of the absolute values."""
+    return quantiles(np.abs(values), (probability,))[0]
+
+
 def quantile_68(values: np.ndarray) -> np.ndarray:
     """68.27 % quantile of the absolute values, the resolution of ctaplot and sst1mpipe; a bias counts."""
-    return quantiles(np.abs(values), (ONE_SIGMA,))[0]
+    return absolute_quantile(values, ONE_SIGMA)
+
+
+def half_ratio(error: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """68.27 % quantile of the half with the smaller predicted errors, over that of the other half."""
+    used = np.isfinite(error) & np.isfinite(predicted)
+    better = predicted <= median(np.where(used, predicted, np.nan))[..., np.newaxis]
+    halves = [quantile_68(np.where(used & half, error, np.nan)) for half in (better, ~better)]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return halves[0] / halves[1]
 
 
 def mean_square(values: np.ndarray) -> np.ndarray:

@@ -1,9 +1,11 @@
 """Predictions of trained models: of the events of a store, and of DL1 files as DL2 in ctapipe's layout.
 
-- `reconstruction.predict.predict_store`: predictions table of one side of a store's split.
-- `reconstruction.predict.predict_dl1`: predictions tables of a DL1 file.
+- `reconstruction.predict.predict_store`: predictions table of one side of a store's split; `predict_stereo_store` in
+  `reconstruction.stereo` for models of several telescopes.
+- `reconstruction.predict.predict_dl1`: predictions tables of a DL1 file; `reconstruction.stereo.predict_stereo_dl1`.
+- `reconstruction.combine`: one prediction an event from those of its telescopes.
 - `reconstruction.dl2.plan_dl2`: DL2 files.
-- `reconstruction.dl2.read_predictions`: predictions table of DL2 files.
+- `reconstruction.read.read_predictions`: predictions table of DL2 files.
 
 Only the parameters are light; the modules import Keras and ctapipe.
 """

@@ -2,7 +2,9 @@
 
 A DL2 file is its DL1 file (without images, unless they are wanted) and, for each task, telescope tables
 ``/dl2/event/telescope/<group>/<prefix>/tel_XXX`` and a subarray table ``/dl2/event/subarray/<group>/<prefix>``, as
-`ctapipe.tools.apply_models` writes them.
+`ctapipe.tools.apply_models` writes them. The prefix is that of model and task, ``set_network_energy``: ctapipe's tools
+join all tables by their columns, and each property has its own ``is_valid``. Telescope tables have a task's further
+columns as well, such as both sides of a direction.
 """
 
 import functools
@@ -14,13 +16,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import astropy.units as u
 import numpy as np
 import tables
 from astropy.table import Column, QTable, Table, vstack
-from ctapipe.containers import Container, ReconstructedEnergyContainer
+from ctapipe.containers import (
+    Container,
+    ParticleClassificationContainer,
+    ReconstructedEnergyContainer,
+    ReconstructedGeometryContainer,
+)
+from ctapipe.core import Field
 from ctapipe.instrument import SubarrayDescription
-from ctapipe.io import HDF5Merger, TableLoader, read_table, write_table
+from ctapipe.io import HDF5Merger, read_table, write_table
 from ctapipe.io.hdf5dataformat import (
     DL1_SUBARRAY_TRIGGER_TABLE,
     DL1_TEL_PARAMETERS_GROUP,
@@ -35,16 +42,33 @@ from cherenkov_pipeline.dl1.settings import read_settings, write_settings
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileJob, FilePlan, FileSet, fingerprint, fingerprint_file
 from cherenkov_pipeline.models.saved import TrainedModel
-from cherenkov_pipeline.reconstruction.combine import make_combiner
+from cherenkov_pipeline.reconstruction.combine import combine
 from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
-from cherenkov_pipeline.reconstruction.predict import COPIED, match_models, predict_dl1
+from cherenkov_pipeline.reconstruction.predict import match_models, predict_dl1, task_names
+from cherenkov_pipeline.reconstruction.stereo import is_stereo, predict_stereo_dl1
 from cherenkov_pipeline.revision import code_fingerprint
-from cherenkov_pipeline.tasks import Task, get_task
+from cherenkov_pipeline.tasks import DEPTH, Task, get_task
 
 logger = logging.getLogger(__name__)
 
-CONTAINERS: dict[str, type[Container]] = {"energy": ReconstructedEnergyContainer}
-"""ctapipe's container of each property."""
+
+class ShowerMaximumContainer(Container):
+    """Reconstructed depth of the shower maximum, which ctapipe has no container for."""
+
+    x_max = Field(np.nan * DEPTH, "reconstructed depth of the shower maximum", unit=DEPTH)
+    x_max_uncert = Field(np.nan * DEPTH, "its uncertainty", unit=DEPTH)
+    is_valid = Field(False, "whether the depth was reconstructed")
+    goodness_of_fit = Field(np.nan, "goodness of the algorithm fit")
+    telescopes = Field(None, "telescopes used if stereo, or None if mono")
+
+
+CONTAINERS: dict[str, type[Container]] = {
+    "energy": ReconstructedEnergyContainer,
+    "geometry": ReconstructedGeometryContainer,
+    "particle_type": ParticleClassificationContainer,
+    "shower_maximum": ShowerMaximumContainer,
+}
+"""Container of each property, ctapipe's where it has one."""
 
 EVENT = ("obs_id", "event_id")
 DATA_LEVELS = "CTA PRODUCT DATA LEVELS"
@@ -130,30 +154,32 @@ def write_dl2(
     Returns
     -------
     dict
-        ``source``, ``n_events``, ``models`` (task -> name), and for each task ``n_images`` = ``n_valid`` +
-        ``n_invalid``, ``reasons`` of the invalid ones with their numbers, and ``n_outside_validity``: images, valid
-        or not, at zenith angles that the model's training data do not cover.
+        ``source``, ``n_events``, ``models`` (task -> prefix of its columns), and for each task ``n_images`` =
+        ``n_valid`` + ``n_invalid``, ``reasons`` of the invalid ones with their numbers, and ``n_outside_validity``:
+        images, valid or not, at zenith angles that the model's training data do not cover. The same of stereo models
+        under ``stereo_models`` and ``stereo_tasks``, which count ``n_events`` in place of images.
     """
     path, source = Path(path), Path(source)
-    predictions = predict_dl1(models, source, selection, parameters.chunk_size)
+    mono, stereo = _by_mode(models)
+    predictions = predict_dl1(mono, source, selection, parameters.chunk_size) if mono else {}
+    stereo_predictions = predict_stereo_dl1(stereo, source, selection, parameters.chunk_size)
     with HDF5Merger(output_path=path, dl1_images=parameters.keep_images, true_images=parameters.keep_images) as merger:
         merger(source)
     write_settings(path, read_settings(source))  # the merger drops them
     subarray = SubarrayDescription.from_hdf(path, focal_length_choice="EQUIVALENT")
-    names = _prefixes(models, parameters)
+    names, stereo_names = _prefixes(mono, parameters), _prefixes(stereo, parameters)
     record: dict[str, Any] = {"source": str(source), "models": names, "tasks": {}}
+    if stereo:
+        record |= {"stereo_models": stereo_names, "stereo_tasks": {}}
     with tables.open_file(path, "a") as file:
         events = read_table(file, DL1_SUBARRAY_TRIGGER_TABLE)[[*EVENT]]
         record["n_events"] = len(events)
         for task_name, table in predictions.items():
             _write_task(file, get_task(task_name), names[task_name], table, events, subarray, parameters)
-            counts = record["tasks"][task_name] = _counts(table)
-            if counts["n_outside_validity"]:
-                logger.warning(
-                    "%s: %d of %d images were taken at zenith angles that the training data of the %s model do not "
-                    "cover; their predictions are extrapolated.",
-                    source.name, counts["n_outside_validity"], counts["n_images"], task_name,
-                )  # fmt: skip
+            record["tasks"][task_name] = _counts(table, "images", source, task_name)
+        for task_name, table in stereo_predictions.items():
+            _write_stereo(file, get_task(task_name), stereo_names[task_name], table, events, subarray)
+            record["stereo_tasks"][task_name] = _counts(table, "events", source, task_name)
         levels = str(file.root._v_attrs[DATA_LEVELS]).split(",")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", tables.NaturalNameWarning)
@@ -161,56 +187,8 @@ def write_dl2(
     return record
 
 
-def read_predictions(dl2_files: FileSet, task_name: str | None = None) -> QTable:
-    """Read the telescope-wise predictions of a task back from DL2 files.
-
-    Parameters
-    ----------
-    dl2_files : FileSet
-        With records as `write_dl2` returns them.
-    task_name : str, optional
-        Default: the first task in the files.
-
-    Returns
-    -------
-    QTable
-        Predictions table, as `~cherenkov_pipeline.reconstruction.predict.predict_dl1` gives it, without ``reason`` and
-        ``outside_validity``.
-        True values are NaN, and -1 for ``true_shower_primary_id``, where a file has none.
-
-    Raises
-    ------
-    UserError
-        If there are no files, or not this task in one of them.
-    """
-    if not len(dl2_files):
-        raise UserError("There are no DL2 files to read: reconstruct some first.")
-    parts = []
-    for path, record in zip(dl2_files.paths, dl2_files.records, strict=True):
-        name = task_name or next(iter(record["models"]))
-        if name not in record["models"]:
-            raise UserError(f"{path} has no predictions of {name}: reconstruct it with such a model.")
-        parts.append(_read_predictions(path, get_task(name), record["models"][name]))
-    return vstack(parts, metadata_conflicts="silent")
-
-
-def _read_predictions(path: Path, task: Task, prefix: str) -> QTable:
-    with TableLoader(path, focal_length_choice="EQUIVALENT") as loader:
-        events = loader.read_telescope_events(dl1_images=False, true_parameters=False, pointing=True)
-    table = QTable({name: events[name] for name in COPIED if name in events.colnames})
-    for key in (*EVENT, "tel_id"):
-        table[key] = np.asarray(events[key], dtype=np.int64)
-    for field, name in task.dl2_columns.items():
-        table[name] = events[f"{prefix}_tel_{field}"]
-    table["is_valid"] = events[f"{prefix}_tel_is_valid"]
-    if "true_energy" not in table.colnames:
-        table["true_energy"] = np.full(len(table), np.nan) * u.TeV
-        table["true_shower_primary_id"] = -1
-    table.add_column(np.full(len(table), _production(path)), name="production", index=0)
-    return table
-
-
-def _production(path: Path) -> str:
+def production_of(path: Path) -> str:
+    """Name of what is in a DL1 or DL2 file."""
     return path.name.removesuffix(".h5").removesuffix(".dl1").removesuffix(".dl2")
 
 
@@ -229,12 +207,12 @@ def _write_task(
         keys = read_table(file, node._v_pathname)[[*EVENT, "tel_id"]]
         table = _telescope_table(keys, predictions, task, prefix)
         write_table(table, file, f"{DL2_TEL_GROUP}/{task.dl2_group}/{prefix}/{node._v_name}")
-        table["hillas_intensity"] = _take(predictions["hillas_intensity"], _positions(keys, predictions))
+        table["hillas_intensity"] = take_rows(predictions["hillas_intensity"], find_rows(keys, predictions))
         by_telescope.append(table)
     images = vstack(by_telescope, metadata_conflicts="silent")
     # the telescopes of an event side by side, the events in the order of the trigger table
-    images = images[np.argsort(_positions(images, events, EVENT), kind="stable")]
-    combined = make_combiner(parameters.combination, task.dl2_group, prefix).predict_table(images)
+    images = images[np.argsort(find_rows(images, events, EVENT), kind="stable")]
+    combined = combine(images, task, prefix, parameters.combination, CONTAINERS[task.dl2_group])
     transform = TelListToMaskTransform(subarray)
     name = f"{prefix}_telescopes"
     masks = np.array([transform(tel_ids) for tel_ids in combined[name]]).reshape(len(combined), len(subarray))
@@ -242,12 +220,28 @@ def _write_task(
     write_table(_for_all_events(combined, events), file, f"{DL2_SUBARRAY_GROUP}/{task.dl2_group}/{prefix}")
 
 
+def _write_stereo(
+    file: tables.File, task: Task, prefix: str, predictions: QTable, events: Table, subarray: SubarrayDescription
+) -> None:
+    """Write the subarray table of a stereo model."""
+    container = CONTAINERS[task.dl2_group]
+    table = Table({key: np.asarray(predictions[key]) for key in EVENT})
+    for field, name in task.dl2_columns.items():
+        table[f"{prefix}_{field}"] = predictions[name]
+    table[f"{prefix}_is_valid"] = np.asarray(predictions["is_valid"])
+    masks = np.zeros((len(table), len(subarray)), dtype=bool)
+    masks[:, subarray.tel_ids_to_indices(predictions.meta["tel_ids"])] = predictions["telescopes"]
+    table[f"{prefix}_telescopes"] = masks
+    add_defaults_and_meta(table, container, prefix)
+    write_table(_for_all_events(table, events), file, f"{DL2_SUBARRAY_GROUP}/{task.dl2_group}/{prefix}")
+
+
 def _telescope_table(keys: Table, predictions: QTable, task: Task, prefix: str) -> Table:
     """Predictions of the rows of one telescope's DL1 table, in their order."""
-    positions = _positions(keys, predictions)
+    positions = find_rows(keys, predictions)
     table = keys.copy()
-    for field, name in task.dl2_columns.items():
-        table[f"{prefix}_tel_{field}"] = _take(predictions[name], positions)
+    for field, name in {**task.dl2_columns, **task.extra_columns}.items():
+        table[f"{prefix}_tel_{field}"] = take_rows(predictions[name], positions)
     table[f"{prefix}_tel_is_valid"] = (positions >= 0) & np.asarray(predictions["is_valid"])[positions]
     add_defaults_and_meta(table, CONTAINERS[task.dl2_group], prefix, add_tel_prefix=True)
     return table
@@ -255,7 +249,7 @@ def _telescope_table(keys: Table, predictions: QTable, task: Task, prefix: str) 
 
 def _for_all_events(combined: Table, events: Table) -> Table:
     """One row for each event of the trigger table, as ctapipe's loader expects; invalid where there is no image."""
-    positions = _positions(events, combined, EVENT)
+    positions = find_rows(events, combined, EVENT)
     table = combined[positions]
     for key in EVENT:
         table[key] = events[key]
@@ -266,7 +260,7 @@ def _for_all_events(combined: Table, events: Table) -> Table:
     return table
 
 
-def _positions(wanted: Table, table: Table, names: Sequence[str] = (*EVENT, "tel_id")) -> np.ndarray:
+def find_rows(wanted: Table, table: Table, names: Sequence[str] = (*EVENT, "tel_id")) -> np.ndarray:
     """Row of ``table`` with the keys of each row of ``wanted``; -1 where there is none."""
     keys = np.concatenate(
         [np.stack([np.asarray(part[name], dtype=np.int64) for name in names], axis=1) for part in (table, wanted)]
@@ -277,28 +271,45 @@ def _positions(wanted: Table, table: Table, names: Sequence[str] = (*EVENT, "tel
     return rows[codes[len(table) :]]
 
 
-def _take(values: Any, positions: np.ndarray) -> Any:
+def take_rows(values: Any, positions: np.ndarray) -> Any:
     """Rows of a floating-point column; NaN where the position is -1."""
     taken = values[positions]
     taken[positions < 0] = np.nan
     return taken
 
 
-def _counts(predictions: QTable) -> dict[str, Any]:
+def _counts(predictions: QTable, what: str, source: Path, task_name: str) -> dict[str, Any]:
+    """Count what was predicted, ``images`` or ``events``, and warn of what the training data do not cover."""
     valid = np.asarray(predictions["is_valid"])
     reasons = Counter(np.asarray(predictions["reason"])[~valid].tolist())
+    n_outside = int(np.sum(predictions["outside_validity"]))
+    if n_outside:
+        logger.warning(
+            "%s: %d of %d %s were taken at zenith angles that the training data of the %s model do not cover; their "
+            "predictions are extrapolated.",
+            source.name, n_outside, len(predictions), what, task_name,
+        )  # fmt: skip
     return {
-        "n_images": len(predictions),
+        f"n_{what}": len(predictions),
         "n_valid": int(valid.sum()),
         "n_invalid": int((~valid).sum()),
         "reasons": dict(reasons),
-        "n_outside_validity": int(np.sum(predictions["outside_validity"])),
+        "n_outside_validity": n_outside,
     }
+
+
+def _by_mode(models: Sequence[TrainedModel]) -> tuple[list[TrainedModel], list[TrainedModel]]:
+    """Models of single telescopes, and stereo models."""
+    return [one for one in models if not is_stereo(one)], [one for one in models if is_stereo(one)]
 
 
 def _prefixes(models: Sequence[TrainedModel], parameters: ReconstructionParameters) -> dict[str, str]:
     """Prefix of each task's columns: of its first model."""
-    return {trained.card.task: parameters.prefix or trained.card.name for trained in reversed(models)}
+    return {
+        name: f"{parameters.prefix or trained.card.name}_{name}"
+        for trained in reversed(models)
+        for name in task_names([trained])
+    }
 
 
 def _check_absent(path: Path, models: Sequence[TrainedModel], parameters: ReconstructionParameters) -> None:
@@ -313,7 +324,7 @@ def _check_absent(path: Path, models: Sequence[TrainedModel], parameters: Recons
 
 def _names(paths: Sequence[Path], digests: Sequence[str]) -> list[str]:
     """Name of each DL2 file; files of the same name get a part of their fingerprint."""
-    stems = [_production(path) for path in paths]
+    stems = [production_of(path) for path in paths]
     return [
         f"{stem}.dl2.h5" if stems.count(stem) == 1 else f"{stem}-{digest[:8]}.dl2.h5"
         for stem, digest in zip(stems, digests, strict=True)

@@ -8,6 +8,7 @@ from astropy.table import QTable
 
 from cherenkov_pipeline.models.saved import TrainedModel
 from cherenkov_pipeline.reconstruction.predict import make_predictor, predict_store
+from cherenkov_pipeline.reconstruction.stereo import is_stereo, make_stereo_predictor, predict_stereo_store
 from cherenkov_pipeline.store import EventStore
 
 PROCESS = Path("/proc/self")
@@ -31,7 +32,8 @@ def predict_and_measure(trained: TrainedModel, store: EventStore, split: str) ->
     Returns
     -------
     predictions : QTable
-        See `~cherenkov_pipeline.reconstruction.predict.predict_store`.
+        See `~cherenkov_pipeline.reconstruction.predict.predict_store`; of stereo models
+        `~cherenkov_pipeline.reconstruction.stereo.predict_stereo_store`.
     cost : dict
         ``inference_s`` (reading included, compilation of the network not), ``inference_ms_per_event``, ``n_events``;
         where the system tells, ``peak_memory_mib``: the most that the process, with its libraries, held while it
@@ -43,12 +45,14 @@ def predict_and_measure(trained: TrainedModel, store: EventStore, split: str) ->
         As `~cherenkov_pipeline.reconstruction.predict.predict_store`.
     """
     predictor, rows = make_predictor(trained, store.camera), store.indices(split)
+    if stereo := is_stereo(trained):
+        predictor = make_stereo_predictor(predictor, store.telescopes, store.path)
     for n_images in WARM_UP:
         chunk = store.read(rows[:n_images])
         predictor.predict(chunk, np.ones(len(chunk), dtype=bool))
     is_reset = reset_peak_memory()
     start = time.perf_counter()
-    predictions = predict_store(trained, store, split)
+    predictions = predict_stereo_store(trained, store, split) if stereo else predict_store(trained, store, split)
     seconds = time.perf_counter() - start
     cost = {
         "inference_s": seconds,

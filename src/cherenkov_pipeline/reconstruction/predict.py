@@ -1,12 +1,11 @@
 """Predictions, event by event: every event has its row, and what cannot be predicted is NaN with the reason."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import astropy.units as u
 import numpy as np
 from astropy.table import QTable, Table, vstack
 
@@ -20,7 +19,7 @@ from cherenkov_pipeline.store import EventChunk, EventStore
 from cherenkov_pipeline.store.chunks import cameras, iter_chunks
 from cherenkov_pipeline.store.inputs import InputMaker, input_maker
 from cherenkov_pipeline.store.parameters import InputParameters
-from cherenkov_pipeline.tasks import get_task
+from cherenkov_pipeline.tasks import TASKS, Columns, Task, get_task
 
 if TYPE_CHECKING:
     from ctapipe.instrument import CameraGeometry
@@ -36,10 +35,16 @@ COPIED = (
     "true_energy",
     "true_alt",
     "true_az",
+    "true_core_x",
+    "true_core_y",
+    "true_x_max",
     "true_shower_primary_id",
     "telescope_pointing_altitude",
     "telescope_pointing_azimuth",
     "hillas_intensity",
+    "hillas_fov_lon",
+    "hillas_fov_lat",
+    "hillas_psi",
 )
 """Columns of the events that the predictions carry along, where there are any."""
 
@@ -70,6 +75,11 @@ class Predictor:
     maker: InputMaker
     order: np.ndarray | None
 
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """Tasks that the model does."""
+        return get_task(self.trained.card.task).members
+
     def predict(self, chunk: EventChunk, selected: np.ndarray) -> QTable:
         """Predict the selected images.
 
@@ -83,33 +93,91 @@ class Predictor:
         Returns
         -------
         QTable
-            n rows: `COPIED` columns, the task's physical columns, ``is_valid``, ``reason``, ``outside_validity``
+            n rows: `COPIED` columns, the tasks' physical columns, ``is_valid``, ``reason``, ``outside_validity``
             (pointing that the training data do not cover).
         """
-        task = get_task(self.trained.card.task)
-        reason = np.full(len(chunk), VALID, dtype=f"U{max(map(len, (NO_SIGNAL, NOT_FINITE, OTHER_CAMERA)))}")
-        reason[~chunk.image_mask.any(axis=1)] = NO_SIGNAL
-        reason[~selected] = NOT_SELECTED
-        usable = reason == VALID
-        outputs = np.full((len(chunk), *self.trained.model.output_shape[1:]), np.nan, dtype=np.float32)
-        if usable.any():
-            outputs[usable] = self._outputs(chunk[usable])
-        columns = task.to_physical(outputs, chunk.table)
-        finite = np.all([np.isfinite(values) for values in columns.values()], axis=0)
-        reason[usable & ~finite] = NOT_FINITE
-        for values in columns.values():
-            values[reason != VALID] = np.nan
-        outside = outside_zenith(chunk.table, self.trained.card.validity)
-        return _with_keys(chunk.table, columns, reason, outside)
+        (table,) = predict_together([self], chunk, selected)
+        return table
 
-    def _outputs(self, chunk: EventChunk) -> np.ndarray:
-        if self.order is not None:
-            chunk = chunk.reorder_pixels(self.order)
-        outputs = [
-            self.trained.model.predict_on_batch(self.maker.from_chunk(chunk[start : start + BATCH_SIZE]))
-            for start in range(0, len(chunk), BATCH_SIZE)
-        ]
-        return np.concatenate(outputs)
+    def outputs(self, chunk: EventChunk, made: dict[str, dict[str, np.ndarray]]) -> np.ndarray:
+        """Give the outputs of the network for a batch of images.
+
+        Parameters
+        ----------
+        chunk : EventChunk
+        made : dict
+            Inputs that other models of the same camera made of the same batch, by their parameters; is added to.
+        """
+        key = f"{self.trained.card.camera.fingerprint} {self.maker.parameters.model_dump_json()}"
+        if key not in made:
+            made[key] = self.maker.from_chunk(chunk if self.order is None else chunk.reorder_pixels(self.order))
+        return self.trained.model.predict_on_batch(made[key])
+
+
+def predict_together(predictors: Sequence[Predictor], chunk: EventChunk, selected: np.ndarray) -> list[QTable]:
+    """Predict the selected images with several models; equal inputs are made once.
+
+    Parameters
+    ----------
+    predictors : sequence of Predictor
+    chunk : EventChunk
+        n images.
+    selected : ndarray of bool
+        (n,)
+
+    Returns
+    -------
+    list of QTable
+        As `Predictor.predict` gives it, for each.
+    """
+    reason = np.full(len(chunk), VALID, dtype=f"U{max(map(len, (NO_SIGNAL, NOT_FINITE, OTHER_CAMERA)))}")
+    reason[~chunk.image_mask.any(axis=1)] = NO_SIGNAL
+    reason[~selected] = NOT_SELECTED
+    rows = np.flatnonzero(reason == VALID)
+    outputs = [
+        np.full((len(chunk), *predictor.trained.model.output_shape[1:]), np.nan, dtype=np.float32)
+        for predictor in predictors
+    ]
+    for start in range(0, len(rows), BATCH_SIZE):
+        batch = rows[start : start + BATCH_SIZE]
+        images, made = chunk[batch], {}
+        for predictor, found in zip(predictors, outputs, strict=True):
+            found[batch] = predictor.outputs(images, made)
+    return [
+        physical_table(predictor.trained, chunk.table, found, reason)
+        for predictor, found in zip(predictors, outputs, strict=True)
+    ]
+
+
+def physical_table(trained: TrainedModel, events: Table, outputs: np.ndarray, reason: np.ndarray) -> QTable:
+    """Make the predictions table of a network's outputs.
+
+    Parameters
+    ----------
+    trained : TrainedModel
+    events : Table
+        n rows: keys, true values and pointing, where there are any.
+    outputs : ndarray
+        (n, n_outputs), NaN where nothing was predicted.
+    reason : ndarray of str
+        (n,), why nothing was predicted; `VALID` where something was.
+
+    Returns
+    -------
+    QTable
+        As `Predictor.predict` gives it.
+    """
+    task, reason = get_task(trained.card.task), reason.copy()
+    columns = task.to_physical(outputs, events, trained.camera)
+    required = [name for member in task.members for name in member.dl2_columns.values()]
+    finite = np.all([np.isfinite(columns[name]) for name in required], axis=0)
+    reason[(reason == VALID) & ~finite] = NOT_FINITE
+    for values in columns.values():
+        values[reason != VALID] = np.nan
+    for member in task.members:
+        if member.to_truth:
+            columns |= member.to_truth(events, trained.camera)
+    return _with_keys(events, columns, reason, outside_zenith(events, trained.card.validity))
 
 
 def make_predictor(trained: TrainedModel, camera: "CameraGeometry") -> Predictor:
@@ -155,7 +223,7 @@ def predict_store(
         were cleaned or calibrated otherwise than the training data.
     """
     if split == "test":
-        _check_split(trained, store)
+        check_split(trained, store)
     compare_settings(trained.card, store.provenance["dl1_settings"], store.path)
     predictor = make_predictor(trained, store.camera)
     rows = store.indices(split)
@@ -170,7 +238,14 @@ def predict_store(
     return predictions
 
 
-def _check_split(trained: TrainedModel, store: EventStore) -> None:
+def check_split(trained: TrainedModel, store: EventStore) -> None:
+    """Check that the test events of a store are not among the training events of a model.
+
+    Raises
+    ------
+    UserError
+        If the store is split otherwise than the training data.
+    """
     # the split is a hash of the shower: with the same parameters no shower changes sides, whatever else is in the store
     learnt, found = trained.card.data.split, store.provenance["split"]
     if learnt != found:
@@ -212,15 +287,21 @@ def predict_dl1(
     """
     path = Path(path)
     matched = match_models(models, path)
-    tasks = list(dict.fromkeys(trained.card.task for trained in models))
-    tables: dict[str, list[QTable]] = {task: [] for task in tasks}
+    tables: dict[str, list[QTable]] = {task: [] for task in task_names(models)}
     for telescope_type, (camera, by_task) in matched.items():
-        predictors = {task: make_predictor(trained, camera) for task, trained in by_task.items()}
+        predictors = [
+            make_predictor(trained, camera) for trained in {id(one): one for one in by_task.values()}.values()
+        ]
         for chunk in iter_chunks(path, telescope_type, chunk_size):
             selected, _ = select(chunk.table, selection, use_truth=False)
-            for task in tasks:
-                predictor = predictors.get(task)
-                tables[task].append(predictor.predict(chunk, selected) if predictor else _unpredicted(chunk, task))
+            found = {
+                task.name: table
+                for predictor, table in zip(predictors, predict_together(predictors, chunk, selected), strict=True)
+                for task in predictor.tasks
+                if by_task[task.name] is predictor.trained
+            }
+            for task, parts in tables.items():
+                parts.append(of_task(found[task], task) if task in found else unpredicted(chunk.table, task, camera))
     production = path.name.removesuffix(".h5").removesuffix(".dl1")
     return {task: _joined(parts, production) for task, parts in tables.items()}
 
@@ -252,20 +333,38 @@ def match_models(
                 reasons.append(str(error))
                 continue
             check_dl1_settings(trained.card, path)
-            by_task.setdefault(trained.card.task, trained)
+            for task in get_task(trained.card.task).members:
+                by_task.setdefault(task.name, trained)
         found[telescope_type] = (camera, by_task)
     if not any(by_task for _, by_task in found.values()):
         raise UserError(f"{path} cannot be reconstructed. {reasons[0] if reasons else 'There is no model: train one.'}")
     return found
 
 
-def _unpredicted(chunk: EventChunk, task: str) -> QTable:
-    """Rows of a camera without a model."""
-    columns = {name: np.full(len(chunk), np.nan) * unit for name, unit in get_task(task).units.items()}
-    return _with_keys(chunk.table, columns, np.full(len(chunk), OTHER_CAMERA), np.zeros(len(chunk), dtype=bool))
+def task_names(models: Sequence[TrainedModel]) -> list[str]:
+    """Name the tasks that some models do, each once."""
+    return list(dict.fromkeys(task.name for trained in models for task in get_task(trained.card.task).members))
 
 
-def _with_keys(events: Table, columns: Mapping[str, u.Quantity], reason: np.ndarray, outside: np.ndarray) -> QTable:
+def of_task(table: QTable, task_name: str) -> QTable:
+    """Drop the columns of other tasks that the same network does."""
+    task = get_task(task_name)
+    others = {column for other in TASKS.values() for column in (*other.units, *other.truth)}
+    others -= {*task.units, *task.truth}
+    return table[[name for name in table.colnames if name not in others]]
+
+
+def unpredicted(events: Table, task_name: str, camera: "CameraGeometry") -> QTable:
+    """Make the predictions table of events of a camera without a model."""
+    task = get_task(task_name)
+    nothing = np.full(len(events), np.nan)
+    columns = {name: nothing * unit if unit else nothing.copy() for name, unit in task.units.items()}
+    if task.to_truth:
+        columns |= task.to_truth(events, camera)
+    return _with_keys(events, columns, np.full(len(events), OTHER_CAMERA), np.zeros(len(events), dtype=bool))
+
+
+def _with_keys(events: Table, columns: Columns, reason: np.ndarray, outside: np.ndarray) -> QTable:
     copied = {name: events[name] for name in COPIED if name in events.colnames}
     return QTable({**copied, **columns, "is_valid": reason == VALID, "reason": reason, "outside_validity": outside})
 

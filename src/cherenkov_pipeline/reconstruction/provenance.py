@@ -27,7 +27,7 @@ def reconstruction_provenance(
     -------
     pandas.DataFrame
         As `cherenkov_pipeline.dl1.provenance.provenance_table`, with a row ``prediction`` for each DL2 file and task:
-        ``n_in`` images, ``n_out`` valid predictions.
+        ``n_in`` images, or events of stereo models, ``n_out`` valid predictions.
     """
     from pandas import DataFrame, concat
 
@@ -36,10 +36,19 @@ def reconstruction_provenance(
 
 
 def _rows(record: Mapping[str, Any]) -> Iterator[tuple]:
-    for task, counts in record["tasks"].items():
+    models = {**record["models"], **{f"{task}, stereo": name for task, name in record.get("stereo_models", {}).items()}}
+    stereo = {f"{task}, stereo": counts for task, counts in record.get("stereo_tasks", {}).items()}
+    for task, counts in {**record["tasks"], **stereo}.items():
         reasons = [f"{number} {reason}" for reason, number in counts["reasons"].items()]
         if counts["n_outside_validity"]:
             reasons.append(f"{counts['n_outside_validity']} at zenith angles that the model was not trained for")
-        detail = "; ".join([f"{task} by {record['models'][task]}", *reasons])
+        detail = "; ".join([f"{task} by {models[task]}", *reasons])
         item = Path(record["path"]).name
-        yield "prediction", item, record["fingerprint"], counts["n_images"], counts["n_valid"], detail
+        yield (
+            "prediction",
+            item,
+            record["fingerprint"],
+            counts["n_valid"] + counts["n_invalid"],
+            counts["n_valid"],
+            detail,
+        )

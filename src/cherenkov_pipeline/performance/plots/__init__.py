@@ -1,5 +1,6 @@
 """Figures: a table in, a `matplotlib.figure.Figure` out; nothing here computes a metric.
 
-One module a subject: `history` (training), `architecture` (layers), `energy`, `uncertainty`, `showers` (simulated
-ones), `agreement` (with reference figures); `style` and `curves` are shared.
+One module a subject: `history` (training), `architecture` (layers), `energy`, `direction`, `type`, `regression` (any
+other quantity), `uncertainty`, `showers` (simulated ones), `agreement` (with reference figures); `style` and `curves`
+are shared.
 """

@@ -9,19 +9,21 @@ from matplotlib.axes import Axes
 from cherenkov_pipeline.performance.plots.style import MUTED, PALETTE, empty_note, energy_axis
 
 
-def draw_curve(axes: Axes, table: QTable, quantity: str, color: str, label: str) -> None:
+def draw_curve(axes: Axes, table: QTable, quantity: str, color: str, label: str, energy: str = "true_energy") -> None:
     """Draw one quantity of a table per energy bin, its bootstrap intervals as bars and as a band.
 
     Parameters
     ----------
     axes : Axes
     table : QTable
-        One row a bin, from `energy.energy_per_bin`; rows not marked ``drawn`` are left out.
+        One row a bin, from `performance.sample.per_energy`; rows not marked ``drawn`` are left out.
     quantity : str
         Column, with ``_low`` and ``_high`` beside it.
     color, label : str
+    energy : str
+        What the bins are in.
     """
-    center = table["true_energy_center"].to_value("TeV")
+    center = table[f"{energy}_center"].to_value("TeV")
     value, low, high = (_drawn(table, quantity + suffix) for suffix in ("", "_low", "_high"))
     axes.plot(center, value, color=color, marker="o", label=label)
     axes.vlines(center, low, high, color=color, linewidth=1.2)
@@ -41,7 +43,7 @@ def draw_side_curve(axes: Axes, table: QTable, quantity: str, color: str, label:
 
 
 def _drawn(table: QTable, column: str) -> np.ndarray:
-    return np.where(table["drawn"], table[column], np.nan)
+    return np.where(table["drawn"], np.asarray(table[column]), np.nan)
 
 
 def draw_published(axes: Axes, published: QTable, quantity: str) -> None:
@@ -50,9 +52,11 @@ def draw_published(axes: Axes, published: QTable, quantity: str) -> None:
     axes.plot(center, published[quantity], color=MUTED, linestyle="--", linewidth=1.4, label=published.meta["label"])
 
 
-def frame_energy(axes: Axes, curves: Mapping[str, QTable]) -> None:
+def frame_energy(
+    axes: Axes, curves: Mapping[str, QTable], energy: str = "true_energy", label: str = "True energy [TeV]"
+) -> None:
     """Limit the energy axis to the bins that are drawn; say so if there are none."""
-    energy_axis(axes)
+    energy_axis(axes, label)
     bins = [table[table["drawn"]] for table in curves.values()]
     bins = [table for table in bins if len(table)]
     if not bins:
@@ -60,8 +64,8 @@ def frame_energy(axes: Axes, curves: Mapping[str, QTable]) -> None:
         empty_note(axes, f"every bin has fewer than {max(minimum, default=1)} events")
         return
     axes.set_xlim(
-        min(table["true_energy_low"].to_value("TeV").min() for table in bins),
-        max(table["true_energy_high"].to_value("TeV").max() for table in bins),
+        min(table[f"{energy}_low"].to_value("TeV").min() for table in bins),
+        max(table[f"{energy}_high"].to_value("TeV").max() for table in bins),
     )
 
 

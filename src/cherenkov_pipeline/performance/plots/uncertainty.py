@@ -52,18 +52,22 @@ def pull_distribution(pulls: QTable) -> Figure:
 
 
 @styled
-def error_quarters(quarters: QTable) -> Figure:
+def error_quarters(quarters: QTable, quantity: str = "resolution", label: str = "Energy resolution (ΔE/E)") -> Figure:
     """Draw the resolution of the events split in quarters by predicted error, with the error predicted for them.
 
     Parameters
     ----------
     quarters : QTable
-        From `performance.energy.energy_quarters`: ``quarter``, ``n``, ``resolution`` and ``predicted_error`` with
-        ``_low`` and ``_high``.
+        From `performance.sample.quarters`: ``quarter``, ``n``, the quantity and ``predicted_error`` with ``_low`` and
+        ``_high``, in the same unit.
+    quantity : str
+        Column of the resolution.
+    label : str
+        Of the vertical axis, with its unit.
     """
     figure = new_figure()
     axes = figure.subplots()
-    axes.set_ylabel("Energy resolution (ΔE/E)")
+    axes.set_ylabel(label)
     axes.grid(visible=False, axis="x")
     position = np.asarray(quarters["quarter"], dtype=float)
     axes.set_xticks(
@@ -74,35 +78,38 @@ def error_quarters(quarters: QTable) -> Figure:
         ],
     )
     axes.set_xlabel("Quarter by predicted error")
-    if not np.isfinite(quarters["resolution"]).any():
+    if not np.isfinite(quarters[quantity]).any():
         empty_note(axes, "no event with a predicted error")
         return figure
-    value, low, high = (np.asarray(quarters[f"resolution{suffix}"]) for suffix in ("", "_low", "_high"))
+    value, low, high = (np.asarray(quarters[quantity + suffix]) for suffix in ("", "_low", "_high"))
+    predicted = np.asarray(quarters["predicted_error"])
     axes.bar(position, value, width=0.6, color=BLUE, alpha=0.35, label="resolution, with its interval")
     axes.vlines(position, low, high, color=BLUE, linewidth=2.2)
-    axes.plot(position, quarters["predicted_error"], "D", color=ORANGE, markersize=7, label="median predicted error")
-    axes.set_ylim(0, 1.3 * np.nanmax([value, np.nan_to_num(high), quarters["predicted_error"]]))
+    axes.plot(position, predicted, "D", color=ORANGE, markersize=7, label="median predicted error")
+    axes.set_ylim(0, 1.3 * np.nanmax([value, np.nan_to_num(high), predicted]))
     axes.legend(loc="upper left")
     return figure
 
 
 @styled
-def coverage(curves: Mapping[str, QTable]) -> Figure:
-    """Draw the coverage of the predicted 68.27 % interval per bin of true energy.
+def coverage(curves: Mapping[str, QTable], quantity: str = "coverage_68") -> Figure:
+    """Draw the coverage of the predicted 68.27 % interval, or radius, per bin of true energy.
 
     Parameters
     ----------
     curves : mapping of str to QTable
-        Tables of `performance.energy.energy_per_bin` by the model's name.
+        Tables of `performance.sample.per_energy` by the model's name.
+    quantity : str
+        Column of the coverage.
     """
     figure = new_figure()
     axes = figure.subplots()
     axes.axhline(ONE_SIGMA, color=INK, linewidth=1, label="68.27 %, as it should be")
     for name, color in colors_of(curves).items():
-        draw_curve(axes, curves[name], "coverage_68", color, name)
+        draw_curve(axes, curves[name], quantity, color, name)
     frame_energy(axes, curves)
     axes.set_ylim(0.3, 1)
-    axes.set_ylabel("Coverage of the 68 % interval")
+    axes.set_ylabel("Coverage of the predicted 68 %")
     axes.legend(loc="lower right")
     return figure
 

@@ -1,5 +1,6 @@
 """Reports: tables and figures in, one self-contained HTML page or a Markdown summary out.
 
 `content` says what a report consists of, `render` makes the page, `tables` writes numbers, `svg` draws figures
-inline. `task` holds what every trained model's report shows; `energy` and `reconstruction` are reports.
+inline. `task` and `common` hold what every trained model's report shows; `energy`, `direction`, `type`, `regression`
+and `reconstruction` are reports.
 """

@@ -9,15 +9,18 @@ from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.plots import energy as plots
 from cherenkov_pipeline.performance.plots import uncertainty
 from cherenkov_pipeline.performance.published import random_forest_energy
-from cherenkov_pipeline.performance.report.content import Cell, KeyNumber, Section, Table
-from cherenkov_pipeline.performance.report.tables import (
-    cell,
-    estimate_cells,
-    event_facts,
-    format_estimate,
-    format_number,
-    metrics_table,
+from cherenkov_pipeline.performance.report.common import (
+    Rows,
+    bins_convention,
+    bins_table,
+    estimate,
+    intervals_convention,
+    key_numbers,
+    quarters_table,
+    rows_of,
 )
+from cherenkov_pipeline.performance.report.content import Section
+from cherenkov_pipeline.performance.report.tables import event_facts, format_number, metrics_table
 from cherenkov_pipeline.performance.report.task import TaskResult, illustrations
 
 FIGURES = {
@@ -85,7 +88,7 @@ def energy_result(tables: Mapping[str, QTable], figures: Mapping[str, matplotlib
     figures : mapping of str to Figure
         From `energy_figures`; a figure that is not there is left out.
     """
-    metrics = {row["metric"]: row for row in tables["metrics"]}
+    metrics = rows_of(tables["metrics"])
     conventions = _conventions(tables["metrics"], tables["per_energy"])
     summary = _summary(metrics, tables["metrics"].meta["confidence"])
     sections = (
@@ -95,14 +98,20 @@ def energy_result(tables: Mapping[str, QTable], figures: Mapping[str, matplotlib
         ),
         Section(
             "Performance per energy",
-            (*illustrations(FIGURES, figures), _per_energy_table(tables["per_energy"])),
+            (
+                *illustrations(FIGURES, figures),
+                bins_table(tables["per_energy"], "true_energy", "E_true [TeV]", _QUANTITIES),
+            ),
         ),
         Section(
             "Predicted errors",
-            (*illustrations(UNCERTAINTY_FIGURES, figures), _quarters_table(tables["quarters"])),
+            (
+                *illustrations(UNCERTAINTY_FIGURES, figures),
+                quarters_table(tables["quarters"], _QUANTITIES, "Quarters by predicted relative error."),
+            ),
         ),
     )
-    return TaskResult(summary, _key_numbers(metrics), sections, conventions)
+    return TaskResult(summary, key_numbers(metrics, _KEY_NUMBERS), sections, conventions)
 
 
 _QUANTITIES = {
@@ -115,79 +124,41 @@ _QUANTITIES = {
 }
 
 
-def _per_energy_table(per_energy: QTable) -> Table:
-    filled = per_energy[per_energy["n"] > 0]
-    lows, highs = (filled[f"true_energy_{side}"].to_value("TeV") for side in ("low", "high"))
-    bins = [Cell(f"{format_number(low)} to {format_number(high)}", low) for low, high in zip(lows, highs, strict=True)]
-    caption = (
-        f"Empty bins are left out; those with fewer than {per_energy.meta['minimum_events']} events are not drawn."
-    )
-    n_outside = per_energy.meta["n_outside_bins"]
-    if n_outside:
-        caption += f" {format_number(n_outside)} events lie outside all bins."
-    return _grouped_table("E_true [TeV]", bins, filled, caption)
-
-
-def _quarters_table(quarters: QTable) -> Table:
-    names = ("smallest", "second", "third", "largest")
-    first = [Cell(name, index) for index, name in enumerate(names)]
-    return _grouped_table("Quarter", first, quarters, "Quarters by predicted relative error.")
-
-
-def _grouped_table(name: str, first: list[Cell], table: QTable, caption: str) -> Table:
-    quantities = {column: label for column, label in _QUANTITIES.items() if column in table.colnames}
-    columns = [first, [cell(n) for n in table["n"]], *(estimate_cells(table, column) for column in quantities)]
-    return Table((name, "Events", *quantities.values()), tuple(zip(*columns, strict=True)), caption)
+_KEY_NUMBERS = (
+    ("Energy resolution", "resolution", 1, ""),
+    ("Median bias", "bias", 1, ""),
+    ("Coverage of 68 % intervals", "coverage_68", 100, " %"),
+    ("R² of log10(E/TeV)", "r2_log", 1, ""),
+)
 
 
 def _conventions(metrics: QTable, per_energy: QTable) -> dict[str, str]:
-    low, high = (per_energy[f"true_energy_{side}"].to_value("TeV") for side in ("low", "high"))
     return {
         "Events": "gammas of the test set with a valid energy; no training or tuning saw them",
-        "Energy bins": f"{per_energy.meta['bins_per_decade']} a decade of true energy, "
-        f"{format_number(low[0])} to {format_number(high[-1])} TeV",
+        "Energy bins": bins_convention(per_energy),
         "Bias": "median of E_reco/E_true − 1 (pyirf)",
         "Resolution": "half of the central 68.27 % interval of E_reco/E_true − 1 (pyirf)",
         "68 % quantile": "68.27 % quantile of |E_reco/E_true − 1|, a bias counts (ctaplot, sst1mpipe)",
         "RMSLE": "root mean square of ln(1 + E_reco/TeV) − ln(1 + E_true/TeV)",
         "Pull": "(ln E_reco − ln E_true) / (σ_E / E_reco), σ_E the predicted error",
         "Coverage": "fraction of events with |pull| ≤ 1; 68.27 % if the predicted errors are right",
-        "Intervals": f"{100 * metrics.meta['confidence']:g} %, percentile bootstrap of "
-        f"{metrics.meta['resamples']:,} resamples; whole showers are drawn, with all their images",
+        "Intervals": intervals_convention(metrics),
     }
 
 
-def _summary(metrics: Mapping[str, QTable.Row], confidence: float) -> str:
+def _summary(metrics: Rows, confidence: float) -> str:
     n_valid, n_invalid = int(metrics["events_valid"]["value"]), int(metrics["events_invalid"]["value"])
     if not n_valid:
         return "No gamma event has a valid energy: there is nothing to evaluate."
-    resolution, interval = _estimate(metrics["resolution"])
-    bias, bias_interval = _estimate(metrics["bias"])
+    resolution, interval = estimate(metrics["resolution"])
+    bias, bias_interval = estimate(metrics["bias"])
     text = (
         f"On {format_number(n_valid)} of {format_number(n_valid + n_invalid)} test gammas the energy is reconstructed "
         f"with a resolution of {resolution} ({interval}) and a median bias of {bias} ({bias_interval})."
     )
     if metrics["coverage_68"]["n"]:
-        coverage, coverage_interval = _estimate(metrics["coverage_68"], factor=100)
+        coverage, coverage_interval = estimate(metrics["coverage_68"], factor=100)
         text += f" The predicted 68 % intervals hold {coverage} % ({coverage_interval}) of the true energies."
     if interval:
         text += f" In brackets: {100 * confidence:g} % intervals."
     return text.replace(" ()", "")
-
-
-def _key_numbers(metrics: Mapping[str, QTable.Row]) -> tuple[KeyNumber, ...]:
-    entries = (
-        ("Energy resolution", "resolution", 1, ""),
-        ("Median bias", "bias", 1, ""),
-        ("Coverage of 68 % intervals", "coverage_68", 100, " %"),
-        ("R² of log10(E/TeV)", "r2_log", 1, ""),
-    )
-    return tuple(
-        KeyNumber(label, value + unit, interval)
-        for label, name, factor, unit in entries
-        for value, interval in [_estimate(metrics[name], factor)]
-    )
-
-
-def _estimate(row: QTable.Row, factor: float = 1) -> tuple[str, str]:
-    return format_estimate(*(factor * float(row[name]) for name in ("value", "low", "high")))

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from astropy.table import Table as AstropyTable
 
+from cherenkov_pipeline.directions import separation
 from cherenkov_pipeline.performance.plots.energy import true_against_reco
 from cherenkov_pipeline.performance.report.content import (
     Cell,
@@ -34,6 +35,11 @@ _COLUMNS = {
     "true_energy": "E_true",
     "reco_energy": "E_reco",
     "relative_error": "ΔE/E",
+    "gammaness": "Gammaness",
+    "reco_alt": "Alt.",
+    "reco_az": "Az.",
+    "reco_ang_distance_uncert": "68 % radius",
+    "angle": "Angle to truth",
     "validity": "Valid",
 }
 _KEYS = ("obs_id", "event_id", "tel_id")
@@ -68,20 +74,23 @@ def reconstruction_report(
         KeyNumber("Predictions", format_number(len(events))),
         KeyNumber("Valid", format_number(int(valid.sum()))),
     ]
-    summary = f"{format_number(int(valid.sum()))} of {format_number(len(events))} energies could be reconstructed."
-    if "true_energy" in events.colnames:
-        true, reco = (u.Quantity(events[name]).to_value("TeV") for name in ("true_energy", "reco_energy"))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            events["relative_error"] = np.where(valid & (true > 0), reco / true - 1, np.nan)
-        known = np.isfinite(events["relative_error"])
-        if known.any():
-            errors = np.abs(events["relative_error"][known])
-            typical = f"{np.median(errors):.2f}"
-            n_known = format_number(int(known.sum()))
-            summary += f" The median |E_reco/E_true − 1| of the {n_known} with a known truth is {typical}."
-            key_numbers.append(KeyNumber("Median |E_reco/E_true − 1|", typical))
-            caption = "Each event with its predicted error."
-            blocks.append(Figure(true_against_reco(events), "Reconstructed against true energy", caption))
+    summary = f"{format_number(int(valid.sum()))} of {format_number(len(events))} images could be reconstructed."
+    events["relative_error"], events["angle"] = _relative_error(events, valid), _angle(events, valid) << u.deg
+    typical = []
+    known = np.isfinite(events["relative_error"])
+    if known.any():
+        value = f"{np.median(np.abs(events['relative_error'][known])):.2f}"
+        typical.append(f"|E_reco/E_true − 1| of the {format_number(int(known.sum()))} with a known truth is {value}")
+        key_numbers.append(KeyNumber("Median |E_reco/E_true − 1|", value))
+        caption = "Each event with its predicted error."
+        blocks.append(Figure(true_against_reco(events), "Reconstructed against true energy", caption))
+    angle = np.asarray(events["angle"])
+    if np.isfinite(angle).any():
+        value = f"{np.nanmedian(angle):.2f}°"
+        typical.append(f"angle between reconstructed and true direction is {value}")
+        key_numbers.append(KeyNumber("Median angle to the truth", value))
+    if typical:
+        summary += f" The median {', and the median '.join(typical)}."
     blocks.append(_events_table(events))
     return ReportContent(
         kind="Reconstruction report",
@@ -97,15 +106,34 @@ def reconstruction_report(
     )
 
 
+def _relative_error(events: AstropyTable, valid: np.ndarray) -> np.ndarray:
+    """E_reco/E_true - 1; NaN where either is not known."""
+    if "true_energy" not in events.colnames:
+        return np.full(len(events), np.nan)
+    true, reco = (u.Quantity(events[name]).to_value("TeV") for name in ("true_energy", "reco_energy"))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(valid & (true > 0), reco / true - 1, np.nan)
+
+
+def _angle(events: AstropyTable, valid: np.ndarray) -> np.ndarray:
+    """Angle between true and reconstructed direction [deg]; NaN where either is not known."""
+    names = ("true_az", "true_alt", "reco_az", "reco_alt")
+    if not all(name in events.colnames for name in names):
+        return np.full(len(events), np.nan)
+    return np.where(valid, separation(*(u.Quantity(events[name]).to_value("deg") for name in names)), np.nan)
+
+
 def _events_table(events: AstropyTable) -> Table:
     listed = events[:LISTED_EVENTS]
     for key in _KEYS:
         listed[key] = np.asarray(listed[key]).astype(str)  # numbers that name something have no separators
     listed["validity"] = _validity(listed)
-    caption = "Energies without a valid prediction are missing, not guessed."
+    caption = "Values without a valid prediction are missing, not guessed."
     if len(events) > LISTED_EVENTS:
         caption += f" The first {LISTED_EVENTS} of {format_number(len(events))} events; the DL2 files hold all."
-    names = {column: name for column, name in _COLUMNS.items() if column in events.colnames or column == "validity"}
+    shown = [name for name in events.colnames if events[name].dtype.kind != "f" or np.isfinite(events[name]).any()]
+    # energies are listed even if there is none
+    names = {column: name for column, name in _COLUMNS.items() if column in (*shown, "reco_energy", "validity")}
     productions = sorted(set(events["production"])) if "production" in names else []
     if len(productions) == 1:
         del names["production"]

@@ -1,0 +1,108 @@
+"""Statistics of a score between two classes, along the last axis; NaN is left out, as in `performance.statistics`.
+
+``positive`` is 1 for gammas, 0 for others; ``score`` grows with the probability of a gamma. A threshold is a number, or
+the one that keeps a given fraction of the gammas, found anew in each resample.
+"""
+
+import numpy as np
+
+from cherenkov_pipeline.performance.statistics import mean, quantiles
+
+CALIBRATION_BINS = 10
+SMALLEST_PROBABILITY = 1e-7
+
+
+def threshold_at(positive: np.ndarray, score: np.ndarray, efficiency: float) -> np.ndarray:
+    """Threshold that keeps this fraction of the gammas."""
+    return quantiles(np.where(positive > 0, score, np.nan), (1 - efficiency,))[0]
+
+
+def _threshold(positive: np.ndarray, score: np.ndarray, threshold: float, efficiency: float | None) -> np.ndarray:
+    if efficiency is None:
+        return np.full((*score.shape[:-1], 1), threshold)
+    return np.asarray(threshold_at(positive, score, efficiency))[..., np.newaxis]
+
+
+def _counts(
+    positive: np.ndarray, score: np.ndarray, threshold: float, efficiency: float | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Gammas kept, others kept, gammas rejected, others rejected."""
+    used = np.isfinite(positive) & np.isfinite(score)
+    gamma = used & (positive > 0)
+    kept = used & (score >= _threshold(positive, score, threshold, efficiency))
+    return tuple((one & two).sum(axis=-1) for two in (kept, used & ~kept) for one in (gamma, used & ~gamma))
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
+
+
+def accuracy(
+    positive: np.ndarray, score: np.ndarray, threshold: float = 0.5, efficiency: float | None = None
+) -> np.ndarray:
+    """Share of right decisions."""
+    gammas, others, lost, rejected = _counts(positive, score, threshold, efficiency)
+    return _ratio(gammas + rejected, gammas + others + lost + rejected)
+
+
+def precision(
+    positive: np.ndarray, score: np.ndarray, threshold: float = 0.5, efficiency: float | None = None
+) -> np.ndarray:
+    """Share of gammas among what is kept."""
+    gammas, others, _, _ = _counts(positive, score, threshold, efficiency)
+    return _ratio(gammas, gammas + others)
+
+
+def recall(
+    positive: np.ndarray, score: np.ndarray, threshold: float = 0.5, efficiency: float | None = None
+) -> np.ndarray:
+    """Share of the gammas that is kept: the gamma efficiency."""
+    gammas, _, lost, _ = _counts(positive, score, threshold, efficiency)
+    return _ratio(gammas, gammas + lost)
+
+
+def f1(positive: np.ndarray, score: np.ndarray, threshold: float = 0.5, efficiency: float | None = None) -> np.ndarray:
+    """Harmonic mean of precision and recall."""
+    gammas, others, lost, _ = _counts(positive, score, threshold, efficiency)
+    return _ratio(2 * gammas, 2 * gammas + others + lost)
+
+
+def background_efficiency(
+    positive: np.ndarray, score: np.ndarray, threshold: float = 0.5, efficiency: float | None = None
+) -> np.ndarray:
+    """Share of the others that is kept."""
+    _, others, _, rejected = _counts(positive, score, threshold, efficiency)
+    return _ratio(others, others + rejected)
+
+
+def background_rejection(positive: np.ndarray, score: np.ndarray, efficiency: float) -> np.ndarray:
+    """One over the background's efficiency; infinite where nothing of it is kept."""
+    with np.errstate(divide="ignore"):
+        return 1 / background_efficiency(positive, score, efficiency=efficiency)
+
+
+def quality_factor(positive: np.ndarray, score: np.ndarray, efficiency: float) -> np.ndarray:
+    """Gamma efficiency over the square root of the background's; infinite where nothing of it is kept."""
+    with np.errstate(divide="ignore"):
+        return efficiency / np.sqrt(background_efficiency(positive, score, efficiency=efficiency))
+
+
+def brier(positive: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Mean squared difference between score and class (Brier 1950)."""
+    return mean((score - positive) ** 2)
+
+
+def log_loss(positive: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Mean negative logarithm of the probability given to the right class."""
+    right = np.where(positive > 0, score, 1 - score) + 0 * positive
+    return mean(-np.log(np.clip(right, SMALLEST_PROBABILITY, 1)))
+
+
+def calibration_error(positive: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Mean |share of gammas - score| over ten equal bins, weighted by their events: the expected calibration error."""
+    used = np.isfinite(positive) & np.isfinite(score)
+    bins = np.where(used, np.clip((np.nan_to_num(score) * CALIBRATION_BINS).astype(int), 0, CALIBRATION_BINS - 1), -1)
+    difference = np.where(used, positive - score, 0)
+    total = sum(np.abs(np.where(bins == number, difference, 0).sum(axis=-1)) for number in range(CALIBRATION_BINS))
+    return _ratio(total, used.sum(axis=-1))

@@ -1,0 +1,108 @@
+"""DL2 files read back as the predictions table that they were made from, and that the evaluation takes."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import astropy.units as u
+import numpy as np
+from astropy.table import QTable, vstack
+from ctapipe.instrument import SubarrayDescription
+from ctapipe.io import TableLoader
+
+from cherenkov_pipeline.directions import POINTING
+from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.files import FileSet
+from cherenkov_pipeline.reconstruction.dl2 import EVENT, find_rows, production_of, take_rows
+from cherenkov_pipeline.reconstruction.predict import COPIED
+from cherenkov_pipeline.store.chunks import PRIMARY, TRUTH
+from cherenkov_pipeline.tasks import Task, get_task
+
+Level = Literal["telescope", "subarray"]
+
+
+def read_predictions(dl2_files: FileSet, task_name: str | None = None, level: Level | None = None) -> QTable:
+    """Read predictions back from DL2 files.
+
+    Parameters
+    ----------
+    dl2_files : FileSet
+        With records as `write_dl2` returns them.
+    task_name : str, optional
+        Default: all tasks in the files, in the columns of one table. Where a direction was predicted on the sky and in
+        the camera, the columns of both are those on the sky.
+    level : {"telescope", "subarray"}, optional
+        Predictions of single telescopes; or of events, by stereo models, or else by the telescopes together. Default:
+        of telescopes where there are any.
+
+    Returns
+    -------
+    QTable
+        Predictions table, as `~cherenkov_pipeline.reconstruction.predict.predict_dl1` gives it, without ``reason`` and
+        ``outside_validity``; of events without columns of single images. Of several tasks, ``is_valid`` says whether
+        all are valid. True values are NaN, and -1 for ``true_shower_primary_id``, where a file has none.
+
+    Raises
+    ------
+    UserError
+        If there are no files, or not this task in one of them.
+    """
+    if not len(dl2_files):
+        raise UserError("There are no DL2 files to read: reconstruct some first.")
+    level = level or ("telescope" if dl2_files.records[0]["models"] else "subarray")
+    parts = []
+    for path, record in zip(dl2_files.paths, dl2_files.records, strict=True):
+        found = _models(record, level)
+        names = [task_name] if task_name else list(_models(dl2_files.records[0], level))
+        for name in names:
+            if name not in found:
+                raise UserError(f"{path} has no predictions of {name}: reconstruct it with such a model.")
+        parts.append(_read_predictions(path, {name: found[name] for name in names}, level))
+    return vstack(parts, metadata_conflicts="silent")
+
+
+def _models(record: Mapping[str, Any], level: Level) -> dict[str, str]:
+    """Prefixes of the predictions in a file: task -> prefix."""
+    return record["models"] if level == "telescope" else record["models"] | record.get("stereo_models", {})
+
+
+def _read_predictions(path: Path, prefixes: Mapping[str, str], level: Level) -> QTable:
+    with TableLoader(path, focal_length_choice="EQUIVALENT") as loader:
+        images = loader.read_telescope_events(dl1_images=False, true_parameters=False, pointing=True)
+        events = images if level == "telescope" else loader.read_subarray_events()
+    table = QTable({name: events[name] for name in COPIED if name in events.colnames})
+    for key in (*EVENT, "tel_id") if level == "telescope" else EVENT:
+        table[key] = np.asarray(events[key], dtype=np.int64)
+    for name, unit in TRUTH.items():
+        if name not in table.colnames and name in COPIED:
+            table[name] = np.full(len(table), np.nan) << u.Unit(unit)
+    if PRIMARY not in table.colnames:
+        table[PRIMARY] = -1
+    if level == "subarray":
+        first = find_rows(events, images, EVENT)
+        for name in (name for name in POINTING if name in images.colnames):
+            table[name] = take_rows(images[name].quantity.astype(float), first)
+    infix = "_tel" if level == "telescope" else ""
+    table["is_valid"] = np.ones(len(table), dtype=bool)
+    for task_name, prefix in prefixes.items():
+        task = get_task(task_name)
+        table["is_valid"] &= np.asarray(events[f"{prefix}{infix}_is_valid"])
+        columns = task.dl2_columns | task.extra_columns if level == "telescope" else task.dl2_columns
+        for field, name in columns.items():
+            if name not in table.colnames:
+                table[name] = events[f"{prefix}{infix}_{field}"]
+        if task.to_truth and level == "telescope":
+            _add_truth(table, task, path)
+    table.add_column(np.full(len(table), production_of(path)), name="production", index=0)
+    return table
+
+
+def _add_truth(table: QTable, task: Task, path: Path) -> None:
+    """Add the true values that depend on the telescope's camera."""
+    subarray = SubarrayDescription.from_hdf(path, focal_length_choice="EQUIVALENT")
+    for tel_id in np.unique(table["tel_id"]):
+        rows = table["tel_id"] == tel_id
+        for name, values in task.to_truth(table[rows], subarray.tel[tel_id].camera.geometry).items():
+            if name not in table.colnames:
+                table[name] = np.full(len(table), np.nan) << values.unit
+            table[name][rows] = values

@@ -1,0 +1,335 @@
+"""Predictions of stereo models: one row an event, whatever number of telescopes saw it.
+
+Every event that has an image has its row; where its images do not suffice, the predictions are NaN with the reason. The
+tables are those of `cherenkov_pipeline.reconstruction.predict` without ``tel_id`` and what belongs to one image, and
+with
+
+- ``n_telescopes``: images that the prediction is made from;
+- ``telescopes``: which those are, a mask of the telescopes in ``meta["tel_ids"]``, as ctapipe's subarray tables of DL2
+  have it;
+- ``hillas_intensity``: sum over these images, or over all of them where none is used.
+"""
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from astropy.table import QTable, Table, vstack
+
+from cherenkov_pipeline.dl1.parameters import SelectionParameters
+from cherenkov_pipeline.dl1.selection import select
+from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.models.saved import TrainedModel
+from cherenkov_pipeline.reconstruction.predict import (
+    BATCH_SIZE,
+    NO_SIGNAL,
+    NOT_FINITE,
+    NOT_SELECTED,
+    OTHER_CAMERA,
+    VALID,
+    Predictor,
+    check_split,
+    make_predictor,
+    match_models,
+    of_task,
+    physical_table,
+    task_names,
+    unpredicted,
+)
+from cherenkov_pipeline.reconstruction.validity import compare_settings
+from cherenkov_pipeline.store import EventChunk, EventStore
+from cherenkov_pipeline.store.chunks import iter_chunks, telescopes
+from cherenkov_pipeline.store.parameters import InputParameters
+from cherenkov_pipeline.store.stereo import (
+    EVENT,
+    POINTING,
+    group_events,
+    places_by_id,
+    pointing_positions,
+    telescope_records,
+)
+
+TOO_FEW, NO_POINTING = "fewer images than the model needs", "no pointing"
+"""Further values of the column ``reason``."""
+
+REASON = f"U{max(map(len, (NO_SIGNAL, NOT_FINITE, NOT_SELECTED, OTHER_CAMERA, TOO_FEW, NO_POINTING)))}"
+
+OF_IMAGES = ("tel_id", "hillas_fov_lon", "hillas_fov_lat", "hillas_psi")
+"""Columns that events do not have."""
+
+PLACE_TOLERANCE = 5.0
+"""m, by which a telescope may stand elsewhere than in the training data: its images would differ by 0.05 deg."""
+
+
+@dataclass(frozen=True)
+class StereoPredictor:
+    """A trained stereo model, ready for the events of one telescope type.
+
+    Attributes
+    ----------
+    images : Predictor
+        The model with what its images need.
+    telescopes : ndarray
+        Records of `cherenkov_pipeline.store.layout.TELESCOPE_DTYPE`, one a place of the model.
+    """
+
+    images: Predictor
+    telescopes: np.ndarray
+
+    def predict(self, chunk: EventChunk, selected: np.ndarray) -> QTable:
+        """Predict the events of some images.
+
+        Parameters
+        ----------
+        chunk : EventChunk
+            All images of these events, in any order, of one production where ``production`` is no column.
+        selected : ndarray of bool
+            (n,) images that may be used.
+
+        Returns
+        -------
+        QTable
+            A row an event, in the order of their first images; see `cherenkov_pipeline.reconstruction.stereo`.
+        """
+        found = _events(chunk.table, self.telescopes["tel_id"])
+        has_signal = chunk.image_mask.any(axis=1)
+        used = np.where((found >= 0) & (has_signal & selected)[found], found, -1)
+        n_used = (used >= 0).sum(axis=1)
+        events = _event_table(chunk.table, found, used)
+        reason = np.full(len(found), VALID, dtype=REASON)
+        reason[n_used < self._parameters.min_telescopes] = TOO_FEW
+        reason[n_used == 0] = NO_SIGNAL
+        reason[~_any(selected, found)] = NOT_SELECTED
+        pointing = np.stack([u.Quantity(events[name], "rad").value for name in POINTING])
+        reason[(reason == VALID) & ~np.isfinite(pointing).all(axis=0)] = NO_POINTING
+        model = self.images.trained.model
+        outputs = np.full((len(found), *model.output_shape[1:]), np.nan, dtype=np.float32)
+        rows = np.flatnonzero(reason == VALID)
+        for start in range(0, len(rows), BATCH_SIZE):
+            batch = rows[start : start + BATCH_SIZE]
+            outputs[batch] = model.predict_on_batch(self._inputs(chunk, used[batch], pointing[:, batch]))
+        table = physical_table(self.images.trained, events, outputs, reason)
+        table.add_column(n_used, name="n_telescopes", index=table.colnames.index("is_valid"))
+        table.add_column(used >= 0, name="telescopes", index=table.colnames.index("is_valid"))
+        return table
+
+    def _inputs(self, chunk: EventChunk, items: np.ndarray, pointing: np.ndarray) -> dict[str, np.ndarray]:
+        """Make the inputs that `~cherenkov_pipeline.store.stereo.StereoBatches` makes of the same events."""
+        present = items >= 0
+        images = chunk[items[present]]
+        order = self.images.order
+        made = self.images.maker.from_chunk(images if order is None else images.reorder_pixels(order))
+        inputs = {"telescopes": present.astype(np.float32)}
+        for name, values in made.items():
+            inputs[name] = np.zeros((*items.shape, *values.shape[1:]), dtype=np.float32)
+            inputs[name][present] = values
+        return {**inputs, "positions": pointing_positions(self.telescopes, *pointing)}
+
+    @property
+    def _parameters(self) -> InputParameters:
+        return self.images.maker.parameters
+
+
+def make_stereo_predictor(images: Predictor, found: np.ndarray, path: str | os.PathLike) -> StereoPredictor:
+    """Prepare a stereo model for the telescopes of a file or store.
+
+    Parameters
+    ----------
+    images : Predictor
+        By `~cherenkov_pipeline.reconstruction.predict.make_predictor`.
+    found : ndarray
+        Records of `cherenkov_pipeline.store.layout.TELESCOPE_DTYPE`: telescopes of the model's type.
+    path : path-like
+        Where they are found, for the message.
+
+    Raises
+    ------
+    UserError
+        If a telescope is not one that the model was trained with, or stands elsewhere.
+    """
+    card = images.trained.card
+    for tel_id, place in places_by_id(found).items():
+        if tel_id not in card.telescopes:
+            problem = "is not among those of its training"
+        elif (shift := math.dist(place, card.telescopes[tel_id])) > PLACE_TOLERANCE:
+            problem = f"stands {shift:.0f} m from its place in the training"
+        else:
+            continue
+        raise UserError(
+            f"The stereo model {card.name} ({card.task}) does not fit {path}, telescope {tel_id} {problem}: train a"
+            " model on this array, or take models of single telescopes."
+        )
+    return StereoPredictor(images, telescope_records(card.telescopes))
+
+
+def is_stereo(trained: TrainedModel) -> bool:
+    """Whether a model reads all images of an event together."""
+    return trained.card.inputs.get("mode", "mono") == "stereo"
+
+
+def predict_stereo_store(
+    trained: TrainedModel, store: EventStore, split: str | None = "test", chunk_size: int = 2048
+) -> QTable:
+    """Predict the events of one side of a store's split.
+
+    Parameters
+    ----------
+    trained : TrainedModel
+        Stereo.
+    store : EventStore
+    split : str, optional
+        ``train``, ``validation`` or ``test``; None: all.
+    chunk_size : int
+        Events in memory at a time.
+
+    Returns
+    -------
+    QTable
+        One row an event, all particles, by ``production`` (name), ``obs_id`` and ``event_id``.
+
+    Raises
+    ------
+    UserError
+        As `~cherenkov_pipeline.reconstruction.predict.predict_store`, or if the telescopes are not those of the
+        training.
+    """
+    if split == "test":
+        check_split(trained, store)
+    compare_settings(trained.card, store.provenance["dl1_settings"], store.path)
+    predictor = make_stereo_predictor(make_predictor(trained, store.camera), store.telescopes, store.path)
+    rows = store.indices(split)
+    if not len(rows):
+        raise UserError(f"{store.path} has no {split or 'events'} events to predict: add files or change the split.")
+    items = _events(store.columns((*EVENT, "tel_id"))[rows], store.telescopes["tel_id"])
+    tables = []
+    for start in range(0, len(items), chunk_size):
+        events = items[start : start + chunk_size]
+        chunk = store.read(rows[np.sort(events[events >= 0])])
+        tables.append(predictor.predict(chunk, np.ones(len(chunk), dtype=bool)))
+    predictions = vstack(tables, metadata_conflicts="silent")
+    production = np.asarray(store.columns(EVENT)["production"])[rows[_first(items)]]
+    predictions.add_column(np.array(store.productions)[production], name="production", index=0)
+    predictions.meta["tel_ids"] = predictor.telescopes["tel_id"].tolist()
+    return predictions
+
+
+def predict_stereo_dl1(
+    models: Sequence[TrainedModel],
+    path: str | os.PathLike,
+    selection: SelectionParameters,
+    chunk_size: int = 2048,
+) -> dict[str, QTable]:
+    """Predict all events of a DL1 file with all stereo models, in one pass over the images of each telescope type.
+
+    Parameters
+    ----------
+    models : sequence of TrainedModel
+        Those that are stereo are used. Where several of one task fit a camera, the first is taken.
+    path : path-like
+    selection : SelectionParameters
+        Images that are used; conditions on true values do not count.
+    chunk_size : int
+        Images in memory at a time.
+
+    Returns
+    -------
+    dict
+        Task -> predictions table of every event in the file that has an image, in the order of ``obs_id`` and
+        ``event_id``; ``meta["tel_ids"]`` are all telescopes of the file. Where the models of several telescope types
+        predict an event, the one with the most images is taken. Empty without stereo models.
+
+    Raises
+    ------
+    UserError
+        If no model fits any camera of the file, or the telescopes are not those of the training.
+    """
+    path, models = Path(path), [trained for trained in models if is_stereo(trained)]
+    if not models:
+        return {}
+    by_type = telescopes(path)
+    tel_ids = np.sort(np.concatenate([found["tel_id"] for found in by_type.values()]))
+    tables: dict[str, list[QTable]] = {task: [] for task in task_names(models)}
+    for telescope_type, (camera, by_task) in match_models(models, path).items():
+        predictors = {
+            id(trained): make_stereo_predictor(make_predictor(trained, camera), by_type[telescope_type], path)
+            for trained in by_task.values()
+        }
+        for chunk in iter_chunks(path, telescope_type, chunk_size):
+            selected, _ = select(chunk.table, selection, use_truth=False)
+            found = {number: predictor.predict(chunk, selected) for number, predictor in predictors.items()}
+            for task, parts in tables.items():
+                if task in by_task:
+                    number = id(by_task[task])
+                    places = predictors[number].telescopes["tel_id"]
+                    table = of_task(found[number], task)
+                else:
+                    places = by_type[telescope_type]["tel_id"]
+                    table = _without_model(chunk, task, places, camera)
+                parts.append(_with_mask_of(table, places, tel_ids))
+    production = path.name.removesuffix(".h5").removesuffix(".dl1")
+    return {task: _one_row_an_event(parts, production, tel_ids) for task, parts in tables.items()}
+
+
+def _events(images: Table, tel_ids: np.ndarray) -> np.ndarray:
+    """Group images by event, in the order of their first images: (n_events, n_telescopes), -1 where there is none."""
+    items = group_events(images, tel_ids)
+    return items[np.argsort(_first(items), kind="stable")]
+
+
+def _first(items: np.ndarray) -> np.ndarray:
+    """First image of each event."""
+    return np.where(items < 0, np.iinfo(items.dtype).max, items).min(axis=1)
+
+
+def _any(values: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """Whether something holds for any image of each event."""
+    return ((items >= 0) & values[items]).any(axis=1)
+
+
+def _event_table(images: Table, found: np.ndarray, used: np.ndarray) -> Table:
+    """Take what the images of an event share, and the sum of their light."""
+    events = images[_first(found)]
+    events.remove_columns([name for name in OF_IMAGES if name in events.colnames])
+    if "hillas_intensity" in events.colnames:
+        counted = np.where((used >= 0).any(axis=1, keepdims=True), used, found)
+        values = np.nan_to_num(np.asarray(images["hillas_intensity"], dtype=float))[counted]
+        events["hillas_intensity"] = np.where(counted >= 0, values, 0).sum(axis=1)
+    return events
+
+
+def _without_model(chunk: EventChunk, task: str, places: np.ndarray, camera: object) -> QTable:
+    """Rows of a telescope type without a model."""
+    found = _events(chunk.table, places)
+    nothing = np.full_like(found, -1)
+    table = unpredicted(_event_table(chunk.table, found, nothing), task, camera)
+    table["n_telescopes"], table["telescopes"] = 0, nothing >= 0
+    return table
+
+
+def _with_mask_of(table: QTable, places: np.ndarray, tel_ids: np.ndarray) -> QTable:
+    """Mask of telescopes of one type as one of all."""
+    mask = np.zeros((len(table), len(tel_ids)), dtype=bool)
+    # the array of the training may be larger than that of the file
+    present = np.isin(places, tel_ids)
+    mask[:, np.searchsorted(tel_ids, places[present])] = table["telescopes"][:, present]
+    table.replace_column("telescopes", mask)
+    return table
+
+
+def _one_row_an_event(tables: Sequence[QTable], production: str, tel_ids: np.ndarray) -> QTable:
+    """Of each event the valid row with the most images, or else the first."""
+    if not tables:
+        return QTable()
+    joined = vstack(list(tables), metadata_conflicts="silent")
+    keys = [np.asarray(joined[name], dtype=np.int64) for name in ("obs_id", "event_id")]
+    order = np.lexsort((-np.asarray(joined["n_telescopes"]), ~np.asarray(joined["is_valid"]), *reversed(keys)))
+    ordered = np.stack(keys, axis=1)[order]
+    best = np.append(True, (np.diff(ordered, axis=0) != 0).any(axis=1))
+    joined = joined[order[best]]
+    joined.add_column(np.full(len(joined), production), name="production", index=0)
+    joined.meta["tel_ids"] = tel_ids.tolist()
+    return joined

@@ -1,0 +1,128 @@
+import astropy.units as u
+import numpy as np
+import pytest
+from pyirf.benchmarks import angular_resolution
+from pyirf.utils import calculate_theta
+
+from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.performance.binning import energy_edges
+from cherenkov_pipeline.performance.direction import direction_sample, direction_tables
+
+GAUSSIAN = np.sqrt(-2 * np.log(1 - 0.6826894921370859))
+
+
+def values(tables) -> dict[str, float]:
+    metrics = tables["metrics"]
+    return dict(zip(metrics["metric"], metrics["value"], strict=True))
+
+
+def test_gaussian_is_recovered(make_events, parameters):
+    tables = direction_tables(make_events(12_000, sigma=0.1), parameters)
+    found = values(tables)
+    assert pytest.approx(1.515, abs=1e-3) == GAUSSIAN
+    assert found["angular_resolution"] == pytest.approx(0.1 * GAUSSIAN, rel=0.02)
+    assert found["rmsde"] == pytest.approx(0.1 * np.sqrt(2), rel=0.02)
+    assert found["mdae"] == pytest.approx(0.1 * np.sqrt(np.pi / 2), rel=0.02)
+    assert found["coverage_68"] == pytest.approx(0.6827, abs=0.015)
+    assert found["right_side"] == 1
+    assert found["containment_95"] == pytest.approx(0.1 * np.sqrt(-2 * np.log(0.05)), rel=0.03)
+    row = tables["metrics"][0]
+    assert row["low"] < row["value"] < row["high"]
+
+
+def test_resolution_per_energy_is_that_of_pyirf(make_events, parameters):
+    events = make_events(3000, flipped=0.2)
+    table = direction_tables(events, parameters)["per_energy"]
+    gammas = events[events["true_shower_primary_id"] == 0]
+    gammas["theta"] = calculate_theta(gammas, gammas["true_az"], gammas["true_alt"])
+    expected = angular_resolution(gammas, energy_edges(parameters), quantile=[0.5, 0.6826894921370859])
+    seen = table["n"] > 0
+    for name, column in (("angular_resolution", "angular_resolution_68"), ("containment_50", "angular_resolution_50")):
+        np.testing.assert_allclose(table[name][seen].to_value("deg"), expected[column][seen].to_value("deg"), rtol=1e-6)
+
+
+def test_events_on_the_wrong_side_are_found(make_events, parameters):
+    found = values(direction_tables(make_events(8000, flipped=0.2), parameters))
+    assert found["right_side"] == pytest.approx(0.8, abs=0.015)
+    assert found["angular_resolution_right"] == pytest.approx(0.1 * GAUSSIAN, rel=0.03)
+    assert found["angular_resolution"] > 1.2 * found["angular_resolution_right"]
+
+
+def test_bias_comes_back(make_events, parameters):
+    table = direction_tables(make_events(8000, shift=0.05), parameters)["per_energy"]
+    drawn = table[table["drawn"]]
+    assert np.average(drawn["bias_alt"].to_value("deg"), weights=drawn["n"]) == pytest.approx(0.05, abs=0.01)
+    assert np.average(drawn["spread_alt"].to_value("deg"), weights=drawn["n"]) == pytest.approx(0.1, rel=0.05)
+
+
+def test_azimuth_is_circular(make_events, parameters):
+    found = values(direction_tables(make_events(400), parameters))
+    assert found["mae_az"] < 1
+
+
+def test_counts_close(make_events, parameters):
+    events = make_events(100)
+    events["is_valid"][:10] = False
+    events["reco_alt"][10] = np.nan * u.deg
+    events["true_alt"][20] = np.nan * u.deg
+    found = values(direction_tables(events, parameters))
+    parts = ("events_valid", "events_invalid", "events_other", "events_without_truth")
+    assert found["events_total"] == 100 == sum(found[name] for name in parts)
+    assert (found["events_invalid"], found["events_without_truth"]) == (6, 1)
+
+
+def test_shares_and_squares_count_all(make_events, parameters):
+    tables = direction_tables(make_events(2000, sigma=0.3), parameters)
+    within, theta2 = tables["within"], tables["theta2"]
+    assert np.all(np.diff(within["share"]) >= 0)
+    assert within["share"][-1] == 1
+    inside = within["n"][np.searchsorted(within["angle"].to_value("deg"), np.sqrt(0.5)) - 1]
+    assert inside <= theta2["n_on"].sum() <= within["n"][-1]
+    assert theta2["n_on"].sum() > 5 * theta2["n_off"].sum()
+    assert tables["field_of_view"]["n_true"].sum() == 1000
+
+
+def test_predicted_error_tells_good_from_bad(make_events, parameters):
+    events = make_events(4000)
+    wide = make_events(4000, sigma=0.3, seed=2)
+    wide["event_id"] += 4000
+    for name in events.colnames:
+        events[name][2000:] = wide[name][2000:]
+    tables = direction_tables(events, parameters)
+    assert values(tables)["half_ratio"] == pytest.approx(1 / 3, rel=0.08)
+    assert np.all(np.diff(tables["quarters"]["predicted_error"].value) >= 0)
+    assert tables["quarters"]["n"].sum() == 2000
+
+
+def test_places_in_the_camera_are_judged_where_they_are(make_events, parameters):
+    events = make_events(500)
+    assert "bias_x" not in direction_tables(events, parameters)["per_energy"].colnames
+    for axis in "xy":
+        events[f"true_camera_{axis}"] = np.zeros(500) * u.m
+        events[f"reco_camera_{axis}"] = np.full(500, 0.003) * u.m
+    table = direction_tables(events, parameters)["per_energy"]
+    np.testing.assert_allclose(table["bias_x"][table["drawn"]].to_value("mm"), 3)
+
+
+def test_events_of_others_need_neither_image_nor_pointing(make_events, parameters):
+    events = make_events(300)
+    events.remove_columns([name for name in events.colnames if name.startswith(("hillas", "telescope", "tel_id"))])
+    found = values(direction_tables(events, parameters))
+    assert np.isfinite(found["angular_resolution"])
+    assert np.isnan(found["right_side"])
+
+
+def test_no_events_give_empty_tables(make_events, parameters):
+    tables = direction_tables(make_events(0), parameters)
+    assert np.isnan(tables["metrics"]["value"][0])
+    assert not tables["per_energy"]["drawn"].any()
+
+
+def test_missing_column_or_unit_is_named(make_events):
+    events = make_events(10)
+    events["reco_alt"] = events["reco_alt"].value
+    with pytest.raises(UserError, match="reco_alt of the predictions has no unit"):
+        direction_sample(events)
+    events.remove_column("reco_alt")
+    with pytest.raises(UserError, match="no column reco_alt"):
+        direction_sample(events)

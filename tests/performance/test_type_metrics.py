@@ -1,0 +1,127 @@
+import numpy as np
+import pytest
+from scipy.stats import norm
+from sklearn import metrics as sklearn_metrics
+
+from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.performance import classification
+from cherenkov_pipeline.performance.type import type_sample, type_tables
+
+
+def values(tables) -> dict[str, float]:
+    metrics = tables["metrics"]
+    return dict(zip(metrics["metric"], metrics["value"], strict=True))
+
+
+def test_metrics_are_those_of_scikit_learn(make_events, parameters):
+    events = make_events(2000)
+    found = values(type_tables(events, parameters))
+    true, score = events["true_shower_primary_id"] == 0, np.asarray(events["gammaness"])
+    decided = score >= 0.5
+    expected = {
+        "auc": sklearn_metrics.roc_auc_score(true, score),
+        "accuracy": sklearn_metrics.accuracy_score(true, decided),
+        "precision": sklearn_metrics.precision_score(true, decided),
+        "recall": sklearn_metrics.recall_score(true, decided),
+        "f1": sklearn_metrics.f1_score(true, decided),
+        "brier": sklearn_metrics.brier_score_loss(true, score),
+        "log_loss": sklearn_metrics.log_loss(true, score),
+    }
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, abs=1e-6), name
+    at_80 = score >= found["threshold_80"]
+    assert np.mean(at_80[true]) == pytest.approx(0.8, abs=2e-3)
+    assert found["precision_at_80"] == pytest.approx(sklearn_metrics.precision_score(true, at_80), abs=1e-6)
+
+
+def test_known_separation_comes_back(make_events, parameters):
+    """Two normal distributions, four deviations of two apart: areas and efficiencies follow."""
+    tables = type_tables(make_events(20_000, seed=4), parameters)
+    found = values(tables)
+    assert found["auc"] == pytest.approx(norm.cdf(2 / np.sqrt(2)), abs=0.006)
+    kept = norm.sf(norm.isf(0.7) + 2)
+    assert found["background_efficiency_70"] == pytest.approx(kept, abs=0.006)
+    assert found["background_rejection_70"] == pytest.approx(1 / found["background_efficiency_70"])
+    assert found["quality_factor_70"] == pytest.approx(0.7 / np.sqrt(found["background_efficiency_70"]))
+    assert found["calibration_error"] < 0.015  # the logit is that of the densities
+    row = tables["metrics"][0]
+    assert row["low"] < row["value"] < row["high"]
+
+
+def test_calibration_error_is_the_distance_to_the_diagonal(make_events, parameters):
+    events = make_events(20_000)
+    right = type_tables(events, parameters)["calibration"]
+    assert np.all(np.abs(right["gamma_share"] - right["gammaness"]) < 0.05)
+    assert (
+        np.mean((right["gamma_share_low"] <= right["gammaness"]) & (right["gammaness"] <= right["gamma_share_high"]))
+        > 0.6
+    )
+    events["gammaness"] = np.where(events["gammaness"] > 0.5, 0.99, 0.01)
+    found = values(type_tables(events, parameters))
+    wrong = norm.sf(1)
+    assert found["calibration_error"] == pytest.approx(wrong - 0.01, abs=0.01)
+
+
+def test_counts_close(make_events, parameters):
+    events = make_events(100)
+    events["is_valid"][:3] = False
+    events["gammaness"][3] = np.nan
+    events["true_shower_primary_id"][10:15] = -1
+    found = values(type_tables(events, parameters))
+    parts = ("events_gamma", "events_background", "events_invalid", "events_without_truth")
+    assert found["events_total"] == 100 == sum(found[name] for name in parts)
+    assert (found["events_invalid"], found["events_without_truth"]) == (4, 5)
+
+
+def test_curves_and_decisions_count_all(make_events, parameters):
+    tables = type_tables(make_events(3000), parameters)
+    roc = tables["roc"]
+    assert np.all(np.diff(roc["background_efficiency"]) >= 0)
+    assert (roc["gamma_efficiency"][0], roc["gamma_efficiency"][-1]) == (0, 1)
+    area = np.trapezoid(roc["gamma_efficiency"], roc["background_efficiency"]) + 1 - roc["background_efficiency"][-1]
+    assert area == pytest.approx(roc.meta["auc"], abs=2e-3)
+    assert tables["distribution"]["n_gamma"].sum() == tables["distribution"]["n_background"].sum() == 1500
+    assert tables["calibration"]["n"].sum() == 3000
+    decisions = tables["confusion"]
+    np.testing.assert_array_equal(decisions["n_as_gamma"] + decisions["n_as_background"], decisions["n"])
+    assert decisions["n_as_gamma"][2] / 1500 == pytest.approx(0.8, abs=2e-3)
+    assert tables["per_intensity"]["n"].sum() + tables["per_intensity"].meta["n_outside_bins"] == 3000
+
+
+def test_bins_are_in_reconstructed_energy_where_there_is_one(make_events, parameters):
+    events = make_events(300)
+    assert type_tables(events, parameters)["per_energy"].meta["energy"] == "true_energy"
+    events["reco_energy"] = 2 * events["true_energy"]
+    assert type_tables(events, parameters)["per_energy"].meta["energy"] == "reco_energy"
+
+
+def test_one_class_alone_gives_no_separation(make_events, parameters):
+    events = make_events(200)
+    tables = type_tables(events[events["true_shower_primary_id"] == 0], parameters)
+    assert np.isnan(values(tables)["auc"])
+    tables = type_tables(events[:0], parameters)
+    assert np.isnan(values(tables)["accuracy"])
+
+
+def test_statistics_take_stacks_of_resamples():
+    rng = np.random.default_rng(0)
+    positive, score = (rng.random((5, 60)) < 0.5).astype(float), rng.random((5, 60))
+    positive[2, 40:], score[2, 40:] = np.nan, np.nan  # padding
+    for function in (
+        classification.accuracy,
+        classification.f1,
+        classification.brier,
+        classification.log_loss,
+        classification.calibration_error,
+        lambda *columns: classification.background_efficiency(*columns, efficiency=0.7),
+    ):
+        stacked = function(positive, score)
+        alone = [function(positive[i][: 40 if i == 2 else 60], score[i][: 40 if i == 2 else 60]) for i in range(5)]
+        np.testing.assert_allclose(stacked, alone)
+
+
+def test_missing_column_is_named(make_events):
+    events = make_events(10)
+    events.remove_column("gammaness")
+    with pytest.raises(UserError, match="no column gammaness"):
+        type_sample(events)
