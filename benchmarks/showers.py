@@ -30,8 +30,10 @@ from benchmarks._shower_samples import (
     real_events,
     simulate_samples,
 )
+from cherenkov_pipeline.directions import along_axis, true_direction
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.dl1.selection import select
+from cherenkov_pipeline.models.options import ForestParameters
 from cherenkov_pipeline.performance import statistics
 from cherenkov_pipeline.performance.agreement import (
     Comparison,
@@ -52,8 +54,6 @@ from cherenkov_pipeline.performance.plots import showers as shower_plots
 from cherenkov_pipeline.performance.published import random_forest_direction, random_forest_energy
 from cherenkov_pipeline.simulation.array import digicam_geometry
 from cherenkov_pipeline.training.forest import fit
-from cherenkov_pipeline.training.forest_features import along_axis, true_direction
-from cherenkov_pipeline.training.forest_parameters import ForestParameters
 
 #: official figures: SST-1M's Monte Carlo at 510 m and 20 degrees of zenith (areas in m2, rate in Hz, angles in deg)
 AREA_TRIGGER = {1: 8.3e4, 10: 4.7e5, 100: 1.07e6}
@@ -242,7 +242,7 @@ def forest(samples: dict[str, Sample], rng: np.random.Generator) -> Measured:
     predictions = forests.predict(passing(samples["gamma_point"].table))
     measured = {
         "direction": (
-            direction_per_bin(predictions, STATISTICS, rng),
+            direction_per_bin(predictions[predictions["right_sign"]], STATISTICS, rng),
             random_forest_direction("mono_tel1"),
             "angular_resolution",
             "angular resolution, right side [deg]",

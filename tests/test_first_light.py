@@ -17,10 +17,14 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from astropy.table import QTable, Table
 
 from cherenkov_pipeline.datasets.file_set import FileSetDataset
+from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.models.saved import read_card
+from cherenkov_pipeline.store.parameters import InputParameters
+from cherenkov_pipeline.training.parameters import TrainingParameters
 from kedro_command import PROJECT, Kedro
 
 
@@ -39,21 +43,39 @@ def copied(kedro, tmp_path) -> Kedro:
     return Kedro(tmp_path / "data")
 
 
-def test_report_is_one_page_that_needs_nothing_else(kedro):
-    page = kedro.latest("08_reporting/energy/report.html").read_text()
+@pytest.mark.parametrize(
+    ("task", "title"),
+    [
+        ("energy", "Energy resolution"),
+        ("type", "ROC curve"),
+        ("skydirection", "Angular resolution"),
+        ("cameradirection", "Bias and standard deviation in the camera"),
+    ],
+)
+def test_report_is_one_page_that_needs_nothing_else(kedro, task, title):
+    page = kedro.latest(f"08_reporting/{task}/report.html").read_text()
     assert len(page) < 5_000_000
-    assert "Energy resolution" in page
+    assert title in page
     assert "enough intensity" in page  # provenance: a cut and its counts
     assert not re.search(r"""(?:src|href|url)\s*[=(]\s*["']?https?:""", page)
 
 
-def test_metrics_table_closes(kedro):
-    metrics = QTable.read(kedro.latest("08_reporting/energy/metrics_table.ecsv"))
+@pytest.mark.parametrize(
+    ("task", "number"),
+    [
+        ("energy", "resolution"),
+        ("type", "auc"),
+        ("skydirection", "angular_resolution"),
+        ("cameradirection", "angular_resolution"),
+    ],
+)
+def test_metrics_table_closes(kedro, task, number):
+    metrics = QTable.read(kedro.latest(f"08_reporting/{task}/metrics_table.ecsv"))
     value = dict(zip(metrics["metric"], metrics["value"], strict=True))
-    parts = ("events_valid", "events_invalid", "events_other", "events_without_truth")
+    parts = [name for name in value if name.startswith("events_") and name != "events_total"]
     assert value["events_total"] == sum(value[name] for name in parts)
-    assert value["events_valid"] > 0
-    assert np.isfinite(value["resolution"])
+    assert value["events_total"] > 0
+    assert np.isfinite(value[number])
 
 
 def test_provenance_counts_close(kedro):
@@ -70,11 +92,42 @@ def test_dl2_of_the_point_source_is_read_by_ctapipe(kedro):
     (path,) = (kedro.data / "07_model_output" / "dl2_files").glob("*/*.dl2.h5")
     with TableLoader(path, focal_length_choice="EQUIVALENT") as loader:
         events = loader.read_telescope_events(telescopes=["SST_1M_DigiCam"])
-    valid = events["single_tel_tel_is_valid"]
-    assert valid.any()
-    assert (events["single_tel_tel_energy"][valid] > 0).all()
-    assert (events["single_tel_tel_energy_uncert"][valid] > 0).all()
-    assert np.isnan(events["single_tel_tel_energy"][~valid]).all()
+    fields = {
+        "energy": ("energy", "energy_uncert"),
+        "type": ("prediction",),
+        "skydirection": ("alt", "az", "ang_distance_uncert"),
+        "cameradirection": ("alt", "az", "ang_distance_uncert", "camera_x", "camera_y", "camera_uncert"),
+    }
+    for task, names in fields.items():
+        prefix = f"{read_card(kedro.latest(f'06_models/{task}/model.keras')).name}_{task}_tel"
+        valid = events[f"{prefix}_is_valid"]
+        assert valid.any()
+        for name in names:
+            assert np.isfinite(events[f"{prefix}_{name}"][valid]).all()
+            assert np.isnan(events[f"{prefix}_{name}"][~valid]).all()
+
+
+def test_other_tasks_and_several_in_one_network_are_a_pipeline_away(copied):
+    others = ("joint", "core", "xmax")
+    copied.run("--pipelines=" + ",".join(f"{stage}_{name}" for name in others for stage in ("train", "evaluate")))
+    assert read_card(copied.latest("06_models/joint/model.keras")).task == "energy+type+skydirection"
+    for name in ("joint_energy", "joint_type", "joint_skydirection", "core", "xmax"):
+        assert "Model report" in copied.latest(f"08_reporting/{name}/report.html").read_text()
+
+
+def test_search_ends_with_a_file_for_the_next_training(copied, tmp_path):
+    copied.run("--pipeline=search_energy")
+    trials = QTable.read(copied.latest("08_reporting/energy/trials_table.ecsv"))
+    assert len(trials) == 2
+    best = yaml.safe_load(copied.latest("08_reporting/energy/best_configuration.yml").read_text())["energy"]
+    best_trial = trials[np.argmin(trials["objective"])]
+    assert best["training"]["batch_size"] == best_trial["training.batch_size"]
+    for block, model in (("model", ModelParameters), ("input", InputParameters), ("training", TrainingParameters)):
+        model.model_validate(best[block])
+    query = "SELECT t.value FROM tags t JOIN runs USING (run_uuid) WHERE key = 'mlflow.parentRunId'"
+    parents = mlflow_rows(copied, query)
+    (run,) = mlflow_rows(copied, "SELECT run_uuid FROM runs WHERE name = 'search_energy'")
+    assert parents == [run, run]
 
 
 def test_model_has_its_card_and_loads_as_an_earlier_version(kedro, copied):
@@ -251,6 +304,8 @@ def test_real_events_reach_a_report(copied, test_data):
     for name in ("reco_energy", "reco_energy_uncert"):
         assert np.isfinite(events[name][valid]).all()
         assert np.isnan(events[name][~valid]).all()
+    for name in ("gammaness", "reco_alt", "reco_az", "reco_ang_distance_uncert", "reco_camera_x"):
+        assert np.isfinite(events[name][valid]).all()
     assert (events["true_energy"].to_value("TeV") > 0.8).all()
     assert "sst1m_digicam_gamma_9ev" in copied.latest("08_reporting/reconstruction/report.html").read_text()
 

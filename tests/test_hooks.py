@@ -6,7 +6,7 @@ import pytest
 
 from cherenkov_pipeline.config import Parameters, quantity
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.hooks import EnvironmentCheck, flatten_parameters, unknown_parameters
+from cherenkov_pipeline.hooks import EnvironmentCheck, KerasBackend, flatten_parameters, unknown_parameters
 
 USED = {"seed", "energy.training", "energy.model"}
 
@@ -39,3 +39,9 @@ def test_parameters_are_flattened_with_units():
 
     flat = flatten_parameters({"a": {"beam": Beam(width="0.25 deg"), "unused": 1}}, {"a.beam"})
     assert flat == {"a.beam.width": "0.25 deg", "a.beam.name": "narrow"}
+
+
+def test_an_unknown_backend_is_told_before_anything_runs():
+    context = SimpleNamespace(config_loader={"parameters": {"backend": "theano"}})
+    with pytest.raises(UserError, match="no backend 'theano'"):
+        KerasBackend().after_context_created(context)

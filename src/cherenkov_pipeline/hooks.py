@@ -27,7 +27,11 @@ from kedro.pipeline.node import Node
 from pydantic import BaseModel
 
 from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.keras_backend import choose_backend
 from cherenkov_pipeline.revision import git_revision
+
+BACKEND = "backend"
+"""Parameter that no node takes: `KerasBackend` does."""
 
 
 class CommandError(click.ClickException, UserError):
@@ -54,12 +58,24 @@ class ParameterCheck:
         """Compare the parameters, those of the command line included, with what the nodes take."""
         from kedro.framework.project import pipelines
 
-        used = set().union(*(_parameters_of(pipeline) for pipeline in pipelines.values()))
+        used = {BACKEND}.union(*(_parameters_of(pipeline) for pipeline in pipelines.values()))
         unknown = list(unknown_parameters(context.config_loader["parameters"], used))
         if unknown:
             near = difflib.get_close_matches(unknown[0], used, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(sorted(used))}."
             raise CommandError(f"Unknown parameter '{unknown[0]}': {hint}")
+
+
+class KerasBackend:
+    """Makes Keras run on the backend that the parameters name, before any node imports it."""
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Choose the backend, for this process and those that it starts."""
+        try:
+            choose_backend(context.config_loader["parameters"].get(BACKEND))
+        except UserError as error:
+            raise CommandError(str(error)) from error
 
 
 class InputCheck:
@@ -282,4 +298,4 @@ class ClosingWord:
         self._context = context
 
 
-HOOKS = (EnvironmentCheck(), ParameterCheck(), InputCheck(), MlflowTracking(), ClosingWord())
+HOOKS = (EnvironmentCheck(), ParameterCheck(), KerasBackend(), InputCheck(), MlflowTracking(), ClosingWord())

@@ -5,15 +5,40 @@ from kedro.pipeline import Pipeline
 
 def register_pipelines() -> dict[str, Pipeline]:
     """Build all pipelines; light, as every command does it."""
-    from cherenkov_pipeline.pipelines import data_processing, evaluation, reconstruction, simulation, training
-    from cherenkov_pipeline.tasks import TASKS
+    from cherenkov_pipeline.pipelines import (
+        data_processing,
+        evaluation,
+        reconstruction,
+        search,
+        simulation,
+        training,
+    )
+    from cherenkov_pipeline.tasks import DEFAULT, JOINT, TASKS
 
-    pipelines = {
+    first = {
         "simulation": simulation.create_pipeline(),
         "data_processing": data_processing.create_pipeline(),
-        "reconstruction": reconstruction.create_pipeline(),
     }
-    for task in TASKS:
-        pipelines[f"train_{task}"] = training.create_pipeline(task)
-        pipelines[f"evaluate_{task}"] = evaluation.create_pipeline(task)
-    return {"__default__": sum(pipelines.values(), Pipeline([])), **pipelines}
+    for_tasks = {
+        f"{stage}_{task}": create(task)
+        for task in TASKS
+        for stage, create in (
+            ("train", training.create_pipeline),
+            ("evaluate", evaluation.create_pipeline),
+            ("search", search.create_pipeline),
+        )
+    }
+    joint = {
+        "train_joint": training.create_pipeline("joint", JOINT),
+        "search_joint": search.create_pipeline("joint", JOINT),
+        "evaluate_joint": sum((evaluation.create_pipeline(task, "joint") for task in JOINT), Pipeline([])),
+    }
+    last = {"reconstruction": reconstruction.create_pipeline(DEFAULT)}
+    plain = [*first.values(), *(for_tasks[f"{stage}_{task}"] for task in DEFAULT for stage in ("train", "evaluate"))]
+    return {
+        "__default__": sum([*plain, *last.values()], Pipeline([])),
+        **first,
+        **for_tasks,
+        **joint,
+        **last,
+    }

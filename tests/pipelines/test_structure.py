@@ -5,7 +5,7 @@ from kedro.pipeline import Pipeline
 
 from cherenkov_pipeline.performance.evaluations import EVALUATIONS
 from cherenkov_pipeline.pipeline_registry import register_pipelines
-from cherenkov_pipeline.tasks import TASKS
+from cherenkov_pipeline.tasks import DEFAULT, TASKS
 
 
 @pytest.fixture(scope="module")
@@ -15,12 +15,12 @@ def pipelines() -> dict[str, Pipeline]:
 
 def test_every_task_is_trained_and_evaluated(pipelines):
     assert set(EVALUATIONS) == set(TASKS)
-    assert {f"{stage}_{task}" for stage in ("train", "evaluate") for task in TASKS} <= set(pipelines)
+    assert {f"{stage}_{task}" for stage in ("train", "evaluate", "search") for task in TASKS} <= set(pipelines)
 
 
 def test_default_needs_nothing_but_parameters_and_places(pipelines):
     free = {name for name in pipelines["__default__"].inputs() if not name.startswith("params:")}
-    assert free == {"mlflow_run"} | {f"{task}.checkpoints" for task in TASKS}
+    assert free == {"mlflow_run"} | {f"{task}.checkpoints" for task in DEFAULT}
 
 
 def test_training_has_one_output_that_takes_long(pipelines):

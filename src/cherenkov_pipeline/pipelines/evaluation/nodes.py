@@ -1,5 +1,6 @@
 """Nodes of the evaluation, the same for every task."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -33,7 +34,7 @@ def summarize(metrics: QTable) -> dict[str, float]:
         summary[row["metric"]] = float(row["value"])
         summary[f"{row['metric']}_low"] = float(row["low"])
         summary[f"{row['metric']}_high"] = float(row["high"])
-    return {name: value for name, value in summary.items() if value == value}  # no NaN: JSON has none
+    return {name: value for name, value in summary.items() if math.isfinite(value)}  # JSON has no others
 
 
 def draw_with(evaluation: Evaluation) -> Callable[..., list[Figure]]:

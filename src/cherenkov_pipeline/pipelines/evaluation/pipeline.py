@@ -13,9 +13,18 @@ from cherenkov_pipeline.pipelines.evaluation.nodes import (
 )
 
 
-def create_pipeline(task: str) -> Pipeline:
-    """Build the pipeline that evaluates the model of ``task`` on the test events."""
+def create_pipeline(task: str, joint: str | None = None) -> Pipeline:
+    """Build the pipeline that evaluates a model of ``task`` on the test events.
+
+    Parameters
+    ----------
+    task : str
+    joint : str, optional
+        Name of a network of several tasks that is evaluated in this one; its outputs are in the namespace
+        ``<joint>_<task>``.
+    """
     evaluation = EVALUATIONS[task]
+    name = f"{joint}_{task}" if joint else task
     tables = [f"{name}_table" for name in evaluation.table_names]
     figures = [f"{name}_figure" for name in evaluation.figure_names]
     template = [
@@ -33,11 +42,11 @@ def create_pipeline(task: str) -> Pipeline:
     ]
     return Pipeline(
         template,
-        namespace=task,
+        namespace=name,
         inputs={
             "event_store": "event_store",
             "processing_provenance": "processing_provenance",
-            "model": f"{task}_model",
+            "model": f"{joint or task}_model",
         },
         parameters={"params:evaluation"},
         tags="evaluation",

@@ -35,7 +35,7 @@ def plan_reconstruction(
 
 def gather_events(dl2_files: FileSet) -> QTable:
     """Gather the predictions of all DL2 files in one table."""
-    from cherenkov_pipeline.reconstruction.dl2 import read_predictions
+    from cherenkov_pipeline.reconstruction.read import read_predictions
 
     return read_predictions(dl2_files)
 

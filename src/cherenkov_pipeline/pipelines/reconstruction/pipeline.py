@@ -1,5 +1,7 @@
 """Reconstruction: any simtel or DL1 files become DL2, with a report of their own."""
 
+from collections.abc import Sequence
+
 from kedro.pipeline import Pipeline, node
 
 from cherenkov_pipeline.pipelines.data_processing.nodes import plan_conversion
@@ -11,12 +13,11 @@ from cherenkov_pipeline.pipelines.reconstruction.nodes import (
     tabulate_provenance,
     write_report,
 )
-from cherenkov_pipeline.tasks import TASKS
 
 
-def create_pipeline() -> Pipeline:
-    """Build the pipeline."""
-    models = [f"{task}_model" for task in TASKS]
+def create_pipeline(tasks: Sequence[str]) -> Pipeline:
+    """Build the pipeline that predicts with the models of these tasks."""
+    models = [f"{task}_model" for task in tasks]
     return Pipeline(
         [
             node(

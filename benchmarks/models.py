@@ -1,0 +1,217 @@
+"""Speed and size of every registered model: training and inference, on the same small store of simulated showers.
+
+Each model has its default options and input, and a process of its own, whose peak memory is its own. Rates are events a
+second, from packed pixels in memory to a step of the optimizer, or to predictions; an event of a stereo model is the
+images of two telescopes. ``waits`` is the share of the training in which the device waits for data: how much faster it
+is on one batch that is made only once. Runs on the GPU where Keras' backend finds one, and says on what.
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks._process import measure
+from benchmarks._report import report
+from cherenkov_pipeline.dl1.parameters import DL1Parameters, SelectionParameters
+from cherenkov_pipeline.dl1.simulated import write_run
+from cherenkov_pipeline.files import FileSet, run_plan
+from cherenkov_pipeline.models.registry import REGISTRY, complete_input
+from cherenkov_pipeline.simulation.parameters import Production, SimulationParameters
+from cherenkov_pipeline.store.build import plan_store
+from cherenkov_pipeline.store.parameters import StoreParameters
+
+PRODUCTION = Production(
+    particle="gamma",
+    n_files=1,
+    n_showers=30_000,
+    energy_min="1 TeV",
+    energy_max="100 TeV",
+    core_radius="400 m",
+    viewcone_radius="3 deg",
+    spectral_index=-1.5,
+)
+TASK = "energy"
+PREDICTED_AT_ONCE = 256
+"""Events in a forward pass of the inference."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scale", type=float, default=1.0, help="fraction of the simulated showers and of the time")
+    parser.add_argument("--seconds", type=float, default=10.0, help="that each measurement takes, at least two steps")
+    parser.add_argument("--batch-size", type=int, default=64, help="of the training")
+    parser.add_argument("--cores", type=int, help="use so many cores; default: all")
+    parser.add_argument("--models", nargs="+", default=list(REGISTRY), choices=REGISTRY, help="default: all")
+    parser.add_argument("--store", nargs="+", type=Path, help="your own store's files, of one telescope type")
+    arguments = parser.parse_args()
+    if arguments.cores:
+        os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[: arguments.cores]))
+        os.environ |= {"TF_NUM_INTRAOP_THREADS": str(arguments.cores), "TF_NUM_INTEROP_THREADS": "1"}
+    with tempfile.TemporaryDirectory() as folder:
+        paths = arguments.store or simulated_store(Path(folder), arguments.scale)
+        rows = []
+        for name in arguments.models:
+            cost = measure(prepare, name, paths, arguments.batch_size, arguments.seconds * arguments.scale)
+            rows.append({"model": name, **cost.result, "peak_memory_mb": round(cost.peak_mb)})
+            print(rows[-1], flush=True)
+    print(f"device: {rows[0]['device']}")
+    figures: dict[str, Any] = {"device": rows[0].pop("device")}
+    for row in rows:
+        row.pop("device", None)
+        figures |= {f"{row['model']}_{key}": value for key, value in row.items() if key != "model"}
+    report(rows, figures)
+
+
+def simulated_store(folder: Path, scale: float) -> list[Path]:
+    """Files of a store of gamma showers, as the pipeline makes it."""
+    production = PRODUCTION.model_copy(update={"n_showers": max(1500, round(PRODUCTION.n_showers * scale))})
+    dl1 = folder / "gamma.dl1.h5"
+    write_run(
+        dl1,
+        name="models",
+        obs_id=1,
+        seed=np.random.SeedSequence(1),
+        parameters=SimulationParameters(training={"gamma": production}, test={}),
+        production=production,
+        dl1_parameters=DL1Parameters(),
+    )
+    files = FileSet("benchmark", [{"path": str(dl1), "fingerprint": "models"}])
+    plan = plan_store(files, SelectionParameters(), StoreParameters(n_workers=1))
+    return list(run_plan(plan, folder / "store").paths)
+
+
+def prepare(name: str, paths: Sequence[Path], batch_size: int, seconds: float) -> Callable[[], dict[str, Any]]:
+    """Load the store and build the model; the measurement of it."""
+    from cherenkov_pipeline.models.parameters import ModelParameters
+    from cherenkov_pipeline.store import EventStore
+    from cherenkov_pipeline.tasks import get_task
+    from cherenkov_pipeline.training.parameters import TrainingParameters
+    from cherenkov_pipeline.training.task import task_batches
+
+    store, task, inputs = EventStore(paths), get_task(TASK), complete_input(name)
+    parameters, training = ModelParameters(name=name), TrainingParameters(batch_size=batch_size, in_memory=True)
+    if REGISTRY[name].trainer == "forest":
+        return lambda: forest(store, task, parameters, inputs, training, seconds)
+    batches = task_batches(store, task, inputs, training, "train")
+    events = task_batches(store, task, inputs, training.model_copy(update={"batch_size": PREDICTED_AT_ONCE}), "train")
+    return lambda: network(parameters, task, batches, events, seconds)
+
+
+def forest(store, task, parameters, inputs, training, seconds: float) -> dict[str, Any]:
+    """Grow and predict; the growing is timed as a whole."""
+    from cherenkov_pipeline.training.forest import train_forest
+    from cherenkov_pipeline.training.task import task_batches
+
+    model, history = train_forest(store, task, parameters, inputs, training)
+    n_events = len(store.indices("train", task.particles))
+    at_once = training.model_copy(update={"batch_size": PREDICTED_AT_ONCE})
+    events = task_batches(store, task, inputs, at_once, "train")
+    return {
+        **described(model),
+        "train_events_per_s": round(n_events / float(history["seconds"][0])),
+        "waits": 0.0,
+        "inference_events_per_s": round(inference(model, events, seconds)),
+    }
+
+
+def network(parameters, task, batches, events, seconds: float) -> dict[str, Any]:
+    """Train and predict."""
+    from cherenkov_pipeline.models.backend import jit_compile, keras
+    from cherenkov_pipeline.models.build import build_model, measure_scales, task_likelihood
+
+    inputs, targets = batches[0]
+    scales = measure_scales(inputs, targets)
+    model = build_model(parameters, task, batches.shapes, scales, batches.maker.mapping)
+    likelihood = task_likelihood(task, "telescopes" in batches.shapes)
+    model.compile(keras.optimizers.AdamW(1e-3), likelihood.loss(), jit_compile=jit_compile())
+    same = [(inputs, targets)]
+    n_events = len(targets)
+    trained = [rate(lambda n, source=source: fit(model, source, n), n_events, seconds) for source in (batches, same)]
+    return {
+        **described(model),
+        "train_events_per_s": round(trained[0], 1),
+        "waits": round(max(0.0, 1 - trained[0] / trained[1]), 3),
+        "inference_events_per_s": round(inference(model, events, seconds), 1),
+    }
+
+
+def described(model) -> dict[str, Any]:
+    """Say what the model is and runs on."""
+    from cherenkov_pipeline.models.cost import model_cost
+
+    cost = model_cost(model)
+    return {"device": device(), "parameters": cost.parameters, "gflops": round(cost.gflops, 5)}
+
+
+def fit(model, source: Sequence[tuple[Any, Any]], n_steps: int) -> None:
+    """Train so many steps, on batches made as in a training, each in turn."""
+    from cherenkov_pipeline.models.backend import keras
+
+    class Steps(keras.utils.PyDataset):
+        def __len__(self) -> int:
+            return n_steps
+
+        def __getitem__(self, index: int) -> tuple[Any, Any]:
+            return source[index % whole]
+
+    whole = max(1, len(source) - 1)  # the last batch may be smaller: another graph
+    model.fit(Steps(), epochs=1, shuffle=False, verbose=0)
+
+
+def inference(model, events, seconds: float) -> float:
+    """Events a second of predictions, batches included."""
+    from cherenkov_pipeline.models.backend import jit_compile
+
+    if jit_compile() is False:
+        model.jit_compile = False
+    whole = max(1, len(events) - 1)
+
+    def predict(n: int) -> None:
+        for index in range(n):
+            model.predict_on_batch(events[index % whole][0])
+
+    return rate(predict, min(PREDICTED_AT_ONCE, len(events.targets)), seconds)
+
+
+def rate(work: Callable[[int], None], n_events: int, seconds: float) -> float:
+    """Events a second of a work of n steps, after one that does not count."""
+    work(1)
+    start = time.perf_counter()
+    work(2)
+    step = (time.perf_counter() - start) / 2
+    n_steps = max(2, round(seconds / step))
+    start = time.perf_counter()
+    work(n_steps)
+    return n_steps * n_events / (time.perf_counter() - start)
+
+
+def device() -> str:
+    """Backend, and GPU or number of cores."""
+    from cherenkov_pipeline.models.backend import keras
+
+    backend = keras.backend.backend()
+    names = []
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        gpus = tf.config.list_physical_devices("GPU")
+        names = [str(tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")) for gpu in gpus]
+    elif backend == "jax":
+        import jax
+
+        names = [one.device_kind for one in jax.devices() if one.platform != "cpu"]
+    elif backend == "torch":
+        import torch
+
+        names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    return f"{backend}, {', '.join(names) or f'{len(os.sched_getaffinity(0))} CPU cores'}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Kedro's configuration loader, which fills in what all tasks share."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from kedro.config import OmegaConfigLoader
+
+from cherenkov_pipeline.tasks import TASKS
+
+DEFAULTS = "task_defaults"
+"""Block of the parameters that holds what all tasks share."""
+
+JOINT = "joint"
+"""Block of the network that learns several tasks."""
+
+NAME = "name"
+
+
+class TaskConfigLoader(OmegaConfigLoader):
+    """Loads parameters in which each task's block holds only what differs from the block ``task_defaults``.
+
+    The blocks of all environments and the command line are merged before: what is said of a task itself, wherever
+    it is said, comes before what is said of all tasks.
+    """
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        """Load the configuration of this kind."""
+        found = super().__getitem__(key)
+        return fill_in_defaults(found) if key == "parameters" else found
+
+
+def fill_in_defaults(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Complete the block of each task.
+
+    Parameters
+    ----------
+    parameters : mapping
+        With the block `DEFAULTS`; that of a task may be absent or empty.
+
+    Returns
+    -------
+    dict
+        Without `DEFAULTS`; not changed where there is no such block.
+    """
+    if DEFAULTS not in parameters:
+        return dict(parameters)
+    filled = {name: value for name, value in parameters.items() if name != DEFAULTS}
+    for task in (*TASKS, JOINT):
+        filled[task] = merge(parameters[DEFAULTS] or {}, filled.get(task) or {})
+    return filled
+
+
+def merge(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge two blocks, ``own`` first.
+
+    A block that chooses another thing by its ``name`` (a model, a schedule) takes nothing over from the defaults, whose
+    options are those of what they name.
+    """
+    merged = dict(defaults)
+    for key, value in own.items():
+        default = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(default, Mapping):
+            renamed = NAME in value and value[NAME] != default.get(NAME)
+            merged[key] = dict(value) if renamed else merge(default, value)
+        else:
+            merged[key] = value
+    return merged

@@ -1,0 +1,62 @@
+"""Parameters of the tasks: what all share, and what one alone has."""
+
+import pytest
+
+from cherenkov_pipeline.config_loader import TaskConfigLoader, fill_in_defaults, merge
+from cherenkov_pipeline.settings import CONFIG_LOADER_ARGS
+from cherenkov_pipeline.tasks import TASKS
+
+DEFAULTS = {"model": {"name": "a", "options": {"x": 1}}, "training": {"epochs": 3, "schedule": {"name": "plateau"}}}
+
+
+@pytest.fixture
+def conf(tmp_path):
+    def write(**files: str):
+        for name, text in files.items():
+            environment, _, stem = name.partition("__")
+            folder = tmp_path / environment
+            folder.mkdir(exist_ok=True)
+            (folder / f"parameters_{stem}.yml").write_text(text)
+
+        def load(**params) -> dict:
+            arguments = {name: value for name, value in CONFIG_LOADER_ARGS.items() if name != "custom_resolvers"}
+            return TaskConfigLoader(str(tmp_path), env="local", runtime_params=params, **arguments)["parameters"]
+
+        return load
+
+    return write
+
+
+def test_every_task_has_the_defaults_and_keeps_its_own():
+    filled = fill_in_defaults({"task_defaults": DEFAULTS, "energy": {"training": {"epochs": 9}}, "other": 1})
+    assert set(filled) == {*TASKS, "joint", "other"}
+    assert filled["type"] == DEFAULTS
+    assert filled["energy"]["training"] == {"epochs": 9, "schedule": {"name": "plateau"}}
+    assert filled["energy"]["model"] == DEFAULTS["model"]
+
+
+def test_another_thing_does_not_get_the_options_of_the_first():
+    own = {"model": {"name": "b"}, "training": {"schedule": {"name": "cosine", "warmup_epochs": 2}}}
+    merged = merge(DEFAULTS, own)
+    assert merged["model"] == {"name": "b"}
+    assert merged["training"] == {"epochs": 3, "schedule": {"name": "cosine", "warmup_epochs": 2}}
+    assert merge(DEFAULTS, {"model": {"name": "a", "options": {"y": 2}}})["model"]["options"] == {"x": 1, "y": 2}
+    assert merge(DEFAULTS, {"model": None})["model"] is None
+
+
+def test_parameters_without_defaults_are_left_alone():
+    assert fill_in_defaults({"energy": {"a": 1}}) == {"energy": {"a": 1}}
+
+
+def test_environment_and_command_line_change_one_task_or_all(conf):
+    load = conf(
+        base__training="task_defaults: {training: {epochs: 30, seed: 0, batch_size: 64}}\nenergy: {}\n",
+        local__training="task_defaults: {training: {epochs: 12}}\ntype: {training: {batch_size: 32}}\n",
+    )
+    parameters = load()
+    assert parameters["energy"]["training"] == {"epochs": 12, "seed": 0, "batch_size": 64}
+    assert parameters["type"]["training"]["batch_size"] == 32
+    assert "task_defaults" not in parameters
+    parameters = load(energy={"training": {"epochs": 3}}, task_defaults={"training": {"seed": 7}})
+    assert parameters["energy"]["training"] == {"epochs": 3, "seed": 7, "batch_size": 64}
+    assert parameters["core"]["training"] == {"epochs": 12, "seed": 7, "batch_size": 64}
