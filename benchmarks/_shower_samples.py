@@ -32,7 +32,13 @@ AREA_ENERGIES = {1: 24_000, 10: 6_000, 100: 2_400}
 """Energies [TeV] at which areas are measured, and the showers thrown for each."""
 
 REAL_EVENTS = "simtel/sst1m_digicam_gamma_9ev.simtel.gz"
-REAL_CONDITIONS = {"site_altitude": "2150 m", "zenith": "0 deg", "electronics": {"night_sky_rate": "0.034 / ns"}}
+REAL_CONDITIONS = {
+    "site_altitude": "2150 m",
+    "zenith": "0 deg",
+    "atmosphere": {"aerosol_optical_depth": 0.11},
+    "optics": {"throughput": 0.42},
+    "electronics": {"night_sky_rate": "0.034 / ns"},
+}
 DARK_SKY = {"night_sky_rate": "0.034 / ns", "trigger_threshold": 28}
 
 
@@ -55,9 +61,12 @@ def productions(scale: float) -> dict[str, Production]:
             for energy, n in AREA_ENERGIES.items()
         },
         "gamma_diffuse": production(1_200_000, 0.2, 300, "880 m", particle="gamma", viewcone_radius="5 deg"),
-        # far fewer gammas than the collaboration's 7e5 train the forest here: these fill up the high energies
+        # far fewer than the collaboration's 7e5 gammas train the forests here: flat spectra add bright images
         "gamma_flat": production(
-            120_000, 0.2, 300, "880 m", particle="gamma", viewcone_radius="5 deg", spectral_index=-1.0
+            180_000, 0.2, 300, "880 m", particle="gamma", viewcone_radius="5 deg", spectral_index=-1.0
+        ),
+        "proton_flat": production(
+            20_000, 6, 500, "1000 m", particle="proton", viewcone_radius="8 deg", uses_per_shower=5, spectral_index=-1.0
         ),
         "gamma_point": production(400_000, 0.2, 300, "880 m", particle="gamma", source_offset="0.5 deg"),
         "proton_diffuse": production(

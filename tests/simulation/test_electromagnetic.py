@@ -1,23 +1,53 @@
 import numpy as np
 import pytest
 
-from cherenkov_pipeline.simulation.electromagnetic import electron_spectrum, shower_age, shower_size
+from cherenkov_pipeline.simulation.electromagnetic import (
+    TRACK_LENGTH,
+    draw_development,
+    electron_spectrum,
+    mean_development,
+    relative_size,
+    shower_age,
+    size_at_maximum,
+)
 
 
-@pytest.mark.parametrize("energy", [100.0, 1e4])
+@pytest.mark.parametrize("energy", [1.0, 100.0, 1e4])
 def test_profile_has_its_maximum_at_age_one(energy):
-    log_energy = np.log(energy / 0.085)
-    t = np.linspace(1, 40, 4000)
-    sizes = np.array([shower_size(log_energy, x) for x in t])
-    assert shower_age(log_energy, t[sizes.argmax()]) == pytest.approx(1, abs=0.01)
+    maximum, shape = mean_development(np.log(energy / 0.085))
+    t = np.linspace(0.001, 40, 40_000)
+    sizes = np.array([relative_size(x, maximum, shape) for x in t])
+    assert sizes.max() == pytest.approx(1, abs=1e-4)
+    assert shower_age(t[sizes.argmax()], maximum) == pytest.approx(1, abs=0.01)
 
 
-@pytest.mark.parametrize("energy", [100.0, 1e4])
+@pytest.mark.parametrize("energy", [1.0, 100.0, 1e4])
 def test_track_length_carries_the_energy(energy):
     log_energy = np.log(energy / 0.085)
-    t = np.linspace(0.01, 80, 8000)
-    track = np.sum([shower_size(log_energy, x) for x in t]) * (t[1] - t[0])
-    assert track * 0.085 == pytest.approx(energy, rel=0.15)
+    rng = np.random.default_rng(3)
+    t = np.linspace(0.005, 100, 10_000)
+    for _ in range(3):  # whatever the fluctuations
+        maximum, shape = draw_development(log_energy, rng)
+        sizes = size_at_maximum(log_energy, maximum, shape) * np.array([relative_size(x, maximum, shape) for x in t])
+        assert sizes.sum() * (t[1] - t[0]) * 0.085 == pytest.approx(TRACK_LENGTH * energy, rel=0.01)
+
+
+def test_developments_fluctuate_about_the_mean_one():
+    log_energy = np.log(1000 / 0.085)
+    rng = np.random.default_rng(4)
+    drawn = np.array([draw_development(log_energy, rng) for _ in range(20_000)])
+    np.testing.assert_allclose(drawn.mean(axis=0), mean_development(log_energy), rtol=0.02)
+    maximum, shape = drawn.T
+    assert maximum.std() == pytest.approx(0.79, rel=0.05)
+    assert np.corrcoef(maximum, np.log(shape - 1))[0, 1] == pytest.approx(0.34, abs=0.03)
+
+
+@pytest.mark.parametrize("energy", [0.3, 1.0, 10.0])
+def test_soft_showers_develop_too(energy):
+    rng = np.random.default_rng(5)
+    drawn = np.array([draw_development(np.log(energy / 0.085), rng) for _ in range(5000)])
+    assert (drawn[:, 0] > 0).all()
+    assert (drawn[:, 1] > 1).all()
 
 
 def test_older_showers_have_softer_electrons():

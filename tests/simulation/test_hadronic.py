@@ -7,6 +7,7 @@ from cherenkov_pipeline.simulation.hadronic import (
     DX,
     DZ,
     ENERGY,
+    MAXIMUM,
     SPEED_OF_LIGHT,
     TIME,
     WEIGHT,
@@ -79,16 +80,18 @@ def test_thinned_photons_stand_for_their_like(primary, atmosphere):
 
 def test_first_interaction_is_exponential_in_depth(primary, atmosphere):
     rng = np.random.default_rng(2)
-    first, start_of_cascade = [], []
+    first, start_of_cascade, maxima = [], [], []
     for _ in range(2000):
         photons, _, first_interaction = gamma_shower(primary, atmosphere, rng)
         first.append(depth(first_interaction + 510) / -primary[DZ])
         start_of_cascade.append(photons[0, DEPTH] / -primary[DZ])
+        maxima.append(photons[0, MAXIMUM])
     assert np.mean(first) == pytest.approx(47, rel=0.08)
     assert np.std(first) == pytest.approx(47, rel=0.12)
-    later = np.subtract(start_of_cascade, first)
-    assert later.min() > -1.5  # heights are interpolated
-    assert later.mean() == pytest.approx(30, rel=0.1)
+    np.testing.assert_allclose(start_of_cascade, first, atol=2)  # heights are interpolated in slices of 10 g/cm2
+    # each cascade has its own development, whatever its first interaction
+    assert np.std(maxima) > 0.5
+    assert abs(np.corrcoef(first, maxima)[0, 1]) < 0.08
 
 
 def test_start_passes_the_origin_at_time_zero(primary):

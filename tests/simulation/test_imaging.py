@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from cherenkov_pipeline.simulation.hadronic import DEPTH, DX, DZ, ENERGY, N_COLUMNS, WEIGHT, X, Z
+from cherenkov_pipeline.simulation.electromagnetic import CRITICAL_ENERGY, mean_development
+from cherenkov_pipeline.simulation.hadronic import DEPTH, DX, DZ, ENERGY, MAXIMUM, N_COLUMNS, SHAPE, WEIGHT, X, Z
 from cherenkov_pipeline.simulation.imaging import MUON_REACH, PIXEL, collect
 
 NO_PARTICLE = np.empty((0, N_COLUMNS))
@@ -27,6 +28,7 @@ def particle(setup, energy):
     one = np.zeros((1, N_COLUMNS))
     pointing = setup.observatory.telescopes.axes[0]
     one[0, [ENERGY, WEIGHT]] = energy, 1
+    one[0, MAXIMUM : SHAPE + 1] = mean_development(np.log(energy / CRITICAL_ENERGY))
     one[0, DX : DZ + 1] = -pointing
     one[0, X : Z + 1] = pointing * HEIGHT / pointing[2]
     one[0, DEPTH] = np.interp(-HEIGHT, -setup.observatory.atmosphere.z, setup.observatory.atmosphere.depth)

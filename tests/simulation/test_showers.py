@@ -49,18 +49,6 @@ def test_estimate_agrees_with_the_drawn_light(vertical):
         assert estimated == pytest.approx(light_at(vertical, 10.0, distance, 10), rel=0.25)
 
 
-def test_light_pool_is_that_of_corsika(vertical):
-    """Photons per m2 of a vertical gamma of 1 TeV, 300-550 nm (official Monte Carlo of SST-1M).
-
-    The edge of the ring, at 150 m, is known to be too sharp.
-    """
-    telescopes = vertical.observatory.telescopes
-    per_photon = telescopes.mirror_area * telescopes.efficiency
-    expected = {50.0: 114, 100.0: 133, 125.0: 146, 200.0: 48, 300.0: 19}
-    for distance, photons in expected.items():
-        assert light_at(vertical, 1.0, distance) / per_photon == pytest.approx(photons, rel=0.25)
-
-
 def test_light_grows_a_little_faster_than_the_energy(vertical):
     # deeper maxima are nearer; far away, where it is the scattered light of all electrons, it is in proportion
     near, far = (light_at(vertical, 10.0, d) / light_at(vertical, 1.0, d, 200) for d in (80.0, 300.0))

@@ -2,9 +2,14 @@
 
 Electrons of energy E are scattered about the axis; each radiates on a cone. For a Gaussian scattering of width
 sigma the two convolve to exp(-(x^2 + c^2) / 2 sigma^2) I0(x c / sigma^2) / (2 pi sigma^2) per solid angle, x being the
-angle to the axis and c that of the cone. Electrons are scattered exponentially, more so in older showers (Hillas
-1982, J. Phys. G 8, 1461): a sum of Gaussians, their variances distributed as Gamma(3/2). The sum over Nerling's
-electron energies is tabulated in height, age and angle.
+angle to the axis and c that of the cone. Electrons are scattered exponentially (Hillas 1982, J. Phys. G 8, 1461): a
+sum of Gaussians, their variances distributed as Gamma(3/2). An electron that was scattered is also beside the axis, the
+farther the more: in part in the direction in which it flies, in part at random. Both widen the light on the ground as a
+larger angle would. The sum over Nerling's electron energies is tabulated in height, age and angle: that from the slice
+of the axis to the place where the light arrives.
+
+The constants of scattering and place are those with which the nine showers of SST-1M's sim_telarray file give CORSIKA's
+photons per m2 on the ground and sim_telarray's true images, each with the longitudinal profile that CORSIKA gave it.
 """
 
 from typing import NamedTuple
@@ -15,19 +20,28 @@ from scipy.special import i0e
 from scipy.stats import gamma
 
 from cherenkov_pipeline.simulation.atmosphere import Slices
-from cherenkov_pipeline.simulation.electromagnetic import electron_spectrum
+from cherenkov_pipeline.simulation.electromagnetic import RADIATION_LENGTH, electron_spectrum
 
 FINE_STRUCTURE = 1 / 137.036
 ELECTRON_MASS = 0.511  # MeV
 #: photons per metre and sin^2 of the Cherenkov angle, 300-550 nm (Frank and Tamm)
 PHOTONS_PER_METRE = 2 * np.pi * FINE_STRUCTURE * (1 / 300e-9 - 1 / 550e-9)
-#: scattering: root mean square angle to the axis [rad] times the energy [MeV] at age 1, and the share of it at age 0
-SCATTERING = 9.5
-SCATTERING_START = 0.3
+#: scattering of electrons, Hillas 1982 (there 21 MeV): (this / E)^2 x mean w; w = RISE E (1 + v) / (1 + 13 v +
+#: 8.3 v^2), v = E / (value at age 1, growth with ln(age)); besides, the angles grow with age, from this share at age 0
+SCATTERING = 20.0  # MeV
+SCATTERING_RISE = 0.0054  # per MeV
+SCATTERING_ENERGY = 1150.0, 454.0  # MeV
+SCATTERING_START = 0.5
+YOUNGEST = 0.15  # age below which v grows no more
+#: how far beside the axis an electron is, in radiation lengths for each radian of scattering: in the direction in which
+#: it flies, and standard deviation about it in each direction
+DRIFT = 1.3
+DIFFUSION = 0.75
 N_GAUSSIANS = 4
 SLICES_PER_HEIGHT = 3  # the light is computed in each third slice
 MAX_ANGLE = 0.6  # rad
 MAX_AGE = 2.0
+LARGEST_LEVER = 3.0  # radiation lengths over the height, at most: close to the ground
 
 
 class AngularTable(NamedTuple):
@@ -70,9 +84,11 @@ def angular_table(atmosphere: Slices, n_ages: int = 15, n_angles: int = 240) -> 
         radiates = sin2 > 0
         light = PHOTONS_PER_METRE * sin2[radiates] / (100 * atmosphere.density[index]) * log_step  # per g/cm2
         cone = np.sqrt(sin2[radiates])[:, None]
+        place = lever(atmosphere, index)
+        widened = (1 + DRIFT * place) ** 2 + (DIFFUSION * place) ** 2
         for column, age in enumerate(ages):
-            scattering = SCATTERING * (SCATTERING_START + (1 - SCATTERING_START) * age) / energies[radiates, None]
-            ring = np.mean([_ring(angles, cone, scattering * np.sqrt(v / 2)) for v in variances], axis=0)
+            scattering = widened * mean_square_angle(energies[radiates, None], age) / 2
+            ring = np.mean([_ring(angles, cone, scattering * v) for v in variances], axis=0)
             table[row, column] = (spectra[column, radiates] * light) @ ring
 
     position = np.interp(np.arange(atmosphere.z.size), heights, np.arange(heights.size))
@@ -82,9 +98,36 @@ def angular_table(atmosphere: Slices, n_ages: int = 15, n_angles: int = 240) -> 
     return AngularTable(photons, MAX_AGE / (n_ages - 1), np.sqrt(MAX_ANGLE) / (n_angles - 1))
 
 
-def _ring(angle: np.ndarray, cone: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-    """Probability per steradian at ``angle`` of a cone scattered with ``sigma`` in each direction."""
-    variance = sigma**2
+def mean_square_angle(energy: np.ndarray, age: float) -> np.ndarray:
+    """Mean square angle [rad^2] of electrons to the axis of their shower.
+
+    Parameters
+    ----------
+    energy : ndarray
+        Energies [MeV].
+    age : float
+        Age s of the shower.
+    """
+    at_one, growth = SCATTERING_ENERGY
+    v = energy / (at_one + growth * np.log(max(age, YOUNGEST)))
+    w = SCATTERING_RISE * energy * (1 + v) / (1 + 13 * v + 8.3 * v**2)
+    return w * (SCATTERING / energy * (SCATTERING_START + (1 - SCATTERING_START) * age)) ** 2
+
+
+@numba.njit(cache=True)
+def radiation_length(atmosphere: Slices, index: int) -> float:
+    """Radiation length in a slice [m]."""
+    return RADIATION_LENGTH / (100 * atmosphere.density[index])
+
+
+@numba.njit(cache=True)
+def lever(atmosphere: Slices, index: int) -> float:
+    """Radiation length in a slice over its height above the observation level; limited close to the ground."""
+    return min(radiation_length(atmosphere, index) / atmosphere.z[index], LARGEST_LEVER)
+
+
+def _ring(angle: np.ndarray, cone: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """Probability per steradian at ``angle`` of a cone scattered with ``variance`` in each direction."""
     exponent = -((angle - cone) ** 2) / (2 * variance)
     return np.exp(exponent) * i0e(angle * cone / variance) / (2 * np.pi * variance)
 

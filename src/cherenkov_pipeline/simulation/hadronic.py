@@ -10,7 +10,7 @@ import numba
 import numpy as np
 
 from cherenkov_pipeline.simulation.atmosphere import Slices
-from cherenkov_pipeline.simulation.electromagnetic import CONVERSION_LENGTH, DEVELOPMENT_LENGTH
+from cherenkov_pipeline.simulation.electromagnetic import CONVERSION_LENGTH, CRITICAL_ENERGY, draw_development
 
 SPEED_OF_LIGHT = 0.299792458  # m/ns
 UPPER_SCALE_HEIGHT = 6361.43  # m
@@ -30,10 +30,10 @@ MIN_PHOTON = 0.3  # GeV
 MIN_MUON = 5.0  # GeV, about the Cherenkov threshold at sea level
 
 #: columns of a particle: energy [GeV], position x, y, z [m, z above the observation level], direction x, y, z,
-#: time [ns], vertical depth [g/cm2], kind, weight (how many photons one stands for);
-#: for a photon, position and depth are those of the start of its cascade
-ENERGY, X, Y, Z, DX, DY, DZ, TIME, DEPTH, KIND, WEIGHT = range(11)
-N_COLUMNS = 11
+#: time [ns], vertical depth [g/cm2], kind, weight (how many photons one stands for), depth of the maximum and shape of
+#: its cascade (see `electromagnetic`); for a photon, position and depth are those of the start of its cascade
+ENERGY, X, Y, Z, DX, DY, DZ, TIME, DEPTH, KIND, WEIGHT, MAXIMUM, SHAPE = range(13)
+N_COLUMNS = 13
 NUCLEON, PION = 0.0, 1.0
 
 
@@ -90,15 +90,13 @@ def grown(array: np.ndarray, n: int) -> np.ndarray:
 
 @numba.njit(cache=True)
 def start_photon(photon: np.ndarray, atmosphere: Slices, rng: np.random.Generator) -> float:
-    """Move a photon to the start of its cascade; height of its first interaction [m], negative if either is too low."""
-    first = rng.exponential(CONVERSION_LENGTH)
-    development = rng.exponential(DEVELOPMENT_LENGTH)
-    if photon[DEPTH] - (first + development) * photon[DZ] >= atmosphere.depth[-1]:
+    """Move a photon to its first interaction and draw its cascade; height of it [m], negative if below the ground."""
+    slant = rng.exponential(CONVERSION_LENGTH)
+    if photon[DEPTH] - slant * photon[DZ] >= atmosphere.depth[-1]:
         return -1.0
-    _fly(photon, atmosphere, first)
-    first_interaction = photon[Z]
-    _fly(photon, atmosphere, development)
-    return first_interaction
+    _fly(photon, atmosphere, slant)
+    photon[MAXIMUM], photon[SHAPE] = draw_development(math.log(photon[ENERGY] / CRITICAL_ENERGY), rng)
+    return photon[Z]
 
 
 @numba.njit(cache=True)

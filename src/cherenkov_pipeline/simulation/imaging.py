@@ -2,7 +2,7 @@
 
 An electromagnetic sub-shower radiates from the slices of its axis: the number of photo-electrons of a slice in a
 telescope is Poissonian about electrons x light per solid angle x solid angle of the mirror x transmission x
-efficiency. Each photo-electron then comes from a point beside the axis, drawn from the lateral width of the shower.
+efficiency. Each photo-electron then comes from a point beside the axis, drawn by how much the electron was scattered.
 Muons radiate on an exact cone, so that those close by draw rings and arcs. All times count from the moment when
 the primary would have reached the core.
 """
@@ -13,13 +13,21 @@ import numba
 import numpy as np
 
 from cherenkov_pipeline.simulation.atmosphere import Slices
-from cherenkov_pipeline.simulation.cherenkov import PHOTONS_PER_METRE, AngularTable, light_density
+from cherenkov_pipeline.simulation.cherenkov import (
+    DIFFUSION,
+    DRIFT,
+    PHOTONS_PER_METRE,
+    AngularTable,
+    lever,
+    light_density,
+    radiation_length,
+)
 from cherenkov_pipeline.simulation.electromagnetic import (
     CRITICAL_ENERGY,
     RADIATION_LENGTH,
-    head_start,
+    relative_size,
     shower_age,
-    shower_size,
+    size_at_maximum,
 )
 from cherenkov_pipeline.simulation.hadronic import (
     DEPTH,
@@ -27,6 +35,8 @@ from cherenkov_pipeline.simulation.hadronic import (
     DY,
     DZ,
     ENERGY,
+    MAXIMUM,
+    SHAPE,
     SPEED_OF_LIGHT,
     TIME,
     WEIGHT,
@@ -37,12 +47,11 @@ from cherenkov_pipeline.simulation.hadronic import (
 )
 from cherenkov_pipeline.simulation.telescope import Telescopes, pixel_at
 
-MOLIERE_DEPTH = 9.6  # g/cm2
-LATERAL_WIDTH = 0.068  # Moliere radii, standard deviation in each direction of the light's origin at age 1
-LATERAL_START = 0.35  # share of this width at age 0
-SHARPEST = 0.7  # share of this width in light at the Cherenkov angle,
-WIDENING = 0.35  # its growth for each Cherenkov angle that the light is off it,
-WIDEST = 1.1  # and its limit
+#: place of the least scattered electrons: standard deviation in each direction at age 1, in radiation lengths, and
+#: share of it at age 0
+CORE_WIDTH = 0.011
+CORE_START = 0.35
+PLACE_TAIL = 1.5  # variances of the place are distributed as Gamma of this, like those of the angles
 OLDEST = 1.9  # age at which the light of a shower is negligible
 ROULETTE = 1.0  # p.e.: sub-showers expected below are thinned, and those kept weighted up
 FINE = 10.0  # p.e.: dimmer sub-showers are drawn in steps of `COARSE_STRIDE` slices
@@ -58,27 +67,36 @@ MUON_LIGHT = 2700.0  # photons per metre of distance on a mirror of 10 m2, for e
 PIXEL, ARRIVAL = range(2)  #: columns of photo-electrons
 
 #: depths at which an estimate evaluates a sub-shower, in units of the depth of its maximum, and their weights
-ESTIMATE_DEPTHS = np.array([0.5, 0.75, 1.0, 1.3, 1.7])
-ESTIMATE_WEIGHTS = np.array([0.25, 0.25, 0.275, 0.35, 0.4])
+ESTIMATE_DEPTHS = np.array([0.35, 0.65, 1.0, 1.4, 1.9])
+ESTIMATE_WEIGHTS = np.array([0.325, 0.325, 0.375, 0.45, 0.55])
 
 
 @numba.njit(cache=True)
-def _lateral_width(atmosphere: Slices, index: int, age: float) -> float:
-    """Width [m] of the light's origin about the axis, in each direction."""
-    moliere_radius = MOLIERE_DEPTH / (100 * atmosphere.density[index])
-    return LATERAL_WIDTH * moliere_radius * (LATERAL_START + (1 - LATERAL_START) * age)
+def _place(distance: float, height: float, index: int, age: float, atmosphere: Slices) -> tuple[float, float]:
+    """Where beside the axis the light comes from that reaches a telescope from a slice.
 
+    Light at the Cherenkov angle comes from fast electrons near the axis; the farther from this angle, the more the
+    electrons were scattered, and the farther from the axis they are, those beyond it on the telescope's side.
 
-@numba.njit(cache=True)
-def _sharpness(shower: np.ndarray, index: int, position: np.ndarray, atmosphere: Slices) -> float:
-    """Width of the light that reaches a telescope from a slice, relative to that of all its light.
+    Parameters
+    ----------
+    distance, height : float
+        Of the telescope to the axis, of the slice above it [m].
+    index : int
+        Slice of the atmosphere.
+    age : float
+    atmosphere : Slices
 
-    Light at the Cherenkov angle comes from fast electrons near the axis; the farther from this angle, the more
-    the electrons were scattered, and the farther from the axis they are.
+    Returns
+    -------
+    towards, width : float
+        Mean, in the direction of the telescope, and standard deviation in each direction [m].
     """
-    angle = _passing_distance(shower, position) * -shower[DZ] / (atmosphere.z[index] - position[2])
-    cone = math.sqrt(2 * atmosphere.refractivity[index])
-    return min(SHARPEST + WIDENING * abs(angle / cone - 1), WIDEST)
+    scattered = distance / height - math.sqrt(2 * atmosphere.refractivity[index])
+    drift = DRIFT * lever(atmosphere, index)
+    core = CORE_WIDTH * (CORE_START + (1 - CORE_START) * age)
+    width = radiation_length(atmosphere, index) * math.sqrt(core**2 + (DIFFUSION * scattered) ** 2)
+    return height * max(scattered, 0.0) * drift / (1 + drift), width
 
 
 @numba.njit(cache=True)
@@ -91,18 +109,15 @@ def _light_of_slice(
     atmosphere: Slices,
     table: AngularTable,
 ) -> float:
-    """Photo-electrons in a telescope per electron and g/cm2 of its path, from a slice of a shower's axis.
-
-    The lateral width of the shower acts like a root mean square addition to the distance from its axis.
-    """
+    """Photo-electrons in a telescope per electron and g/cm2 of its path, from a slice of a shower's axis."""
     path = (shower[Z] - atmosphere.z[index]) / -shower[DZ]
     rx = position[0] - shower[X] - path * shower[DX]
     ry = position[1] - shower[Y] - path * shower[DY]
     rz = position[2] - atmosphere.z[index]
     distance = math.sqrt(rx * rx + ry * ry + rz * rz)
     along = rx * shower[DX] + ry * shower[DY] + rz * shower[DZ]
-    across2 = max(distance * distance - along * along, 0.0) + 2 * _lateral_width(atmosphere, index, age) ** 2
-    density = light_density(table, index, age, math.atan2(math.sqrt(across2), along))
+    across = math.sqrt(max(distance * distance - along * along, 0.0))
+    density = light_density(table, index, age, math.atan2(across, along))
     pointing = telescopes.axes[0]
     facing = -(rx * pointing[0] + ry * pointing[1] + rz * pointing[2]) / distance
     if density == 0.0 or facing <= 0.0 or rz >= 0.0:
@@ -132,16 +147,16 @@ def estimate(
     light = np.zeros(photons.shape[0])
     for number in range(photons.shape[0]):
         shower = photons[number]
-        log_energy = math.log(shower[ENERGY] / CRITICAL_ENERGY)
+        maximum, shape = shower[MAXIMUM], shower[SHAPE]
+        scale = shower[WEIGHT] * size_at_maximum(math.log(shower[ENERGY] / CRITICAL_ENERGY), maximum, shape)
         for node in range(ESTIMATE_DEPTHS.size):
-            t = ESTIMATE_DEPTHS[node] * log_energy
-            depth = shower[DEPTH] - (t - head_start(log_energy)) * RADIATION_LENGTH * shower[DZ]
+            t = ESTIMATE_DEPTHS[node] * maximum
+            depth = shower[DEPTH] - t * RADIATION_LENGTH * shower[DZ]
             index = int(depth / atmosphere.step)
             if index >= atmosphere.z.size:
                 break
-            age = shower_age(log_energy, t)
-            electrons = shower[WEIGHT] * shower_size(log_energy, t)
-            weight = electrons * ESTIMATE_WEIGHTS[node] * log_energy * RADIATION_LENGTH
+            age = shower_age(t, maximum)
+            weight = scale * relative_size(t, maximum, shape) * ESTIMATE_WEIGHTS[node] * maximum * RADIATION_LENGTH
             light[number] += weight * _light_of_slice(shower, index, age, position, telescopes, atmosphere, table)
     muon_light = 0.0
     for number in range(muons.shape[0]):
@@ -202,44 +217,54 @@ def _image_photon(
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, int]:
     """Add the light of one electromagnetic sub-shower to an image, from each ``stride``-th slice of its axis."""
-    log_energy = math.log(shower[ENERGY] / CRITICAL_ENERGY)
+    maximum, shape = shower[MAXIMUM], shower[SHAPE]
     dx, dy, dz = shower[DX], shower[DY], shower[DZ]
     norm = math.sqrt(dx * dx + dz * dz)
     ax, az = dz / norm, -dx / norm
     bx, by, bz = dy * az, dz * ax - dx * az, -dy * ax
+    wx, wy, wz = position[0] - shower[X], position[1] - shower[Y], position[2] - shower[Z]
+    along = wx * dx + wy * dy + wz * dz
+    wx, wy, wz = wx - along * dx, wy - along * dy, wz - along * dz
+    distance = max(math.sqrt(wx * wx + wy * wy + wz * wz), 1e-6)
+    wx, wy, wz = wx / distance, wy / distance, wz / distance
     scale = weight * stride * atmosphere.step / -dz
+    scale *= size_at_maximum(math.log(shower[ENERGY] / CRITICAL_ENERGY), maximum, shape)
     for index in range(int(shower[DEPTH] / atmosphere.step) + stride // 2, atmosphere.z.size, stride):
         t = (shower[DEPTH] - atmosphere.depth[index]) / (dz * RADIATION_LENGTH)
         if t <= 0.0:
             continue
-        t += head_start(log_energy)
-        age = shower_age(log_energy, t)
+        age = shower_age(t, maximum)
         if age > OLDEST:
             break
         mean = (
             scale
-            * shower_size(log_energy, t)
+            * relative_size(t, maximum, shape)
             * _light_of_slice(shower, index, age, position, telescopes, atmosphere, table)
         )
         n_electrons = rng.poisson(mean) if mean > 0.0 else 0
         if n_electrons == 0:
             continue
         arrivals = grown(arrivals, n + n_electrons)
-        width = _lateral_width(atmosphere, index, age) * _sharpness(shower, index, position, atmosphere)
+        height = max((atmosphere.z[index] - position[2]) / -dz, 1.0)
+        towards, spread = _place(distance, height, index, age, atmosphere)
+        length = radiation_length(atmosphere, index)
         for _ in range(n_electrons):
             z = atmosphere.z[index] + (rng.random() - 0.5) * stride * atmosphere.thickness[index]
             path = (shower[Z] - z) / -dz
+            width = spread * math.sqrt(rng.standard_gamma(PLACE_TAIL) / PLACE_TAIL)
             a = width * rng.standard_normal()
             b = width * rng.standard_normal()
-            ux = shower[X] + path * dx + a * ax + b * bx - position[0]
-            uy = shower[Y] + path * dy + b * by - position[1]
-            uz = z + a * az + b * bz - position[2]
+            ux = shower[X] + path * dx + towards * wx + a * ax + b * bx - position[0]
+            uy = shower[Y] + path * dy + towards * wy + b * by - position[1]
+            uz = z + towards * wz + a * az + b * bz - position[2]
             if uz <= 1.0:
                 continue
-            distance = math.sqrt(ux * ux + uy * uy + uz * uz)
-            optical_path = distance * (1.0 + atmosphere.delay[index] / uz)
-            time = shower[TIME] + (path + optical_path) / SPEED_OF_LIGHT
-            n = _register(ux / distance, uy / distance, uz / distance, time, telescopes, arrivals, n, rng)
+            flight = math.sqrt(ux * ux + uy * uy + uz * uz)
+            optical_path = flight * (1.0 + atmosphere.delay[index] / uz)
+            # an electron beside the axis left it about DRIFT radiation lengths above: its way is that much longer
+            detour = (towards * towards + a * a + b * b) / (2 * DRIFT * length)
+            time = shower[TIME] + (path + detour + optical_path) / SPEED_OF_LIGHT
+            n = _register(ux / flight, uy / flight, uz / flight, time, telescopes, arrivals, n, rng)
     return arrivals, n
 
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from cherenkov_pipeline.simulation.atmosphere import Slices
 from cherenkov_pipeline.simulation.cherenkov import AngularTable
-from cherenkov_pipeline.simulation.electromagnetic import CRITICAL_ENERGY, RADIATION_LENGTH, head_start
+from cherenkov_pipeline.simulation.electromagnetic import RADIATION_LENGTH
 from cherenkov_pipeline.simulation.electronics import Electronics, least_light, read_out
-from cherenkov_pipeline.simulation.hadronic import DEPTH, DZ, ENERGY, WEIGHT, gamma_shower, proton_shower
+from cherenkov_pipeline.simulation.hadronic import DEPTH, DZ, ENERGY, MAXIMUM, WEIGHT, gamma_shower, proton_shower
 from cherenkov_pipeline.simulation.imaging import collect, estimate
 from cherenkov_pipeline.simulation.kernels import drop_stale_kernels
 from cherenkov_pipeline.simulation.telescope import Telescopes
@@ -121,8 +121,7 @@ def _depth_of_maximum(photons: np.ndarray) -> float:
     """Slant depth of the maximum: the mean over the electromagnetic sub-showers, weighted by energy."""
     energy, weighted = 0.0, 0.0
     for photon in photons:
-        log_energy = math.log(photon[ENERGY] / CRITICAL_ENERGY)
-        maximum = photon[DEPTH] / -photon[DZ] + RADIATION_LENGTH * (log_energy - head_start(log_energy))
+        maximum = photon[DEPTH] / -photon[DZ] + RADIATION_LENGTH * photon[MAXIMUM]
         energy += photon[WEIGHT] * photon[ENERGY]
         weighted += photon[WEIGHT] * photon[ENERGY] * maximum
     return weighted / energy if energy > 0 else math.nan

@@ -5,6 +5,7 @@ at that distance, stays so far below the trigger threshold that noise does not l
 outside the camera. They count as thrown all the same.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,13 +17,16 @@ from ctapipe.instrument import SubarrayDescription
 from cherenkov_pipeline.simulation.array import sst1m_array
 from cherenkov_pipeline.simulation.atmosphere import Slices, height, slices
 from cherenkov_pipeline.simulation.cherenkov import AngularTable, angular_table
+from cherenkov_pipeline.simulation.electromagnetic import CRITICAL_ENERGY, mean_development
 from cherenkov_pipeline.simulation.electronics import electronics, extract, least_light
 from cherenkov_pipeline.simulation.hadronic import (
     DEPTH,
     DX,
     DZ,
     ENERGY,
+    MAXIMUM,
     N_COLUMNS,
+    SHAPE,
     SPEED_OF_LIGHT,
     TIME,
     WEIGHT,
@@ -192,6 +196,9 @@ def start(energy: np.ndarray, alt: np.ndarray, az: np.ndarray, atmosphere: Slice
     primaries[:, TIME] = -path / SPEED_OF_LIGHT
     primaries[:, DEPTH] = START_DEPTH
     primaries[:, WEIGHT] = 1
+    primaries[:, MAXIMUM : SHAPE + 1] = [
+        mean_development(math.log(photon_energy / CRITICAL_ENERGY)) for photon_energy in primaries[:, ENERGY]
+    ]
     return primaries
 
 
