@@ -78,7 +78,8 @@ def test_curves_and_decisions_count_all(make_events, parameters):
     roc = tables["roc"]
     assert np.all(np.diff(roc["background_efficiency"]) >= 0)
     assert (roc["gamma_efficiency"][0], roc["gamma_efficiency"][-1]) == (0, 1)
-    area = np.trapezoid(roc["gamma_efficiency"], roc["background_efficiency"]) + 1 - roc["background_efficiency"][-1]
+    assert (roc["background_efficiency"][-1], roc["threshold"][-1]) == (1, 0)
+    area = np.trapezoid(roc["gamma_efficiency"], roc["background_efficiency"])
     assert area == pytest.approx(roc.meta["auc"], abs=2e-3)
     assert tables["distribution"]["n_gamma"].sum() == tables["distribution"]["n_background"].sum() == 1500
     assert tables["calibration"]["n"].sum() == 3000

@@ -155,16 +155,18 @@ def roc_curve(sample: Sample) -> QTable:
     Returns
     -------
     QTable
-        `CURVE_POINTS` rows, from none of the gammas to all: ``gamma_efficiency``, ``threshold`` (gammaness that keeps
-        this fraction), ``background_efficiency`` and ``n``, the background events that are kept; ``meta`` has ``auc``.
+        `CURVE_POINTS` rows from none of the gammas to all, and one that keeps all events: ``gamma_efficiency``,
+        ``threshold`` (gammaness that keeps this fraction), ``background_efficiency`` and ``n``, the background events
+        that are kept; ``meta`` has ``auc``.
     """
     gamma = sample.columns["is_gamma"] > 0
     score = sample.columns["gammaness"]
     efficiency = np.linspace(0, 1, CURVE_POINTS)
     background = np.sort(score[~gamma])
     threshold = np.quantile(score[gamma], 1 - efficiency) if gamma.any() else np.full(CURVE_POINTS, np.nan)
+    efficiency, threshold = np.append(efficiency, 1), np.append(threshold, 0)
     kept = len(background) - np.searchsorted(background, threshold)
-    share_kept = kept / len(background) if len(background) else np.full(CURVE_POINTS, np.nan)
+    share_kept = kept / len(background) if len(background) else np.full(len(kept), np.nan)
     table = QTable(
         {"gamma_efficiency": efficiency, "threshold": threshold, "background_efficiency": share_kept, "n": kept}
     )

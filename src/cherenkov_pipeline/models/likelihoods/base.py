@@ -82,7 +82,7 @@ class OutputLayer(keras.layers.Layer):
             )
 
     def neutral(self) -> Constants:
-        """Constants before any calibration."""
+        """Constants before any calibration: each output layer has its own."""
         raise NotImplementedError
 
     @property

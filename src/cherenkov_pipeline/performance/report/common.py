@@ -4,12 +4,24 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from astropy.table import QTable
+from matplotlib.figure import Figure
 
-from cherenkov_pipeline.performance.report.content import Cell, KeyNumber, Table
-from cherenkov_pipeline.performance.report.tables import cell, estimate_cells, format_estimate, format_number
+from cherenkov_pipeline.performance.report.content import Cell, KeyNumber, Section, Table
+from cherenkov_pipeline.performance.report.tables import (
+    cell,
+    estimate_cells,
+    event_facts,
+    format_estimate,
+    format_number,
+    metrics_table,
+)
+from cherenkov_pipeline.performance.report.task import illustrations
 
 Rows = Mapping[str, QTable.Row]
 """Rows of a metrics table by the metric's name."""
+
+Captions = Mapping[str, Sequence]
+"""Figures by name, with title and caption."""
 
 QUARTER_NAMES = ("smallest", "second", "third", "largest")
 
@@ -72,6 +84,48 @@ def _grouped(name: str, first: list[Cell], table: QTable, quantities: Mapping[st
     }
     columns = [first, [cell(n) for n in table["n"]], *(estimate_cells(table, column) for column in shown)]
     return Table((name, "Events", *shown.values()), tuple(zip(*columns, strict=True)), caption)
+
+
+def regression_sections(
+    tables: Mapping[str, QTable],
+    figures: Mapping[str, Figure],
+    per_energy: Captions,
+    uncertainty: Captions,
+    quantities: Mapping[str, str],
+    quarters_caption: str,
+) -> tuple[Section, ...]:
+    """Make the sections of a quantity that is predicted with an error: results, curves per energy, predicted errors.
+
+    Parameters
+    ----------
+    tables : mapping of str to QTable
+        With ``metrics``, ``per_energy`` and ``quarters``.
+    figures : mapping of str to Figure
+        A figure that is not there is left out.
+    per_energy, uncertainty : mapping
+        Figures of the two sections with their titles and captions, as for `report.task.illustrations`.
+    quantities : mapping of str to str
+        Columns of the tables with their headers.
+    quarters_caption : str
+    """
+    metrics = tables["metrics"]
+    return (
+        Section("Results", (metrics_table(metrics, "Intervals by bootstrap over showers."), event_facts(metrics))),
+        Section(
+            "Performance per energy",
+            (
+                *illustrations(per_energy, figures),
+                bins_table(tables["per_energy"], "true_energy", "E_true [TeV]", quantities),
+            ),
+        ),
+        Section(
+            "Predicted errors",
+            (
+                *illustrations(uncertainty, figures),
+                quarters_table(tables["quarters"], quantities, quarters_caption),
+            ),
+        ),
+    )
 
 
 def bins_convention(table: QTable, name: str = "true_energy", what: str = "true energy") -> str:

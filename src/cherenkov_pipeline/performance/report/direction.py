@@ -14,16 +14,14 @@ from cherenkov_pipeline.performance.report.common import (
     GAMMA_EVENTS,
     Rows,
     bins_convention,
-    bins_table,
     estimate,
     intervals_convention,
     key_numbers,
-    quarters_table,
+    regression_sections,
     rows_of,
 )
-from cherenkov_pipeline.performance.report.content import Section
-from cherenkov_pipeline.performance.report.tables import event_facts, format_number, metrics_table
-from cherenkov_pipeline.performance.report.task import TaskResult, illustrations
+from cherenkov_pipeline.performance.report.tables import format_number
+from cherenkov_pipeline.performance.report.task import TaskResult
 
 FIGURES = {
     "resolution": (
@@ -106,25 +104,8 @@ def direction_result(tables: Mapping[str, QTable], figures: Mapping[str, matplot
         From `direction_figures` or `camera_figures`; a figure that is not there is left out.
     """
     metrics = rows_of(tables["metrics"])
-    sections = (
-        Section(
-            "Results",
-            (metrics_table(tables["metrics"], "Intervals by bootstrap over showers."), event_facts(tables["metrics"])),
-        ),
-        Section(
-            "Performance per energy",
-            (
-                *illustrations(FIGURES, figures),
-                bins_table(tables["per_energy"], "true_energy", "E_true [TeV]", _QUANTITIES),
-            ),
-        ),
-        Section(
-            "Predicted errors",
-            (
-                *illustrations(UNCERTAINTY_FIGURES, figures),
-                quarters_table(tables["quarters"], _QUANTITIES, "Quarters by predicted radius."),
-            ),
-        ),
+    sections = regression_sections(
+        tables, figures, FIGURES, UNCERTAINTY_FIGURES, _QUANTITIES, "Quarters by predicted radius."
     )
     summary = _summary(metrics, tables["metrics"].meta["confidence"])
     return TaskResult(summary, key_numbers(metrics, _KEY_NUMBERS), sections, _conventions(tables))

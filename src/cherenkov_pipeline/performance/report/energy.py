@@ -12,16 +12,14 @@ from cherenkov_pipeline.performance.published import random_forest_energy
 from cherenkov_pipeline.performance.report.common import (
     Rows,
     bins_convention,
-    bins_table,
     estimate,
     intervals_convention,
     key_numbers,
-    quarters_table,
+    regression_sections,
     rows_of,
 )
-from cherenkov_pipeline.performance.report.content import Section
-from cherenkov_pipeline.performance.report.tables import event_facts, format_number, metrics_table
-from cherenkov_pipeline.performance.report.task import TaskResult, illustrations
+from cherenkov_pipeline.performance.report.tables import format_number
+from cherenkov_pipeline.performance.report.task import TaskResult
 
 FIGURES = {
     "resolution": (
@@ -91,25 +89,8 @@ def energy_result(tables: Mapping[str, QTable], figures: Mapping[str, matplotlib
     metrics = rows_of(tables["metrics"])
     conventions = _conventions(tables["metrics"], tables["per_energy"])
     summary = _summary(metrics, tables["metrics"].meta["confidence"])
-    sections = (
-        Section(
-            "Results",
-            (metrics_table(tables["metrics"], "Intervals by bootstrap over showers."), event_facts(tables["metrics"])),
-        ),
-        Section(
-            "Performance per energy",
-            (
-                *illustrations(FIGURES, figures),
-                bins_table(tables["per_energy"], "true_energy", "E_true [TeV]", _QUANTITIES),
-            ),
-        ),
-        Section(
-            "Predicted errors",
-            (
-                *illustrations(UNCERTAINTY_FIGURES, figures),
-                quarters_table(tables["quarters"], _QUANTITIES, "Quarters by predicted relative error."),
-            ),
-        ),
+    sections = regression_sections(
+        tables, figures, FIGURES, UNCERTAINTY_FIGURES, _QUANTITIES, "Quarters by predicted relative error."
     )
     return TaskResult(summary, key_numbers(metrics, _KEY_NUMBERS), sections, conventions)
 
