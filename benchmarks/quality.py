@@ -5,7 +5,7 @@ network is trained for energy, particle type and direction, and the collaboratio
 training events; both predict test events of which neither has seen the shower. All images count, also those whose
 source a method puts on the wrong side.
 
-    python -m benchmarks.quality [--scale 0.1] [--seeds 2] [--folder KEEP] [--epochs 16]
+    python -m benchmarks.quality [--scale 0.1] [--seeds 2] [--folder KEEP] [--epochs 12]
 
 Every figure is the mean over the seeds, with a paired 95 % bootstrap interval over showers. The last line is one JSON
 object: ``direction_ratio``, ``energy_ratio`` (68 % errors, ours over the forest's), ``auc_gain``, ``proton_ratio``
@@ -39,9 +39,9 @@ from benchmarks._quality_figures import (
     proton_ratio,
     resolution_ratio,
 )
-from benchmarks._quality_samples import REAL_PART, REAL_TELESCOPE, Sample, convert, simulate
+from benchmarks._quality_samples import REAL_PART, Sample, convert, simulate
 from benchmarks._report import report
-from benchmarks._shower_samples import REAL_EVENTS
+from benchmarks._shower_samples import REAL_CONDITIONS, REAL_EVENTS
 from cherenkov_pipeline.directions import separation, true_direction
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.models.options import ForestParameters
@@ -78,7 +78,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1.0, help="fraction of the full number of events")
     parser.add_argument("--seeds", type=int, default=2, help="trainings of each task")
-    parser.add_argument("--epochs", type=int, default=16, help="of each training")
+    parser.add_argument("--epochs", type=int, default=12, help="of each training")
     parser.add_argument("--workers", type=int, default=2, help="files simulated side by side")
     parser.add_argument("--folder", type=Path, help="keep samples and trainings here, and use those that are there")
     arguments = parser.parse_args()
@@ -95,7 +95,7 @@ def main() -> None:
         path = test_data() / REAL_EVENTS
         real: dict[str, Any] = {}
         if path.exists():
-            theirs = simulate(folder / "real", REAL_PART * arguments.scale, REAL_TELESCOPE, arguments.workers)
+            theirs = simulate(folder / "real", REAL_PART * arguments.scale, REAL_CONDITIONS, arguments.workers)
             clock.say(f"telescope of the real events: {describe(theirs)}")
             models = [
                 train_models(theirs.store, seed, arguments.epochs, folder / "states", clock)

@@ -53,7 +53,7 @@ def test_models_and_reference_are_told_apart(make_predictions, parameters):
     (axes,) = energy.energy_resolution(curves, random_forest_energy("stereo")).axes
     labels = axes.get_legend_handles_labels()[1]
     assert [label.split(":")[0] for label in labels] == ["first"] * 2 + ["second"] * 2 + [
-        "SST-1M random forest, stereo (published)"
+        "SST-1M random forest, stereo (published; 60 % of the gammas)"
     ]
     assert len({to_hex(line.get_color()) for line in axes.lines}) == 3
 

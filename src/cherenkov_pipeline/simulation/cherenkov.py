@@ -36,7 +36,7 @@ YOUNGEST = 0.15  # age below which v grows no more
 #: how far beside the axis an electron is, in radiation lengths for each radian of scattering: in the direction in which
 #: it flies, and standard deviation about it in each direction
 DRIFT = 1.3
-DIFFUSION = 0.75
+DIFFUSION = 0.65
 N_GAUSSIANS = 4
 SLICES_PER_HEIGHT = 3  # the light is computed in each third slice
 MAX_ANGLE = 0.6  # rad

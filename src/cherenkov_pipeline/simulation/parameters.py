@@ -32,7 +32,7 @@ class OpticsParameters(Parameters):
     """From the mirror to the photo-electrons."""
 
     throughput: float = Field(
-        0.3,
+        0.29,
         gt=0,
         le=1,
         description="Share of the light on the mirror that reaches the sensors: reflectivity, shadows, guides, window",
@@ -64,7 +64,7 @@ class ElectronicsParameters(Parameters):
         "56 ns", description="Where the trigger puts the shower in the readout window"
     )
     trigger_threshold: float = Field(
-        50,
+        47,
         gt=0,
         description="Height of the summed pulse of the brightest cluster of 21 pixels that triggers a telescope, above"
         " the pedestal; in heights of one calibrated p.e., from which crosstalk is taken out",

@@ -55,6 +55,6 @@ def _of_mode(name: str, mode: str) -> QTable:
     chosen = table[table["mode"] == mode]
     if not len(chosen):
         raise ValueError(f"mode must be one of {', '.join(sorted(set(table['mode'])))}. Received: {mode!r}")
-    chosen.meta["label"] = f"SST-1M random forest, {chosen.meta['modes'][mode]} (published)"
+    chosen.meta["label"] = f"SST-1M random forest, {chosen.meta['modes'][mode]} (published; 60 % of the gammas)"
     chosen.remove_column("mode")
     return chosen
