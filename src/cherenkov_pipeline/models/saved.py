@@ -18,6 +18,7 @@ import cherenkov_pipeline.models.likelihoods
 import cherenkov_pipeline.models.set_network
 import cherenkov_pipeline.models.stereo_geometry
 import cherenkov_pipeline.models.telescopes  # noqa: F401
+from cherenkov_pipeline.config import first_problem
 from cherenkov_pipeline.dl1.cameras import camera_fingerprint, pixel_order
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import atomic_path, fingerprint, fingerprint_file
@@ -185,9 +186,7 @@ def read_card(path: str | os.PathLike) -> ModelCard:
     except FileNotFoundError:
         raise UserError(f"{path} has no card: copy {card_path(path).name} beside it.") from None
     except ValidationError as error:
-        problem = error.errors()[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        raise UserError(f"Cannot read {card_path(path)}: {place}: {problem['msg']}.") from error
+        raise UserError(f"Cannot read {card_path(path)}: {first_problem(error)}.") from error
 
 
 def check_fit(trained: TrainedModel, camera: "CameraGeometry") -> np.ndarray | None:
