@@ -1,8 +1,8 @@
 import astropy.units as u
 import pytest
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
-from cherenkov_pipeline.config import Parameters, quantity
+from cherenkov_pipeline.config import Parameters, first_problem, quantity
 from cherenkov_pipeline.files import fingerprint
 
 
@@ -62,3 +62,21 @@ def test_round_trip_through_json():
 def test_fingerprint_sees_values_not_spelling():
     assert fingerprint(Example(energy="300 GeV")) == fingerprint(Example(energy="0.3 TeV"))
     assert fingerprint(Example(energy="300 GeV")) != fingerprint(Example(energy="301 GeV"))
+
+
+def test_the_first_problem_is_one_line():
+    class Outer(Parameters):
+        inner: Example = Example()
+
+        @model_validator(mode="after")
+        def _even(self):
+            if self.inner.number % 2:
+                raise ValueError("number must be even")
+            return self
+
+    with pytest.raises(ValidationError) as nested:
+        Outer(inner={"number": 0, "energy": "3 m"})
+    assert first_problem(nested.value).startswith("inner.energy: expected a value in TeV")
+    with pytest.raises(ValidationError) as whole:
+        Outer(inner={"number": 3})
+    assert first_problem(whole.value) == "number must be even"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cherenkov_pipeline.config import Parameters
-from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.errors import TemporaryError, UserError
 from cherenkov_pipeline.files import (
     MANIFEST,
     FileJob,
@@ -106,7 +106,7 @@ class TestAtomicPath:
     def test_full_disk(self, tmp_path, number):
         target = tmp_path / "a.txt"
         target.write_text("old")
-        with pytest.raises(UserError, match="No space left") as caught:
+        with pytest.raises(TemporaryError, match="No space left") as caught:
             replace(target, OSError(number, os.strerror(number)))
         assert target.read_text() == "old"
         assert not leftovers(tmp_path)
@@ -254,7 +254,7 @@ class TestRunPlan:
         assert read_file_set(tmp_path / "out").paths[1] == tmp_path / "new.txt"
 
     def test_only_one_process_at_a_time(self, tmp_path):
-        with locked(tmp_path), pytest.raises(UserError, match="Another process is working"):
+        with locked(tmp_path), pytest.raises(TemporaryError, match="Another process is working"):
             run_plan(plan("a"), tmp_path)
         run_plan(plan("a"), tmp_path)
 

@@ -7,7 +7,7 @@ an `astropy.units.Quantity` in the unit that the model declares.
 from typing import Annotated, Any
 
 import astropy.units as u
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
 
 class Parameters(BaseModel):
@@ -47,3 +47,10 @@ def quantity(unit: str, minimum: float | None = None, maximum: float | None = No
         return converted
 
     return Annotated[u.Quantity, BeforeValidator(parse), PlainSerializer(str, return_type=str)]
+
+
+def first_problem(error: ValidationError) -> str:
+    """Tell in one line where parameters are wrong and why: the first problem of several."""
+    problem = error.errors()[0]
+    place, message = ".".join(str(part) for part in problem["loc"]), problem["msg"].removeprefix("Value error, ")
+    return f"{place}: {message}" if place else message

@@ -1,4 +1,4 @@
-"""The one exception that speaks to the user."""
+"""The exceptions that speak to the user."""
 
 
 class UserError(Exception):
@@ -6,3 +6,7 @@ class UserError(Exception):
 
     The message is one line. The command line prints it alone, without a traceback.
     """
+
+
+class TemporaryError(UserError):
+    """What the same work, begun again, may not meet: another process is at it, or the disk is full."""

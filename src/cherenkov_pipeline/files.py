@@ -25,7 +25,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.errors import TemporaryError, UserError
 
 MANIFEST = "manifest.json"
 PART = ".part-"
@@ -51,7 +51,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
     Raises
     ------
-    UserError
+    TemporaryError
         If the disk is full.
     """
     path = Path(path)
@@ -63,7 +63,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         part.replace(path)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(
+            raise TemporaryError(
                 f"No space left while writing {path}: free some, or set data_root to another disk."
             ) from error
         raise
@@ -220,7 +220,7 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises
     ------
-    UserError
+    TemporaryError
         If another process works there.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -228,7 +228,7 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"Another process is working in {folder}: wait for it, or stop it.") from None
+            raise TemporaryError(f"Another process is working in {folder}: wait for it, or stop it.") from None
         for leftover in folder.glob(f"{PART}*"):
             _remove(leftover)
         yield

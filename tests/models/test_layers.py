@@ -5,7 +5,7 @@ from tests.store.toy_dl1 import geometry
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.build import Scales, build_model
-from cherenkov_pipeline.models.layers import HexagonalConv2D, MapPixels, hexagon
+from cherenkov_pipeline.models.layers import HexagonalConv2D, MapPixels, Standardize, hexagon
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.store.mapping import image_mapping
 from cherenkov_pipeline.tasks import TASKS
@@ -32,6 +32,17 @@ def test_mapping_layer_is_saved_and_loaded(pixels, tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
     np.testing.assert_array_equal(again.predict_on_batch(pixels), model.predict_on_batch(pixels))
+
+
+def test_an_input_is_scaled_in_single_precision():
+    """Half precision ends at 65504, below the charge of a bright shower."""
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        layer = Standardize([0.0], [70_000.0])
+    finally:
+        keras.config.set_dtype_policy("float32")
+    scaled = keras.ops.convert_to_numpy(layer(np.array([[70_000.0]], dtype=np.float32)))
+    np.testing.assert_array_equal(scaled, [[1]])
 
 
 def test_hexagon():

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from tests.models import registered
 
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.backend import keras
-from cherenkov_pipeline.models.build import Scales, build_model
-from cherenkov_pipeline.models.parameters import ModelParameters
+from cherenkov_pipeline.models.build import Scales, build_model, measure_scales
+from cherenkov_pipeline.models.parameters import ModelParameters, PretrainedParameters
 from cherenkov_pipeline.models.pretrained import learning_rate_factors
 from cherenkov_pipeline.tasks import TASKS
 
@@ -68,6 +69,50 @@ def test_prefixes_choose_layers(old):
     new = build({"path": path, "prefixes": ["backbone_convolution_1", "backbone_convolution_2"]})
     assert same(model, new, "backbone_convolution") == [True, True, False]
     assert not all(same(model, new, "head_dense"))
+
+
+@pytest.mark.parametrize(
+    ("mono", "stereo", "prefixes"),
+    [
+        ("single_tel", "cnn_rnn", ["backbone_convolution_"]),
+        (
+            "set_network",
+            "stereo_set_network",
+            ["backbone_pixels_", "backbone_exchange_", "backbone_pool", "backbone_dense_"],
+        ),
+    ],
+)
+def test_a_backbone_of_one_telescope_begins_one_of_several(mono, stereo, prefixes, tmp_path):
+    """With the prefixes that the documentation names."""
+    options = {"set_network": {**registered.SMALL["set_network"]["options"], "odd_units": 0}}
+    old, new = (
+        ModelParameters(
+            **registered.small(name).model_dump(include={"name", "head"}),
+            options=options.get(name) or registered.SMALL[name]["options"],
+        )
+        for name in (mono, stereo)
+    )
+    inputs = {name: registered.sample(name) for name in (mono, stereo)}
+
+    def made(parameters, pretrained=None):
+        x, targets, mapping = inputs[parameters.name]
+        shapes = {name: values.shape[1:] for name, values in x.items()}
+        parameters = parameters.model_copy(update={"pretrained": pretrained})
+        return build_model(parameters, TASKS["energy"], shapes, measure_scales(x, targets), mapping)
+
+    model = made(old)
+    model.save(tmp_path / "old.keras")
+    path = str(tmp_path / "old.keras")
+    with pytest.raises(UserError, match="has no layer backbone_"):
+        made(new, PretrainedParameters(path=path))
+    taken = made(new, PretrainedParameters(path=path, prefixes=prefixes))
+    for prefix in prefixes:
+        assert all(same(taken, model, prefix))
+    assert all(
+        layer.name.startswith(tuple(prefixes))
+        for layer in model.layers
+        if layer.weights and layer.name.startswith("backbone_")
+    )
 
 
 def test_frozen_layers_stay_and_others_learn(old):

@@ -1,7 +1,11 @@
+import os
 import pickle
+import subprocess
+import sys
 import zipfile
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +14,7 @@ from tests.toy_store import INPUTS, toy_camera
 
 from cherenkov_pipeline.dl1.cameras import camera_fingerprint
 from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.models import saved as saved_module
 from cherenkov_pipeline.models.build import Scales, build_model
 from cherenkov_pipeline.models.card import Camera, Data, ModelCard, Validity, card_path, now, software_versions
 from cherenkov_pipeline.models.cost import model_cost
@@ -131,6 +136,18 @@ def test_nothing_is_unpickled(trained, saved, tmp_path):
     with pytest.raises(UserError, match="Cannot load"):
         load_model(path)
     assert not marker.exists()
+
+
+def test_all_layers_of_the_package_are_known_where_a_network_is_loaded():
+    """Also without a card, which names the model: in a new process, in which nothing else was imported."""
+    folder = Path(saved_module.__file__).parent
+    modules = [path for path in folder.rglob("*.py") if "@keras.saving.register_keras_serializable" in path.read_text()]
+    names = {".".join(path.relative_to(folder.parents[1]).with_suffix("").parts) for path in modules}
+    assert len(names) > 5
+    script = f"import sys, cherenkov_pipeline.models.saved; print({names} - sys.modules.keys())"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    found = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"
 
 
 def test_pixels_are_matched_by_position(trained):

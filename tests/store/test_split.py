@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from cherenkov_pipeline.store.chunks import TRUTH
 from cherenkov_pipeline.store.parameters import SplitParameters
-from cherenkov_pipeline.store.split import run_ids, shower_ids, split_codes
+from cherenkov_pipeline.store.split import run_ids, shower_ids, split_changes, split_codes
 
 
 def events(n: int, seed: int = 0) -> Table:
@@ -122,3 +122,12 @@ def test_runs_stay_together():
 def test_fractions_must_sum_to_one():
     with pytest.raises(ValidationError, match="sum to 1"):
         SplitParameters(train=0.9)
+
+
+def test_changes_of_a_split_are_told():
+    learnt = SplitParameters().model_dump(mode="json")
+    assert split_changes(learnt, dict(learnt)) == ""
+    assert split_changes(learnt, learnt | {"seed": 3, "by": "run"}) == "by run instead of shower, seed 3 instead of 0"
+    earlier = {name: value for name, value in learnt.items() if name != "by"}
+    assert split_changes(earlier, learnt) == "by shower instead of None"
+    assert split_changes(learnt, earlier) == "by None instead of shower"

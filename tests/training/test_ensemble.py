@@ -11,7 +11,7 @@ from cherenkov_pipeline.models.saved import load_model, save_model
 from cherenkov_pipeline.reconstruction.predict import predict_store
 from cherenkov_pipeline.training import ensemble
 from cherenkov_pipeline.training.ensemble import combine, train_ensemble
-from cherenkov_pipeline.training.parameters import TrainingParameters, input_parameters
+from cherenkov_pipeline.training.parameters import TrainingParameters, WeightParameters, input_parameters
 
 MODEL = ModelParameters(
     name="single_tel", options={"filters": [4], "pooling": "average"}, head={"options": {"units": [8]}}
@@ -140,6 +140,27 @@ def test_its_own_calibration_sets_probabilities_right(store, tmp_path):
         for calibrate in (False, True)
     ]
     assert losses[1] < 0.5 * losses[0]
+
+
+def test_its_loss_is_that_of_its_members(store, tmp_path):
+    """The same member twice is that member: in weights, weights of losses, and without the penalties of both."""
+    training = TRAINING.model_copy(
+        update={
+            "calibrate": False,
+            "weights": WeightParameters(classes={"proton": 20.0}),
+            "loss_weights": {"energy": 3.0, "type": 0.5},
+        }
+    )
+    member = ensemble.train_task(store, "energy+type", MODEL, INPUTS, training, tmp_path)
+    together = combine([member, member], store, training)
+    assert together.card.metrics["val_loss"] == pytest.approx(member.card.metrics["val_loss"], rel=1e-3)
+    penalized = ModelParameters(
+        name="single_tel", options={**MODEL.options, "l2": 0.1}, head={"options": {"units": [8]}}
+    )
+    member = ensemble.train_task(store, "type", penalized, INPUTS, TRAINING, tmp_path)
+    losses = [combine([member] * n, store, TRAINING).card.metrics["val_loss"] for n in (2, 3)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    assert losses[0] < member.card.metrics["val_loss"]
 
 
 def test_members_that_differ_are_refused(store, tmp_path):

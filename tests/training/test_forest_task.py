@@ -1,5 +1,7 @@
 """The random forest as a registered model: grown from a store, calibrated, saved, loaded, exported."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.training.toy_forest import forest_store
@@ -15,6 +17,7 @@ from cherenkov_pipeline.tasks import get_task, joint_task
 from cherenkov_pipeline.training.forest import train_forest
 from cherenkov_pipeline.training.parameters import TrainingParameters
 from cherenkov_pipeline.training.task import train_task
+from cherenkov_pipeline.training.weights import EventWeights
 
 FEW_TREES = ModelParameters(name="random_forest", options={"n_trees_regression": 12, "n_trees_classification": 12})
 INPUTS = complete_input("random_forest")
@@ -111,8 +114,6 @@ def test_history_and_card(grown):
 def test_seed_and_weights_count(store):
     task, training = get_task("type"), TrainingParameters(seed=4)
     rows = known_events(store, task.particles)
-    gamma = np.asarray(store.columns(["true_shower_primary_id"])["true_shower_primary_id"]) == 0
-    weights = np.where(gamma[store.indices("train", task.particles)], 10.0, 1.0)
     uncalibrated = training.model_copy(update={"calibrate": False})
     logits = {
         name: train_forest(store, task, FEW_TREES, INPUTS, parameters, weight)[0].predict_on_batch(
@@ -122,12 +123,37 @@ def test_seed_and_weights_count(store):
             ("first", uncalibrated, None),
             ("again", uncalibrated, None),
             ("other", uncalibrated.model_copy(update={"seed": 5}), None),
-            ("weighted", uncalibrated, weights),
+            ("weighted", uncalibrated, EventWeights({0: 10.0}, {})),
         )
     }
     np.testing.assert_allclose(logits["first"], logits["again"], rtol=1e-5)
     assert not np.allclose(logits["first"], logits["other"])
     assert logits["weighted"].mean() > logits["first"].mean()
+
+
+def test_probabilities_are_those_of_the_weighted_sample(store):
+    """Calibrated on events that are weighted as those that the trees were grown from."""
+
+    def doubtful(table):
+        """Three of ten labels are wrong."""
+        wrong = np.asarray(table["true_energy"] * 1e5).astype(int) % 10 < 3
+        return ((np.asarray(table["true_shower_primary_id"]) == 0) ^ wrong)[:, np.newaxis]
+
+    task = replace(get_task("type"), to_target=doubtful, labels=("true_shower_primary_id", "true_energy"))
+    weights = EventWeights({0: 10.0}, {})
+    network, history = train_forest(store, task, FEW_TREES, INPUTS, TrainingParameters(seed=4), weights)
+    rows = store.indices("validation", task.particles)
+    logit = network.predict_on_batch(predict_inputs(store, rows))[:, 0].astype(float)
+    rows, logit = rows[np.isfinite(logit)], logit[np.isfinite(logit)]
+    events = store.columns(task.labels)[rows]
+    signed = np.where(doubtful(events)[:, 0], logit, -logit)
+    weight = np.where(np.asarray(events["true_shower_primary_id"]) == 0, 10, 1)
+
+    def loss(temperature):
+        return np.mean(weight * np.logaddexp(0, -signed / temperature))
+
+    assert history["val_loss"][0] == pytest.approx(loss(1), rel=1e-3)
+    assert loss(1) <= min(loss(0.9), loss(1.1))
 
 
 def test_further_parameters_become_features(store):

@@ -14,7 +14,7 @@ from astropy.table import QTable
 from pydantic import ValidationError
 from tests.training.toy_showers import shower_store
 
-from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.errors import TemporaryError, UserError
 from cherenkov_pipeline.performance.plots.search import search_overview
 from cherenkov_pipeline.training import search as module
 from cherenkov_pipeline.training.parameters import TrainingParameters
@@ -141,11 +141,14 @@ def test_an_interrupted_trial_is_repeated(trainings, tmp_path, monkeypatch):
     assert set(whole.trials[RATE][:3]) <= set(result.trials[RATE])
 
 
-def test_other_data_or_parameters_are_another_search(trainings, tmp_path):
+def test_other_data_parameters_or_code_are_another_search(trainings, tmp_path, monkeypatch):
     search(tmp_path, n_trials=2)
     search(tmp_path, n_trials=2, base=BASE | {"training": {"epochs": 5}})
     search(tmp_path, n_trials=2, seed=1)
     assert len(trainings) == 6
+    monkeypatch.setattr(module, "code_fingerprint", lambda *rooms: f"changed {rooms}")
+    search(tmp_path, n_trials=2)
+    assert len(trainings) == 8
 
 
 def test_bad_trials_are_pruned(trainings, tmp_path):
@@ -180,8 +183,29 @@ def test_a_configuration_that_cannot_be_trained_is_told(trainings, tmp_path):
     assert np.isnan(result.trials["objective"][1])
     with pytest.raises(UserError, match=r"No configuration.*learning_rat"):
         search(tmp_path, space={"training.optimizer.learning_rat": {"values": [1, 2]}})
-    with pytest.raises(UserError, match=r"No trial of the search has finished.*no objective 'val_f1': choose one of"):
-        search(tmp_path, n_trials=2, objective="val_f1")
+
+
+def test_an_objective_that_is_not_there_ends_the_search_at_once(trainings, tmp_path):
+    with pytest.raises(UserError, match=r"no objective 'val_f1': choose one of epoch, val_loss, val_auc"):
+        search(tmp_path, n_trials=5, objective="val_f1")
+    assert len(trainings) == 1
+
+
+def test_a_trial_that_the_machine_stopped_is_repeated(trainings, tmp_path, monkeypatch):
+    train = module.train_task
+
+    def disk_full(*arguments):
+        if len(trainings) == 2:
+            raise TemporaryError("No space left")
+        return train(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "train_task", disk_full)
+        with pytest.raises(UserError, match="No space left"):
+            search(tmp_path, n_trials=5)
+    result = search(tmp_path, n_trials=5)
+    assert len(result.trials) == len(trainings) == 5
+    assert set(result.trials["state"]) == {"finished"}
 
 
 def test_a_network_that_is_too_large_is_a_failed_trial(trainings, tmp_path, monkeypatch):
@@ -208,6 +232,12 @@ def test_a_network_that_is_too_large_is_a_failed_trial(trainings, tmp_path, monk
         ({"space": {RATE: {"low": 1, "high": 2}}, "method": "grid"}, "needs points"),
         ({"space": {RATE: {"low": 1, "high": 2, "points": 3}}}, "points .* no effect"),
         ({"space": {"training.weights.classes": {"values": [None, "balanced"]}}}, "changes what val_loss means"),
+        ({"space": {"model.options.l2": {"low": 0, "high": 1}}}, "model.options.l2 changes"),
+        ({"space": {"model.head": {"values": [{}, {"options": {"l2": 0.1}}]}}}, "model.head.options.l2 changes"),
+        ({"space": {"training": {"values": [{}, {"weights": {"classes": "balanced"}}]}}}, "training.weights.classes"),
+        ({"space": {"input": {"values": [{}, {"min_telescopes": 2}]}}}, "input.min_telescopes changes"),
+        ({"space": {"model.name": {"values": ["set_network", "cnn_rnn"]}}}, "model.name changes"),
+        ({"space": {"model": {"values": [{"name": "single_tel"}, {"name": "cnn_rnn"}]}}}, "model.name changes"),
         ({"space": {RATE: {"values": [1]}, "training.optimizer": {"values": [{}]}}}, "is part of"),
         ({"n_trials": None}, "in a grid alone"),
     ],
@@ -215,6 +245,20 @@ def test_a_network_that_is_too_large_is_a_failed_trial(trainings, tmp_path, monk
 def test_what_is_no_search_is_refused(parameters, message):
     with pytest.raises(ValidationError, match=message):
         SearchParameters(**{"space": SPACE} | parameters)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"space": {"model.options.l2": {"low": 0, "high": 1}}, "objective": "val_auc"},
+        {"space": {"model.options": {"values": [{"l2": 0.1, "filters": [4]}, {"l2": 0.1, "filters": [8]}]}}},
+        {"space": {"model.name": {"values": ["single_tel", "set_network", "own.py:model"]}}},
+        {"space": {"input": {"values": [{"mapping": "axial"}, {"mapping": "square"}]}}},
+        {"space": {"training.schedule": {"values": [{"name": "constant"}, {"name": "cosine"}]}}},
+    ],
+)
+def test_what_leaves_the_objective_as_it_is_may_be_searched(parameters):
+    assert SearchParameters(**parameters).space
 
 
 def test_figure_shows_every_parameter(trainings, tmp_path):

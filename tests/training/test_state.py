@@ -52,6 +52,14 @@ def test_two_latest_are_kept(state, tmp_path):
     assert read_state(tmp_path).epoch == 4
 
 
+def test_the_latest_is_that_of_the_largest_number(state, tmp_path):
+    (tmp_path / "epoch_notes").mkdir()
+    for epoch in range(9998, 10_002):
+        write_state(replace(state, epoch=epoch), tmp_path)
+    assert read_state(tmp_path).epoch == 10_001
+    assert {path.name for path in tmp_path.glob("*")} == {"epoch_10000", "epoch_10001", "epoch_notes"}
+
+
 @pytest.mark.parametrize("name", ["state.json", "variables.npz", "best.npz"])
 @pytest.mark.parametrize("length", [None, 0, 30])
 def test_damaged_state_gives_way_to_the_one_before(state, tmp_path, name, length):

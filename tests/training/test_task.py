@@ -1,3 +1,5 @@
+import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -96,6 +98,39 @@ def test_other_parameters_are_another_training(learnt, monkeypatch):
     assert len(set(seen)) == len(seen) - 2
 
 
+@pytest.mark.parametrize("edited", ["own.py", "own_package/head.py"])
+def test_an_edited_model_of_the_users_own_is_another_training(learnt, edited, tmp_path, monkeypatch):
+    _, store, _ = learnt
+    files = {
+        "own.py": "def flat(inputs):\n    return keras.layers.Flatten(name='backbone_flat')(inputs['image'])\n",
+        "own_package/__init__.py": "from own_package.head import same\n",
+        "own_package/head.py": "def same(features):\n    return features\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"import keras\n\n\n{text}")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("own_package", "own_package.head"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    model = ModelParameters(name=f"{tmp_path / 'own.py'}:flat", head={"name": "own_package:same"})
+    seen = []
+
+    class StopHereError(Exception):
+        pass
+
+    def remember(*arguments, **options):
+        seen.append(arguments[5])
+        raise StopHereError
+
+    monkeypatch.setattr(task, "train", remember)
+    for text in ("", "", "# edited\n"):
+        with (tmp_path / edited).open("a") as stream:
+            stream.write(text)
+        with pytest.raises(StopHereError):
+            train_task(store, "energy", model, INPUTS, TRAINING, tmp_path / "states")
+    assert seen[0] == seen[1] != seen[2]
+
+
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_no_events_is_an_error_before_the_training(learnt, split, monkeypatch):
     folder, store, _ = learnt
@@ -117,6 +152,15 @@ def test_unlabelled_events_are_counted(learnt, tmp_path):
     store.table["true_energy"][[0, 1, 7]] = np.nan  # event 7 is a proton
     with pytest.raises(UserError, match=r"2 of .* train events"):
         train_task(store, "energy", MODEL, INPUTS, TRAINING, folder / "other")
+
+
+def test_one_kind_of_events_teaches_no_type(learnt, monkeypatch):
+    folder, store, _ = learnt
+    get_task = task.get_task
+    monkeypatch.setattr(task, "get_task", lambda name: replace(get_task(name), particles=("gamma",)))
+    with pytest.raises(UserError, match=r"All training events of type in .* are of one kind"):
+        train_task(store, "type", MODEL, INPUTS, TRAINING, folder / "other")
+    assert not (folder / "other").exists()
 
 
 def test_unknown_task(learnt):

@@ -1,5 +1,7 @@
 """Options of `train_task` on toy showers: several tasks, stereo, weights, calibration, small samples."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.training.toy_showers import shower_store
@@ -148,6 +150,15 @@ def test_options_of_networks_are_refused_where_trees_grow(store, tmp_path):
     for options in ({"augmentation": {"mirror": True}}, {"fraction": 0.5}, {"precision": "mixed_bfloat16"}):
         with pytest.raises(UserError, match=f"training.{next(iter(options))} has no effect on random_forest"):
             train(store, tmp_path, "energy", model, input_parameters(model), **options)
+    for name, given in (("pretrained", {"path": "old.keras"}), ("head", {"options": {"units": [3]}})):
+        other = ModelParameters(name="random_forest", **{name: given})
+        with pytest.raises(UserError, match=f"model.{name} has no effect on random_forest"):
+            train(store, tmp_path, "energy", other, input_parameters(model))
+    for name, given in (("channels", ["image"]), ("brightest", 8)):
+        with pytest.raises(UserError, match=f"input.{name} has no effect on random_forest"):
+            train(store, tmp_path, "energy", model, input_parameters(model, {name: given}))
+    with pytest.raises(UserError, match="random_forest is for mono input"):
+        train(store, tmp_path, "energy", model, input_parameters(model, {"mode": "stereo"}))
 
 
 def test_weights_reach_the_loss(store, tmp_path, monkeypatch):
@@ -248,6 +259,18 @@ def test_another_old_backbone_is_another_training(store, tmp_path):
         train(store, tmp_path / "new", "type", model)
         folders |= set((tmp_path / "new" / "states").iterdir())
     assert len(folders) == 2
+
+
+def test_an_old_backbone_of_another_split_may_know_the_test_events(store, tmp_path):
+    trained = train(store, tmp_path)
+    data = trained.card.data.model_copy(update={"split": {**trained.card.data.split, "seed": 5}})
+    old = save_model(replace(trained, card=trained.card.model_copy(update={"data": data})), tmp_path / "old.keras")
+    model = ModelParameters(name="single_tel", pretrained={"path": str(tmp_path / "old.keras")}, **SMALL)
+    with pytest.raises(UserError, match=r"split otherwise than the training data .*old\.keras \(seed 0 instead of 5\)"):
+        train(store, tmp_path / "new", "type", model)
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(UserError, match=r"its test events may be among those"):
+        predict_store(old, store, "test")
 
 
 def test_tensorboard_that_is_not_there_is_an_error_before_the_start(store, tmp_path, monkeypatch):

@@ -29,7 +29,8 @@ class Standardize(keras.layers.Layer):
     """
 
     def __init__(self, mean: Sequence[float], deviation: Sequence[float], **options: Any):
-        super().__init__(**options)
+        # single precision also where the network computes in half precision, which ends at 65504
+        super().__init__(**{"dtype": "float32", **options})
         self.mean = [float(value) for value in mean]
         self.deviation = [float(value) for value in deviation]
 

@@ -205,6 +205,18 @@ def resolve(name: str, entries: Mapping[str, ModelEntry], options: Mapping[str, 
     return builder
 
 
+def own_source(name: str, entries: Mapping[str, ModelEntry], options: Mapping[str, Any]) -> Path | None:
+    """File that holds a user's own builder, see `resolve`; None for an entry, and for what stands in no file."""
+    if name in entries:
+        return None
+    module, _, _ = name.rpartition(":")
+    if module.endswith(".py"):
+        return Path(module).expanduser()
+    # where it is defined, not where it is imported from
+    source = getattr(sys.modules[inspect.unwrap(resolve(name, entries, options)).__module__], "__file__", None)
+    return Path(source) if source else None
+
+
 def _from_file(path: str) -> ModuleType:
     """Import a file, again when it has changed."""
     found = Path(path).expanduser().resolve()

@@ -12,9 +12,13 @@ from pydantic import ValidationError
 
 # register the layers and losses that a saved model may name
 import cherenkov_pipeline.models.combine
+import cherenkov_pipeline.models.decision_forest
 import cherenkov_pipeline.models.layers
 import cherenkov_pipeline.models.likelihoods
+import cherenkov_pipeline.models.set_network
+import cherenkov_pipeline.models.stereo_geometry
 import cherenkov_pipeline.models.telescopes  # noqa: F401
+from cherenkov_pipeline.config import first_problem
 from cherenkov_pipeline.dl1.cameras import camera_fingerprint, pixel_order
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import atomic_path, fingerprint, fingerprint_file
@@ -84,7 +88,7 @@ def save_model(trained: TrainedModel, path: str | os.PathLike) -> TrainedModel:
     UserError
         If the disk is full.
     """
-    path = _model_path(path)
+    path = model_path(path)
     with atomic_path(path) as part:
         trained.model.save(part)
         card = trained.card.model_copy(update={"file_fingerprint": fingerprint_file(part)})
@@ -111,7 +115,7 @@ def load_model(path: str | os.PathLike) -> TrainedModel:
     UserError
         If a file is missing or cut off, or they do not belong together.
     """
-    path = _model_path(path)
+    path = model_path(path)
     card = read_card(path)
     if card.file_fingerprint != fingerprint_file(path):
         raise UserError(f"{path} is not the file that {card_path(path).name} describes: take both from one training.")
@@ -145,7 +149,7 @@ def load_network(path: str | os.PathLike) -> tuple[Path, keras.Model]:
     UserError
         If there is no such file or it cannot be read.
     """
-    path = _model_path(path)
+    path = model_path(path)
     if not path.is_file():
         raise UserError(f"There is no model {path}: train it first, or correct the path.")
     missing = None
@@ -174,7 +178,7 @@ def read_card(path: str | os.PathLike) -> ModelCard:
     UserError
         If the model or its card is missing or the card cannot be read.
     """
-    path = _model_path(path)
+    path = model_path(path)
     if not path.is_file():
         raise UserError(f"There is no model {path}: train it first, or correct the path.")
     try:
@@ -182,9 +186,7 @@ def read_card(path: str | os.PathLike) -> ModelCard:
     except FileNotFoundError:
         raise UserError(f"{path} has no card: copy {card_path(path).name} beside it.") from None
     except ValidationError as error:
-        problem = error.errors()[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        raise UserError(f"Cannot read {card_path(path)}: {place}: {problem['msg']}.") from error
+        raise UserError(f"Cannot read {card_path(path)}: {first_problem(error)}.") from error
 
 
 def check_fit(trained: TrainedModel, camera: "CameraGeometry") -> np.ndarray | None:
@@ -217,7 +219,14 @@ def check_fit(trained: TrainedModel, camera: "CameraGeometry") -> np.ndarray | N
         ) from error
 
 
-def _model_path(path: str | os.PathLike) -> Path:
+def model_path(path: str | os.PathLike) -> Path:
+    """Path of the ``.keras`` file: the path itself, or of `MODEL_FILE` in the folder.
+
+    Raises
+    ------
+    UserError
+        If it is neither.
+    """
     path = Path(path)
     if path.is_dir():
         return path / MODEL_FILE

@@ -19,6 +19,7 @@ from cherenkov_pipeline.store import EventChunk, EventStore
 from cherenkov_pipeline.store.chunks import cameras, iter_chunks
 from cherenkov_pipeline.store.inputs import InputMaker, input_maker
 from cherenkov_pipeline.store.parameters import InputParameters
+from cherenkov_pipeline.store.split import split_changes
 from cherenkov_pipeline.tasks import TASKS, Columns, Task, get_task
 
 if TYPE_CHECKING:
@@ -246,10 +247,7 @@ def check_split(trained: TrainedModel, store: EventStore) -> None:
     UserError
         If the store is split otherwise than the training data.
     """
-    # the split is a hash of the shower: with the same parameters no shower changes sides, whatever else is in the store
-    learnt, found = trained.card.data.split, store.provenance["split"]
-    if learnt != found:
-        changed = ", ".join(f"{name} {found[name]} instead of {learnt.get(name)}" for name in found)
+    if changed := split_changes(trained.card.data.split, store.provenance["split"]):
         raise UserError(
             f"{store.path} is split otherwise than the training data of {trained.card.name} ({changed}): its test "
             "events may be among those; make the store with the same split, or train again."

@@ -150,3 +150,11 @@ class InputParameters(Parameters):
     def columns(self) -> tuple[str, ...]:
         """DL1 columns that the inputs are made from."""
         return tuple(dict.fromkeys(name.removeprefix("log_") for name in self.parameters))
+
+
+class GivenInputs(InputParameters):
+    """Fields of `InputParameters` that were chosen: whether they go together shows when the model completes them."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        return self

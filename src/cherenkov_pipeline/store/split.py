@@ -5,6 +5,8 @@ a shower from one side to the other.
 """
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -110,3 +112,17 @@ def _mix(z: np.ndarray) -> np.ndarray:
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return z ^ (z >> np.uint64(31))
+
+
+def split_changes(learnt: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """Tell how a store is split otherwise than training data were; empty where all showers stay on their sides.
+
+    The split is a hash of the shower: with the same parameters no shower changes sides, whatever else is in the store.
+
+    Parameters
+    ----------
+    learnt, found : mapping
+        `SplitParameters` in plain values, of the training data and of the store.
+    """
+    names = [name for name in {**found, **learnt} if found.get(name) != learnt.get(name)]
+    return ", ".join(f"{name} {found.get(name)} instead of {learnt.get(name)}" for name in names)

@@ -15,7 +15,7 @@ from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.backend import jit_compile, keras
 from cherenkov_pipeline.models.combine import mix_models
 from cherenkov_pipeline.models.cost import model_cost
-from cherenkov_pipeline.models.likelihoods import LIKELIHOODS, Likelihood, calibrate_model
+from cherenkov_pipeline.models.likelihoods import LIKELIHOODS, Likelihood, calibrate_model, predict_events
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.models.saved import TrainedModel
 from cherenkov_pipeline.store import EventStore
@@ -23,7 +23,7 @@ from cherenkov_pipeline.store.batches import Batches
 from cherenkov_pipeline.store.parameters import InputParameters
 from cherenkov_pipeline.tasks import get_task
 from cherenkov_pipeline.training.parameters import TrainingParameters
-from cherenkov_pipeline.training.task import task_batches, train_task
+from cherenkov_pipeline.training.task import train_task, weighted_batches, with_loss_weights
 
 
 def train_ensemble(
@@ -75,7 +75,7 @@ def combine(members: Sequence[TrainedModel], store: EventStore, training: Traini
     store : EventStore
         Its validation events calibrate the ensemble.
     training : TrainingParameters
-        Of the members; batch size, ``calibrate`` and ``in_memory`` count.
+        Of the members; batch size, weights, loss weights and ``calibrate`` count.
 
     Returns
     -------
@@ -95,12 +95,13 @@ def combine(members: Sequence[TrainedModel], store: EventStore, training: Traini
                 raise UserError(f"The members of an ensemble must have the same {name}: train them alike.")
         if card.data.split != first.data.split:
             raise UserError("The members of an ensemble must have the same split of the data: train them alike.")
-    task, inputs = get_task(first.task), InputParameters.model_validate(first.inputs)
+    task, inputs = with_loss_weights(get_task(first.task), training), InputParameters.model_validate(first.inputs)
     likelihood = task.likelihood_of(inputs.mode)
     model = mix_models([trained.model for trained in members], likelihood, task.n_targets, f"ensemble_{first.name}")
     if jit_compile() is False:
         model.jit_compile = False
-    validation = task_batches(store, task, inputs, training, "validation")
+    # read in windows: of the training events, which tell the weights, no image is needed
+    validation = weighted_batches(store, task, inputs, training.model_copy(update={"in_memory": False}))["validation"]
     constants = calibrate_model(model, LIKELIHOODS[likelihood], validation) if training.calibrate else {}
     history = _mean_history([trained.history for trained in members])
     card = first.model_copy(
@@ -122,9 +123,12 @@ def combine(members: Sequence[TrainedModel], store: EventStore, training: Traini
 
 
 def _metrics(model: keras.Model, likelihood: Likelihood, validation: Batches) -> dict[str, float]:
-    judged = keras.Model(model.inputs, model.outputs[0])
+    """Loss and metrics of the mixture, without the penalties of all its members' weights."""
+    outputs, targets, weights = predict_events(model, validation)
+    given = keras.Input(outputs.shape[1:])
+    judged = keras.Model(given, given)
     judged.compile(loss=likelihood.loss(), metrics=list(likelihood.metrics), jit_compile=jit_compile())
-    values = judged.evaluate(validation, verbose=0, return_dict=True)
+    values = judged.evaluate(outputs, targets, sample_weight=weights, verbose=0, return_dict=True)
     return {f"val_{name}": float(value) for name, value in values.items()}
 
 

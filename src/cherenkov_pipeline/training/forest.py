@@ -29,7 +29,7 @@ from cherenkov_pipeline.models.decision_forest import (
     forest_features,
 )
 from cherenkov_pipeline.models.forest_features import AXIS, COLUMNS, check_columns, feature_columns
-from cherenkov_pipeline.models.likelihoods import LIKELIHOODS, Likelihood, calibrate_model
+from cherenkov_pipeline.models.likelihoods import LIKELIHOODS, Likelihood, calibrate_model, predict_events
 from cherenkov_pipeline.models.options import ForestParameters
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.store import EventStore
@@ -39,6 +39,8 @@ from cherenkov_pipeline.store.parameters import InputParameters
 from cherenkov_pipeline.tasks import Task
 from cherenkov_pipeline.training.parameters import TrainingParameters
 from cherenkov_pipeline.training.trees import grow
+from cherenkov_pipeline.training.weights import COLUMNS as WEIGHT_COLUMNS
+from cherenkov_pipeline.training.weights import EventWeights
 
 KEYS = ("production", "obs_id", "event_id", "tel_id", "shower", "hillas_intensity", "true_shower_primary_id")
 GAMMA = 0  # true_shower_primary_id, in CORSIKA's numbers
@@ -57,7 +59,7 @@ def train_forest(
     model: ModelParameters,
     inputs: InputParameters,
     training: TrainingParameters,
-    weights: np.ndarray | None = None,
+    weights: EventWeights | None = None,
 ) -> tuple[keras.Model, QTable]:
     """Grow the forests of one task, on the store's training events.
 
@@ -74,9 +76,9 @@ def train_forest(
     inputs : InputParameters
         Its ``parameters`` hold `COLUMNS`; further ones become features of all forests.
     training : TrainingParameters
-        Only ``seed`` and ``calibrate`` count.
-    weights : ndarray, optional
-        Of the training events of the task's particles, in the order of the store. Default: equal ones.
+        ``seed`` and ``calibrate`` count here; ``weights`` are those below.
+    weights : EventWeights, optional
+        Of training and validation events, see `~cherenkov_pipeline.training.weights.fit_weights`. Default: equal ones.
 
     Returns
     -------
@@ -97,16 +99,19 @@ def train_forest(
     likelihood = LIKELIHOODS[task.likelihood]
     rows = {split: store.indices(split, task.particles) for split in ("train", "validation")}
     usable = {split: _usable(store, found, task, inputs) for split, found in rows.items()}
-    weights = None if weights is None else np.asarray(weights)[usable["train"]]
     rows = {split: found[usable[split]] for split, found in rows.items()}
-    grown = _grow_task(store, rows["train"], task, inputs, options, training.seed, weights)
+    learnt_from = None if weights is None else weights(store.columns(WEIGHT_COLUMNS)[rows["train"]])
+    grown = _grow_task(store, rows["train"], task, inputs, options, training.seed, learnt_from)
     network = _network(grown, task, inputs, input_maker(store.camera, inputs).shapes)
 
     def batches(split: str, n: int | None = None) -> Batches:
         chosen = rows[split]
         if n and len(chosen) > n:
             chosen = chosen[np.linspace(0, len(chosen) - 1, n).astype(int)]
-        return Batches(store, chosen, inputs, task.to_target, BATCH_SIZE, shuffle=False, label_columns=task.labels)
+        made = Batches(store, chosen, inputs, task.to_target, BATCH_SIZE, shuffle=False, label_columns=task.labels)
+        if weights:
+            made.weigh(weights(made.events(WEIGHT_COLUMNS)))
+        return made
 
     validation = batches("validation")
     if training.calibrate:
@@ -130,9 +135,8 @@ def _usable(store: EventStore, rows: np.ndarray, task: Task, inputs: InputParame
 
 
 def _loss(network: keras.Model, likelihood: Likelihood, batches: Batches) -> float:
-    """Mean loss; the network stays uncompiled, as a loaded one is."""
-    outputs = [network.predict_on_batch(batches[number][0]) for number in range(len(batches))]
-    return float(keras.ops.convert_to_numpy(likelihood.loss()(batches.targets, np.concatenate(outputs))))
+    outputs, targets, weights = predict_events(network, batches)
+    return float(keras.ops.convert_to_numpy(likelihood.loss()(targets, outputs, weights)))
 
 
 @dataclass(frozen=True)

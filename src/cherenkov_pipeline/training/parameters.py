@@ -133,7 +133,10 @@ class SpectrumParameters(Parameters):
         None, ge=-5, le=0, description="Power of the simulated dN/dE; null: as the DL1 files of the store tell it."
     )
     largest: float = Field(
-        20.0, gt=1, description="A weight is not larger than this: rare events would make the training noisy."
+        20.0,
+        gt=1,
+        description="Weights are cut at so many times the mean that they have before: rare events would make the "
+        "training noisy.",
     )
 
 

@@ -21,15 +21,17 @@ from astropy.table import QTable
 from optuna.trial import Trial
 from pydantic import ValidationError
 
-from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.config import first_problem
+from cherenkov_pipeline.errors import TemporaryError, UserError
 from cherenkov_pipeline.files import fingerprint
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.parameters import ModelParameters
+from cherenkov_pipeline.revision import code_fingerprint
 from cherenkov_pipeline.store import EventStore
 from cherenkov_pipeline.store.parameters import InputParameters
 from cherenkov_pipeline.training.parameters import TrainingParameters, input_parameters
 from cherenkov_pipeline.training.search_parameters import ROOTS, ChoiceParameters, RangeParameters, SearchParameters
-from cherenkov_pipeline.training.task import train_task
+from cherenkov_pipeline.training.task import ROOMS, train_task
 from cherenkov_pipeline.training.trials import TrialRecord, Trials
 
 logger = logging.getLogger(__name__)
@@ -92,7 +94,7 @@ def search_configurations(
         The task's parameters as they are written: ``model``, ``input``, ``training``; a trial changes some of them.
     search : SearchParameters
     folder : Path
-        For the journal and the states of the trainings. The same data, task, parameters and space belong to one
+        For the journal and the states of the trainings. The same data, task, parameters, space and code belong to one
         search; its ``n_trials`` may be raised. Several processes may work in the same folder.
     on_trial : callable, optional
         Called with each trial that this process has ended.
@@ -106,11 +108,13 @@ def search_configurations(
     Raises
     ------
     UserError
-        If a parameter does not exist or no trial could be trained: with the first reason.
+        If a parameter or the objective does not exist, or no trial could be trained: with the first reason. If the
+        disk is full or another process trains the same: the trial is repeated when the search goes on.
     """
     _check_space(parameters, search)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    trials = Trials(Path(folder), search, fingerprint(store.fingerprint, task_name, parameters, _space(search)))
+    name = fingerprint(store.fingerprint, task_name, parameters, _space(search), code_fingerprint(*ROOMS))
+    trials = Trials(Path(folder), search, name)
 
     def train(trial: Trial, values: Mapping[str, Any]) -> TrialRecord:
         watched = _Watch(trial, search)
@@ -130,6 +134,8 @@ def search_configurations(
         except optuna.TrialPruned:
             row = watched.row
             return record("pruned", row[search.objective], metrics=row, epochs=int(row["epoch"]))
+        except (TemporaryError, _NoObjectiveError):
+            raise  # not by the fault of this configuration: the trial stays open, for whoever goes on
         except Exception as error:
             if not (isinstance(error, UserError | ValidationError) or _out_of_memory(error)):
                 raise
@@ -181,6 +187,10 @@ def configure(parameters: Mapping[str, Any], values: Mapping[str, Any]) -> Confi
     return Configuration(model, input_parameters(model, changed["input"]), training)
 
 
+class _NoObjectiveError(UserError):
+    """No trial has such a column."""
+
+
 class _Watch:
     """Tells Optuna of the epochs of a trial, and stops it if it is not worth going on."""
 
@@ -198,7 +208,7 @@ class _Watch:
     def objective(self, row: Mapping[str, float]) -> float:
         """Objective of an epoch."""
         if self.search.objective not in row:
-            raise UserError(f"There is no objective {self.search.objective!r}: choose one of {', '.join(row)}.")
+            raise _NoObjectiveError(f"There is no objective {self.search.objective!r}: choose one of {', '.join(row)}.")
         return float(row[self.search.objective])
 
 
@@ -230,8 +240,7 @@ def _drawn(choice: ChoiceParameters | RangeParameters, rng: np.random.Generator)
 
 def _one_line(error: BaseException) -> str:
     if isinstance(error, ValidationError):
-        problem = error.errors()[0]
-        return f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+        return first_problem(error)
     return " ".join(str(error).split())[:500]
 
 

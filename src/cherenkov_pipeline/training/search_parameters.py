@@ -1,19 +1,28 @@
 """Parameters of a configuration search."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from cherenkov_pipeline.config import Parameters
+from cherenkov_pipeline.models.registry import REGISTRY
 
 ROOTS = ("model", "input", "training")
 """Blocks of a task's parameters that a search may change."""
 
 NAME = re.compile(rf"({'|'.join(ROOTS)})(\.\w+)*")
 
-NOT_COMPARABLE = ("training.weights", "training.loss_weights", "input.mode", "input.min_telescopes")
-"""Parameters that change what the validation loss is a mean of."""
+NOT_COMPARABLE = (
+    "training.weights",
+    "training.loss_weights",
+    "input.mode",
+    "input.min_telescopes",
+    "model.options.l2",
+    "model.head.options.l2",
+)
+"""Parameters that change what the validation loss is a mean or a sum of."""
 
 
 class ChoiceParameters(Parameters):
@@ -79,11 +88,33 @@ class SearchParameters(Parameters):
                 raise ValueError(f"the range of {name} needs points in a grid")
             if self.method != "grid" and isinstance(values, RangeParameters) and values.points:
                 raise ValueError(f"points of {name} have no effect but in a grid: leave them out")
-            if self.objective == "val_loss" and name.startswith(NOT_COMPARABLE):
-                raise ValueError(f"{name} changes what val_loss means: compare another objective, such as a metric")
+            if self.objective == "val_loss" and (changing := _not_comparable(name, values)):
+                raise ValueError(f"{changing} changes what val_loss means: compare another objective, such as a metric")
         inside = [(one, two) for one in self.space for two in self.space if two.startswith(f"{one}.")]
         if inside:
             raise ValueError(f"{inside[0][1]} is part of {inside[0][0]}: search one of them")
         if self.method != "grid" and self.n_trials is None:
             raise ValueError("n_trials may be null in a grid alone")
         return self
+
+
+def _not_comparable(name: str, choice: ChoiceParameters | RangeParameters) -> str | None:
+    """Name of the parameter by which the values differ in what the validation loss means, if there is one."""
+    if isinstance(choice, RangeParameters):
+        return name if name.startswith(NOT_COMPARABLE) else None
+    configurations = [_by_name(name, value) for value in choice.values]
+    for changed in dict.fromkeys(key for configuration in configurations for key in configuration):
+        values = [configuration.get(changed) for configuration in configurations]
+        if changed.startswith(NOT_COMPARABLE) and any(value != values[0] for value in values):
+            return changed
+        # a mean over images is none over events
+        if changed == "model.name" and len({REGISTRY[one].mode for one in map(str, values) if one in REGISTRY}) > 1:
+            return changed
+    return None
+
+
+def _by_name(name: str, value: Any) -> dict[str, Any]:
+    """Dotted name -> value of all parameters in a block."""
+    if not isinstance(value, Mapping):
+        return {name: value}
+    return {key: one for inner, block in value.items() for key, one in _by_name(f"{name}.{inner}", block).items()}

@@ -102,13 +102,19 @@ def discard_states(folder: Path) -> None:
 
 
 def _epochs(folder: Path) -> list[Path]:
-    return sorted(folder.glob("epoch_*"))
+    # by number: as text, epoch_10000 would stand before epoch_9999
+    found = (path for path in folder.glob("epoch_*") if path.name.removeprefix("epoch_").isdigit())
+    return sorted(found, key=_number)
+
+
+def _number(path: Path) -> int:
+    return int(path.name.removeprefix("epoch_"))
 
 
 def _read_epoch(path: Path) -> State:
     content = json.loads((path / "state.json").read_text())
     return State(
-        epoch=int(path.name.removeprefix("epoch_")),
+        epoch=_number(path),
         finished=content["finished"],
         variables=_arrays(path / "variables.npz"),
         best=_arrays(path / "best.npz"),

@@ -15,17 +15,18 @@ from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import fingerprint, fingerprint_file
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.build import Scales, build_model, measure_scales
-from cherenkov_pipeline.models.card import Camera, Data, ModelCard, Validity, now, software_versions
+from cherenkov_pipeline.models.card import Camera, Data, ModelCard, Validity, card_path, now, software_versions
 from cherenkov_pipeline.models.cost import model_cost
 from cherenkov_pipeline.models.likelihoods import LIKELIHOODS, Likelihood
-from cherenkov_pipeline.models.parameters import ModelParameters
+from cherenkov_pipeline.models.parameters import HeadParameters, ModelParameters, PretrainedParameters
 from cherenkov_pipeline.models.pretrained import learning_rate_factors
-from cherenkov_pipeline.models.registry import REGISTRY
-from cherenkov_pipeline.models.saved import TrainedModel, load_network
+from cherenkov_pipeline.models.registry import HEADS, REGISTRY, own_source
+from cherenkov_pipeline.models.saved import TrainedModel, load_network, model_path, read_card
 from cherenkov_pipeline.revision import code_fingerprint
 from cherenkov_pipeline.store import EventStore
 from cherenkov_pipeline.store.batches import Batches
 from cherenkov_pipeline.store.parameters import InputParameters
+from cherenkov_pipeline.store.split import split_changes
 from cherenkov_pipeline.store.stereo import StereoBatches, places_by_id
 from cherenkov_pipeline.tasks import Task, get_task
 from cherenkov_pipeline.training.callbacks import Watch
@@ -77,7 +78,7 @@ def train_task(
         See `~cherenkov_pipeline.training.parameters.input_parameters`. The shower's frame is added where the task's
         output layer needs it.
     training : TrainingParameters
-        Of a model whose trees are grown (``random_forest``), seed and weights alone count.
+        Of a model whose trees are grown (``random_forest``), seed, weights and calibrate count.
     state_folder : Path
         For the states of trainings; each combination of data, parameters and code has its own folder in there, so
         that a state is never taken for another training's, and a finished training is not done twice.
@@ -94,13 +95,16 @@ def train_task(
     Raises
     ------
     UserError
-        If there are no training or validation events, a label is missing, the model does not take its options, or an
-        option has no effect: before the training starts. Otherwise as `~cherenkov_pipeline.training.trainer.train`.
+        If there are no training or validation events, a label is missing or the same for all, the model does not take
+        its options, an option has no effect, or the pre-trained weights may have been learnt from test events: before
+        the training starts. Otherwise as `~cherenkov_pipeline.training.trainer.train`.
     """
     check_devices(training)
-    task = _with_loss_weights(get_task(task_name), training)
+    task = with_loss_weights(get_task(task_name), training)
     if LIKELIHOODS[task.likelihood_of(inputs.mode)].needs_frame:
         inputs = inputs.model_copy(update={"shower_frame": True})
+    if model.pretrained:
+        _check_pretrained(store, model.pretrained)
     rows = {split: store.indices(split, task.particles) for split in ("train", "validation")}
     for split, indices in rows.items():
         _check_events(store, task, split, indices)
@@ -151,6 +155,21 @@ def task_batches(
     )
 
 
+def weighted_batches(
+    store: EventStore, task: Task, inputs: InputParameters, training: TrainingParameters
+) -> dict[str, Batches]:
+    """Batches of the training and of the validation events, by the name of the split, weighted alike.
+
+    See `task_batches`; raises also as `~cherenkov_pipeline.training.weights.fit_weights`.
+    """
+    batches = {split: task_batches(store, task, inputs, training, split) for split in ("train", "validation")}
+    weights = fit_weights(training.weights, batches["train"].events(WEIGHT_COLUMNS), store)
+    if weights:
+        for one in batches.values():
+            one.weigh(weights(one.events(WEIGHT_COLUMNS)))
+    return batches
+
+
 @dataclass(frozen=True)
 class _Training:
     """One training of one task on the images of ``rows``."""
@@ -165,14 +184,7 @@ class _Training:
 
     def learn(self, state_folder: Path, watch: Watch | None) -> TrainedModel:
         """Train a network."""
-        batches = {
-            split: task_batches(self.store, self.task, self.inputs, self.training, split)
-            for split in ("train", "validation")
-        }
-        weights = fit_weights(self.training.weights, batches["train"].events(WEIGHT_COLUMNS), self.store)
-        for one in batches.values():
-            if weights:
-                one.weigh(weights(one.events(WEIGHT_COLUMNS)))
+        batches = weighted_batches(self.store, self.task, self.inputs, self.training)
         scales = _measure_scales(batches["train"])
         build = partial(
             build_model, self.model, self.task, batches["train"].shapes, scales, batches["train"].maker.mapping
@@ -204,14 +216,12 @@ class _Training:
         """Grow trees."""
         from cherenkov_pipeline.training.forest import train_forest
 
-        _check_growing(self.model, self.training)
+        _check_growing(self.model, self.inputs, self.training)
         events = self.store.columns(WEIGHT_COLUMNS)[self.rows["train"]]
         weights = fit_weights(self.training.weights, events, self.store)
-        network, history = train_forest(
-            self.store, self.task, self.model, self.inputs, self.training, weights(events) if weights else None
-        )
+        network, history = train_forest(self.store, self.task, self.model, self.inputs, self.training, weights)
         summary = {
-            "parameters": self.training.model_dump(mode="json", include={"seed", "weights"}),
+            "parameters": self.training.model_dump(mode="json", include={"seed", "weights", "calibrate"}),
             "epochs": len(history),
             "best_epoch": 1,
             "seconds": float(np.sum(history["seconds"])),
@@ -241,8 +251,11 @@ class _Training:
             begun = (pretrained.model_dump(mode="json", exclude={"path"}), fingerprint_file(path))
         else:
             begun = None
+        named = ((self.model, REGISTRY), (self.model.head, HEADS))
+        own = [own_source(part.name, entries, part.options) for part, entries in named]
         return fingerprint(
             network.to_json(),
+            [fingerprint_file(path) if path else None for path in own],
             begun,
             self.store.fingerprint,
             self.task.name,
@@ -291,8 +304,14 @@ class _Training:
         return TrainedModel(network, card, history, store.camera)
 
 
-def _with_loss_weights(task: Task, training: TrainingParameters) -> Task:
-    """Give a joint task the weights of its parts' losses."""
+def with_loss_weights(task: Task, training: TrainingParameters) -> Task:
+    """Give a joint task the weights of its parts' losses.
+
+    Raises
+    ------
+    UserError
+        If they name another task than its parts.
+    """
     weights = training.loss_weights
     if weights is None:
         return task
@@ -310,8 +329,31 @@ def _with_loss_weights(task: Task, training: TrainingParameters) -> Task:
     return replace(task, likelihood=weighted("mono"), stereo_likelihood=weighted("stereo"))
 
 
-def _check_growing(model: ModelParameters, training: TrainingParameters) -> None:
+def _check_pretrained(store: EventStore, pretrained: PretrainedParameters) -> None:
+    """Refuse weights that may have been learnt from test events of the store; without a card that is not known."""
+    path = model_path(pretrained.path)
+    if not card_path(path).is_file():
+        return
+    if changed := split_changes(read_card(path).data.split, store.provenance["split"]):
+        raise UserError(
+            f"{store.path} is split otherwise than the training data of {path} ({changed}): the pre-trained weights "
+            "may have been learnt from its test events; make the store with the same split, or train those again."
+        )
+
+
+def _check_growing(model: ModelParameters, inputs: InputParameters, training: TrainingParameters) -> None:
     """Refuse options that mean something to networks alone, where they are not what they are by default."""
+    if inputs.mode == "stereo":
+        raise UserError(f"The model {model.name} is for mono input: leave input.mode out, or choose a stereo model.")
+    without_effect = {
+        "model.pretrained": model.pretrained,
+        "model.head": model.head != HeadParameters(),
+        "input.channels": inputs.channels,
+        "input.brightest": inputs.brightest,
+    }
+    for name, given in without_effect.items():
+        if given:
+            raise UserError(f"{name} has no effect on {model.name}, which reads image parameters alone: leave it out.")
     for name in ("augmentation", "fraction", "precision", "devices", "tensorboard"):
         if getattr(training, name) != TrainingParameters.model_fields[name].default:
             raise UserError(f"training.{name} has no effect on {model.name}, whose trees are grown: leave it out.")
@@ -340,11 +382,17 @@ def _check_events(store: EventStore, task: Task, split: str, rows: np.ndarray) -
                 f"{store.path} has no column {missing[0]}, which {part.name} is learnt from: use simulated files."
             )
         own = np.intersect1d(rows, store.indices(split, part.particles), assume_unique=True)
-        unlabelled = ~np.isfinite(part.to_target(store.columns(part.labels)[own])).all(axis=1)
+        targets = part.to_target(store.columns(part.labels)[own])
+        unlabelled = ~np.isfinite(targets).all(axis=1)
         if unlabelled.any():
             raise UserError(
                 f"{unlabelled.sum()} of {len(own)} {split} events in {store.path} have no usable "
                 f"{', '.join(part.labels)}: leave their files or events out."
+            )
+        if split == "train" and part.likelihood == "bernoulli" and len(np.unique(targets)) < 2:
+            raise UserError(
+                f"All training events of {part.name} in {store.path} are of one kind, so that there is nothing to tell "
+                "apart: add files of the other particles."
             )
 
 

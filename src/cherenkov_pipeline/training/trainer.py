@@ -39,8 +39,8 @@ class TrainingResult:
     model : keras.Model
         With the weights of the epoch of lowest validation loss, in single precision, calibrated; not compiled.
     history : QTable
-        One row an epoch: ``epoch`` (from 1), ``loss``, ``val_loss``, metrics, ``learning_rate`` (during the epoch),
-        ``seconds``.
+        One row an epoch: ``epoch`` (from 1), ``loss``, ``val_loss``, metrics, ``learning_rate`` (after the
+        epoch's last step), ``seconds``.
     best_epoch : int
         From 1.
     origin : dict

@@ -28,7 +28,7 @@ def test_calibration_cools_the_layer():
     logit = rng.normal(0, 4, (5000, 1))
     target = rng.random((5000, 1)) < 1 / (1 + np.exp(-logit / 2))
     layer = BernoulliOutput([0.5], [0.5])
-    layer.set_constants(LIKELIHOODS["bernoulli"].calibrate(logit, target))
+    layer.set_constants(LIKELIHOODS["bernoulli"].calibrate(logit, target, np.ones(len(logit))))
     cooled = keras.ops.convert_to_numpy(layer(logit.astype(np.float32)))
     np.testing.assert_allclose(cooled, logit / 2, rtol=0.1)
 

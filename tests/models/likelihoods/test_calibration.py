@@ -23,11 +23,17 @@ def test_factors_make_intervals_hold_everywhere():
             assert (needed < factor)[inside, column].mean() == pytest.approx(ONE_SIGMA, abs=0.03)
 
 
-def test_a_repeated_predictor_or_few_events_break_nothing():
+@pytest.mark.parametrize("value", [0.0, 3.0, -300.0, 1e5])
+def test_a_repeated_predictor_breaks_nothing(value):
+    """In single precision, in which the layer holds the places."""
+    needed = np.abs(np.random.default_rng(1).normal(size=(500, 1)))
+    same = scale_factor(np.full((500, 1), value), needed)
+    assert (np.diff(same["factor_places"].astype(np.float32)) > 0).all()
+    assert applied(same, np.full((1, 1), value)) == pytest.approx(1, abs=0.15)
+
+
+def test_few_events_break_nothing():
     rng = np.random.default_rng(1)
-    same = scale_factor(np.full((500, 1), 3.0), np.abs(rng.normal(size=(500, 1))))
-    assert (np.diff(same["factor_places"]) > 0).all()
-    assert applied(same, np.full((1, 1), 3.0)) == pytest.approx(1, abs=0.15)
     few = scale_factor(rng.normal(size=(20, 1)), np.full((20, 1), 7.0))
     assert few["log_factors"].shape == (1, N_KNOTS)
     assert not few["log_factors"].any()
@@ -40,11 +46,22 @@ def test_temperature_of_an_overconfident_classifier(true):
     rng = np.random.default_rng(2)
     logit = rng.normal(0, 2, 20_000)
     positive = rng.random(20_000) < 1 / (1 + np.exp(-logit))
-    assert temperature(true * logit, positive) == pytest.approx(true, rel=0.05)
+    assert temperature(true * logit, positive, np.ones(20_000)) == pytest.approx(true, rel=0.05)
+
+
+def test_temperature_is_that_of_the_weighted_events():
+    """Probabilities that are right where both classes are whole, on a sample that has a twentieth of one of them."""
+    rng = np.random.default_rng(3)
+    logit = rng.exponential(2, 100_000) - 1
+    positive = rng.random(len(logit)) < 1 / (1 + np.exp(-logit))
+    kept = positive | (rng.random(len(logit)) < 0.05)
+    logit, positive = logit[kept], positive[kept]
+    assert temperature(logit, positive, np.where(positive, 1, 20)) == pytest.approx(1, rel=0.05)
+    assert temperature(logit, positive, np.ones(len(logit))) < 0.8
 
 
 def test_one_class_has_no_temperature():
-    assert temperature(np.ones(500), np.ones(500, dtype=bool)) == 1
+    assert temperature(np.ones(500), np.ones(500, dtype=bool), np.ones(500)) == 1
 
 
 def test_bisection_finds_the_smallest_factor():

@@ -83,7 +83,7 @@ def test_calibrated_radii_hold_what_they_say(factor):
     rng = np.random.default_rng(3)
     outputs = outputs_of(4000, rng)
     targets = drawn(outputs, rng, factor)
-    constants = LIKELIHOODS["head_tail"].calibrate(outputs[:2000], targets[:2000])
+    constants = LIKELIHOODS["head_tail"].calibrate(outputs[:2000], targets[:2000], np.ones(2000))
     layer = HeadTailOutput([0, 0], [1, 1])
     layer.set_constants(constants)
     fresh = outputs[2000:].astype(float)

@@ -103,6 +103,37 @@ def test_calibration_is_saved_and_done_once(tmp_path):
     np.testing.assert_allclose(loaded.predict(inputs, verbose=0), model.predict(inputs, verbose=0), rtol=1e-5)
 
 
+def test_calibration_weighs_events_as_the_training_does():
+    """Weights of whole numbers count as often as events that are repeated."""
+    rng = np.random.default_rng(4)
+    likelihood = LIKELIHOODS[THREE]
+    inputs, targets = events(600, rng)
+    weights = np.where(targets[:, 1] == 0, 4, 1)
+    model = network(THREE)
+    logit = model.get_layer("raw").get_weights()[0][:, parse(THREE)[1].raw][:, 0]
+    inputs["features"] += 1.5 * targets[:, 1:2] * logit / np.sum(logit**2)  # the larger the surer
+    repeated = np.repeat(np.arange(600), weights)
+    found, expected, unweighted = (
+        calibrate_model(model, likelihood, batches)
+        for batches in (
+            [(inputs, targets, weights)],
+            [({name: values[repeated] for name, values in inputs.items()}, targets[repeated])],
+            [(inputs, targets)],
+        )
+    )
+    np.testing.assert_allclose(found["1.temperature"], expected["1.temperature"], rtol=1e-3)
+    assert abs(np.log(found["1.temperature"] / unweighted["1.temperature"])) > 0.05
+
+
+def test_too_few_events_to_calibrate_are_told(caplog):
+    inputs, targets = events(60, np.random.default_rng(5))
+    constants = calibrate_model(network(THREE), LIKELIHOODS[THREE], [(inputs, targets)])
+    assert not constants["0.log_factors"].any()
+    assert [record.message for record in caplog.records if record.name.startswith("cherenkov")] == [
+        "The model is not calibrated: there are 60 validation events, and 100 are needed."
+    ]
+
+
 def test_unknown_constants_are_refused():
     layer = JointOutput([0.0] * 2, [1.0] * 2, "gaussian(1)+bernoulli(1)")
     with pytest.raises(ValueError, match="Received"):

@@ -38,7 +38,7 @@ def test_calibrated_radii_hold_what_they_say():
     radius, angle = rng.gamma(2, 2 * scale), rng.uniform(0, 2 * np.pi, 6000)  # twice as far as predicted
     targets = np.column_stack([radius * np.cos(angle), radius * np.sin(angle)])
     outputs = np.column_stack([np.zeros((6000, 2)), np.log(scale)])
-    constants = LIKELIHOODS["point"].calibrate(outputs[:3000], targets[:3000])
+    constants = LIKELIHOODS["point"].calibrate(outputs[:3000], targets[:3000], np.ones(3000))
     factor = np.exp(np.interp(outputs[3000:, 2], constants["factor_places"][0], constants["log_factors"][0]))
     assert (radius[3000:] < POINT_RADIUS * scale[3000:] * factor).mean() == pytest.approx(0.6827, abs=0.03)
     assert factor.mean() == pytest.approx(2, rel=0.1)

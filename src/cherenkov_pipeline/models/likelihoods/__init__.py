@@ -13,6 +13,7 @@ order one and the saved model speaks the target's units; and what `calibrate_mod
 validation events, so that an interval of 68.27 % holds 68.27 % and a probability is one.
 """
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ import numpy as np
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.likelihoods.base import Constants, Likelihood, OutputLayer
 from cherenkov_pipeline.models.likelihoods.bernoulli import BernoulliLikelihood, BernoulliOutput
+from cherenkov_pipeline.models.likelihoods.calibration import MINIMUM_EVENTS
 from cherenkov_pipeline.models.likelihoods.gaussian import (
     MINIMUM_SCALE,
     GaussianLikelihood,
@@ -50,7 +52,10 @@ __all__ = [
     "absolute_error",
     "calibrate_model",
     "output_layer",
+    "predict_events",
 ]
+
+logger = logging.getLogger(__name__)
 
 
 class _Likelihoods(dict[str, Likelihood]):
@@ -79,26 +84,43 @@ def calibrate_model(model: keras.Model, likelihood: Likelihood, batches: Sequenc
     likelihood : Likelihood
         Of its outputs.
     batches : sequence
-        ``(inputs, targets)`` or more of events that it was not trained on: the validation events.
+        ``(inputs, targets)`` or ``(inputs, targets, weights)`` of events that it was not trained on: the validation
+        events, weighted as the training events were.
 
     Returns
     -------
     dict
-        The constants that were set.
+        The constants that were set: neutral ones where there are too few events, which is logged.
     """
     layer = output_layer(model)
     before = layer.constants
     # outputs as an uncalibrated layer gives them: calibrating twice is calibrating once
     neutral = likelihood.output_layer(layer.mean, layer.deviation).constants
     layer.set_constants({name: value for name, value in neutral.items() if "target_" not in name})
-    outputs, targets = [], []
-    for inputs, target, *_ in (batches[number] for number in range(len(batches))):
-        outputs.append(np.asarray(model.predict_on_batch(inputs)))
-        targets.append(np.asarray(target))
     try:
-        constants = likelihood.calibrate(np.concatenate(outputs), np.concatenate(targets))
+        events = predict_events(model, batches)
+        constants = likelihood.calibrate(*events)
     except BaseException:
         layer.set_constants(before)
         raise
+    if len(events[0]) < MINIMUM_EVENTS:
+        logger.warning(
+            "The model is not calibrated: there are %d validation events, and %d are needed.",
+            len(events[0]), MINIMUM_EVENTS,
+        )  # fmt: skip
     layer.set_constants(constants)
     return constants
+
+
+def predict_events(model: keras.Model, batches: Sequence[tuple[Any, ...]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return outputs (n, n_outputs), targets (n, n_targets) and weights (n,) of the events of batches.
+
+    The batches are as in `calibrate_model`; without weights all events count 1. The model stays uncompiled, as a
+    loaded one is.
+    """
+    outputs, targets, weights = [], [], []
+    for inputs, target, *weight in (batches[number] for number in range(len(batches))):
+        outputs.append(np.asarray(model.predict_on_batch(inputs)))
+        targets.append(np.asarray(target))
+        weights.append(np.asarray(weight[0]) if weight else np.ones(len(target)))
+    return np.concatenate(outputs), np.concatenate(targets), np.concatenate(weights)

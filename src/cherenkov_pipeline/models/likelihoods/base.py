@@ -35,8 +35,8 @@ class Likelihood:
     make_metrics : callable
         Makes what is recorded beside the loss.
     calibrate : callable
-        ``(outputs, targets) -> constants`` of the output layer, from arrays of validation events whose outputs an
-        uncalibrated layer gave.
+        ``(outputs, targets, weights) -> constants`` of the output layer, from arrays of validation events whose
+        outputs an uncalibrated layer gave; weights (n,), how much an event counts.
     needs_frame : bool
         Whether the output layer is called with ``[raw, shower_frame]``; otherwise with ``raw``.
     takes_point : bool
@@ -48,7 +48,7 @@ class Likelihood:
     output_layer: Callable[..., "OutputLayer"]
     loss: Callable[[], keras.losses.Loss]
     make_metrics: Callable[[], Sequence[Any]]
-    calibrate: Callable[[np.ndarray, np.ndarray], Constants]
+    calibrate: Callable[[np.ndarray, np.ndarray, np.ndarray], Constants]
     needs_frame: bool = False
     takes_point: bool = False
 

@@ -56,9 +56,9 @@ def accuracy(y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.Kera
     return ops.mean(ops.cast(right, y_pred.dtype), axis=-1)
 
 
-def calibrate(outputs: np.ndarray, targets: np.ndarray) -> Constants:
+def calibrate(outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Constants:
     """Temperature with which the probabilities fit best."""
-    return {"temperature": np.array([temperature(outputs[:, 0], targets[:, 0] > 0.5)])}
+    return {"temperature": np.array([temperature(outputs[:, 0], targets[:, 0] > 0.5, weights)])}
 
 
 def _one(n_targets: int) -> int:

@@ -49,7 +49,7 @@ def scale_factor(predictor: np.ndarray, covering_factor: np.ndarray) -> Constant
     return constants
 
 
-def temperature(logit: np.ndarray, is_positive: np.ndarray) -> float:
+def temperature(logit: np.ndarray, is_positive: np.ndarray, weights: np.ndarray) -> float:
     """Divisor of a logit with which its probabilities fit best (Guo et al. 2017, arXiv:1706.04599).
 
     Parameters
@@ -58,13 +58,15 @@ def temperature(logit: np.ndarray, is_positive: np.ndarray) -> float:
         (n,).
     is_positive : ndarray of bool
         (n,).
+    weights : ndarray
+        (n,), how much an event counts in the loss.
     """
     if len(logit) < MINIMUM_EVENTS or is_positive.all() or not is_positive.any():
         return 1.0
     signed = np.where(is_positive, logit, -logit).astype(float)
 
     def loss(log_temperature: float) -> float:
-        return np.logaddexp(0, -signed / np.exp(log_temperature)).mean()
+        return np.average(np.logaddexp(0, -signed / np.exp(log_temperature)), weights=weights)
 
     return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
 
@@ -87,5 +89,6 @@ def smallest_factor(is_held: Callable[[np.ndarray], np.ndarray], n: int) -> np.n
 
 def _increasing(places: np.ndarray) -> np.ndarray:
     """Places with a step between them also where the predictor repeats itself."""
-    step = 1e-3 * max(places[-1] - places[0], 1e-3)
+    # never below what single precision, in which the layer holds them, can tell apart
+    step = max(1e-3 * (places[-1] - places[0]), 1e-6, 1e-6 * np.abs(places).max())
     return np.maximum.accumulate(places - step * np.arange(len(places))) + step * np.arange(len(places))

@@ -89,8 +89,8 @@ def absolute_error(y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> kera
     return ops.mean(ops.abs(ops.cast(y_true, y_pred.dtype) - mean), axis=-1)
 
 
-def calibrate(outputs: np.ndarray, targets: np.ndarray) -> Constants:
-    """Make the intervals mean +- scale hold 68.27 %, whatever the predicted mean."""
+def calibrate(outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Constants:
+    """Make the intervals mean +- scale hold 68.27 %, whatever the predicted mean; weights do not count."""
     mean, scale = np.split(np.asarray(outputs, dtype=float), 2, axis=1)
     return scale_factor(mean, np.abs(targets - mean) * np.exp(-scale))
 

@@ -132,14 +132,17 @@ def right_side(y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.Ke
     return ops.cast(ops.equal(nearer, y_pred[:, 0] > 0), y_pred.dtype)
 
 
-def calibrate(outputs: np.ndarray, targets: np.ndarray) -> Constants:
-    """Temperature of the logit, then factors with which the predicted radii hold 68.27 % of the sources."""
+def calibrate(outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Constants:
+    """Temperature of the logit, then factors with which the predicted radii hold 68.27 % of the sources.
+
+    The factors follow the prediction, so that the events' weights matter little to them and do not count.
+    """
     from cherenkov_pipeline.directions import head_tail_point
 
     outputs = np.array(outputs, dtype=float)
     x, _ = _in_frame_numpy(targets, outputs)
     is_head = np.abs(x - outputs[:, 1]) < np.abs(x - outputs[:, 3])
-    divisor = temperature(outputs[:, 0], is_head)
+    divisor = temperature(outputs[:, 0], is_head, weights)
     outputs[:, 0] /= divisor
     lon, lat, *_ = head_tail_point(outputs)
     distance = np.hypot(targets[:, 0] - lon, targets[:, 1] - lat)

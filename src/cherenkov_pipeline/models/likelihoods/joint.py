@@ -251,12 +251,14 @@ def joint(name: str) -> Likelihood:
     )
 
 
-def _calibrate(parts: Sequence[Part], outputs: np.ndarray, targets: np.ndarray) -> Constants:
+def _calibrate(parts: Sequence[Part], outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Constants:
     """Calibrate each part on the events that have its targets."""
     constants = {}
     for number, part in enumerate(parts):
         present = np.isfinite(targets[:, part.targets]).all(axis=1)
-        found = part.likelihood.calibrate(outputs[present, part.outputs], targets[present, part.targets])
+        found = part.likelihood.calibrate(
+            outputs[present, part.outputs], targets[present, part.targets], weights[present]
+        )
         constants |= {f"{number}.{name}": value for name, value in found.items()}
     return constants
 

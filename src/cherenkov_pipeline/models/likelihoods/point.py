@@ -96,8 +96,8 @@ def distance(y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.Kera
     return ops.sqrt(ops.sum(ops.square(offset), axis=-1) + 1e-12)  # its gradient is finite at the point
 
 
-def calibrate(outputs: np.ndarray, targets: np.ndarray) -> Constants:
-    """Factors with which the radii hold 68.27 % of the sources."""
+def calibrate(outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Constants:
+    """Factors with which the radii hold 68.27 % of the sources, whatever the predicted scale; weights do not count."""
     outputs = np.asarray(outputs, dtype=float)
     scale = outputs[:, 2:3]
     found = np.hypot(*(targets - outputs[:, :2]).T)[:, np.newaxis]

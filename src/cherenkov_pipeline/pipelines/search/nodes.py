@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.pipelines.flow import EventStores, Figure, QTable
-from cherenkov_pipeline.store.parameters import InputParameters
+from cherenkov_pipeline.store.parameters import GivenInputs
 from cherenkov_pipeline.training.parameters import TrainingParameters
 from cherenkov_pipeline.training.search_parameters import SearchParameters
 
@@ -16,7 +16,7 @@ def search_of(name: str, task: str) -> Callable[..., tuple[QTable, str]]:
     def search_configurations(
         stores: EventStores,
         model: ModelParameters,
-        inputs: InputParameters | None,
+        inputs: GivenInputs | None,
         training: TrainingParameters,
         search: SearchParameters,
         folder: Path,

@@ -3,9 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from cherenkov_pipeline.config import first_problem
+from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.pipelines.flow import EventStores, QTable, TrainedModel
-from cherenkov_pipeline.store.parameters import InputParameters
+from cherenkov_pipeline.store.parameters import GivenInputs
 from cherenkov_pipeline.training.ensemble_parameters import EnsembleParameters
 from cherenkov_pipeline.training.parameters import TrainingParameters, input_parameters
 
@@ -16,7 +20,7 @@ def training_of(task: str) -> Callable[..., TrainedModel]:
     def train_model(
         stores: EventStores,
         model: ModelParameters,
-        inputs: InputParameters | None,
+        inputs: GivenInputs | None,
         training: TrainingParameters,
         ensemble: EnsembleParameters,
         checkpoints: Path,
@@ -26,7 +30,11 @@ def training_of(task: str) -> Callable[..., TrainedModel]:
         from cherenkov_pipeline.training.ensemble import train_ensemble
         from cherenkov_pipeline.training.task import train_task
 
-        arguments = (only_store(stores), task, model, input_parameters(model, inputs), training, checkpoints)
+        try:
+            completed = input_parameters(model, inputs)
+        except ValidationError as error:
+            raise UserError(f"The input of {task} does not go with {model.name}: {first_problem(error)}.") from error
+        arguments = (only_store(stores), task, model, completed, training, checkpoints)
         if ensemble.members == 1:
             return train_task(*arguments, run=mlflow_run)
         return train_ensemble(*arguments, n_members=ensemble.members, run=mlflow_run)
