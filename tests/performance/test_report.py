@@ -225,6 +225,7 @@ def test_events_without_truth_need_no_figure(make_predictions, provenance, creat
         (12345.6, "12,346"),
         (1.5e-7, "1.50e−07"),
         (float("nan"), "–"),
+        (float("-inf"), "−∞"),
     ],
 )
 def test_numbers_are_written_with_three_digits(value, text):
@@ -236,6 +237,9 @@ def test_digits_follow_the_interval():
     assert format_estimate(12.3456, 11.1, 13.9) == ("12.3", "11.1 to 13.9")
     assert format_estimate(0.5, np.nan, np.nan) == ("0.500", "")
     assert format_estimate(float("nan"), np.nan, np.nan) == ("–", "")
+    assert format_estimate(51.23, 20.12, np.inf) == ("51.2", "20.1 to ∞")
+    assert format_estimate(np.inf, 20.12, np.inf) == ("∞", "20.1 to ∞")
+    assert format_estimate(np.inf, np.inf, np.inf) == ("∞", "")
 
 
 def test_any_table_becomes_a_table(provenance):

@@ -72,7 +72,7 @@ CONTAINERS: dict[str, type[Container]] = {
 
 EVENT = ("obs_id", "event_id")
 DATA_LEVELS = "CTA PRODUCT DATA LEVELS"
-ROOMS = ("dl1", "models", "reconstruction", "store", "tasks")
+ROOMS = ("dl1", "models", "reconstruction", "store", "tasks", "directions")
 """Code that makes the result."""
 
 
