@@ -6,6 +6,7 @@ from sklearn import metrics as sklearn_metrics
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.performance import classification
 from cherenkov_pipeline.performance.report.tables import metrics_table
+from cherenkov_pipeline.performance.report.type import type_figures, type_result
 from cherenkov_pipeline.performance.type import type_sample, type_tables
 
 
@@ -95,6 +96,15 @@ def test_bins_are_in_reconstructed_energy_where_there_is_one(make_events, parame
     assert type_tables(events, parameters)["per_energy"].meta["energy"] == "true_energy"
     events["reco_energy"] = 2 * events["true_energy"]
     assert type_tables(events, parameters)["per_energy"].meta["energy"] == "reco_energy"
+
+
+def test_energies_are_optional(make_events, parameters):
+    events = make_events(300)
+    events.remove_columns(["true_energy", "hillas_intensity"])
+    tables = type_tables(events, parameters)
+    assert np.isfinite(values(tables)["auc"])
+    assert tables["per_energy"]["n"].sum() == tables["per_intensity"]["n"].sum() == 0
+    type_result(tables, type_figures(tables, "model", parameters))
 
 
 def test_one_class_alone_gives_no_separation(make_events, parameters):
