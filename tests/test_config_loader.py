@@ -1,10 +1,16 @@
 """Parameters of the tasks: what all share, and what one alone has."""
 
+from pathlib import Path
+
 import pytest
 
 from cherenkov_pipeline.config_loader import TaskConfigLoader, fill_in_defaults, merge
+from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.settings import CONFIG_LOADER_ARGS
 from cherenkov_pipeline.tasks import TASKS
+from cherenkov_pipeline.training.parameters import TrainingParameters
+
+PROJECT = Path(__file__).parents[1]
 
 DEFAULTS = {"model": {"name": "a", "options": {"x": 1}}, "training": {"epochs": 3, "schedule": {"name": "plateau"}}}
 
@@ -60,3 +66,16 @@ def test_environment_and_command_line_change_one_task_or_all(conf):
     parameters = load(energy={"training": {"epochs": 3}}, task_defaults={"training": {"seed": 7}})
     assert parameters["energy"]["training"] == {"epochs": 3, "seed": 7, "batch_size": 64}
     assert parameters["core"]["training"] == {"epochs": 12, "seed": 7, "batch_size": 64}
+
+
+@pytest.mark.parametrize("name", ["energy", "joint", "task_defaults"])
+def test_a_value_in_place_of_a_block_is_refused(name):
+    with pytest.raises(UserError, match=f"{name} is a block, not 3: .*{name}.training.epochs=3"):
+        fill_in_defaults({"task_defaults": DEFAULTS} | {name: 3})
+
+
+@pytest.mark.parametrize("schedule", ["plateau", "constant", "cosine"])
+def test_another_schedule_for_all_tasks_is_one_parameter(schedule):
+    chosen = {"task_defaults": {"training": {"schedule": {"name": schedule}}}}
+    loader = TaskConfigLoader(str(PROJECT / "conf"), env="local", runtime_params=chosen, **CONFIG_LOADER_ARGS)
+    assert TrainingParameters.model_validate(loader["parameters"]["energy"]["training"]).schedule.name == schedule

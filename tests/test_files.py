@@ -110,6 +110,7 @@ class TestAtomicPath:
             replace(target, OSError(number, os.strerror(number)))
         assert target.read_text() == "old"
         assert not leftovers(tmp_path)
+        assert str(caught.value).endswith("set CHERENKOV_DATA to another disk.")
         assert "\n" not in str(caught.value)
 
     def test_other_system_errors_stay_what_they_are(self, tmp_path):

@@ -5,6 +5,7 @@ from typing import Any
 
 from kedro.config import OmegaConfigLoader
 
+from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.tasks import TASKS
 
 DEFAULTS = "task_defaults"
@@ -41,13 +42,27 @@ def fill_in_defaults(parameters: Mapping[str, Any]) -> dict[str, Any]:
     -------
     dict
         Without `DEFAULTS`; not changed where there is no such block.
+
+    Raises
+    ------
+    UserError
+        If one of these blocks is a single value.
     """
     if DEFAULTS not in parameters:
         return dict(parameters)
     filled = {name: value for name, value in parameters.items() if name != DEFAULTS}
     for task in (*TASKS, JOINT):
-        filled[task] = merge(parameters[DEFAULTS] or {}, filled.get(task) or {})
+        filled[task] = merge(_block(parameters, DEFAULTS), _block(parameters, task))
     return filled
+
+
+def _block(parameters: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    block = parameters.get(name) or {}
+    if not isinstance(block, Mapping):
+        raise UserError(
+            f"The parameter {name} is a block, not {block!r}: name what is in it, such as {name}.training.epochs=3."
+        )
+    return block
 
 
 def merge(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise TemporaryError(
-                f"No space left while writing {path}: free some, or set data_root to another disk."
+                f"No space left while writing {path}: free some, or set CHERENKOV_DATA to another disk."
             ) from error
         raise
     finally:

@@ -77,6 +77,16 @@ def test_going_back_to_an_earlier_plan_makes_it_the_latest(tmp_path):
     assert dataset.load().fingerprint == "f1"
 
 
+def test_a_run_goes_on_with_what_it_saved(tmp_path):
+    """Whatever another run saves in between."""
+    mine, other = (FileSetDataset(filepath=str(tmp_path)) for _ in range(2))
+    mine.save(plan("f1", a="mine"))
+    other.save(plan("f2", a="other"))
+    assert mine.load().paths[0].read_text() == "mine"
+    assert mine.resolve_load_version() == "f1"
+    assert FileSetDataset(filepath=str(tmp_path)).load().fingerprint == "f2"
+
+
 def test_failed_plan_leaves_the_earlier_one(tmp_path):
     dataset = FileSetDataset(filepath=str(tmp_path))
     dataset.save(plan("f1", a="one"))

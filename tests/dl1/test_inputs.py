@@ -1,8 +1,10 @@
 import gzip
+import pickle
 import shutil
 import threading
 
 import h5py
+import numpy as np
 import pytest
 import tables
 
@@ -10,6 +12,16 @@ from cherenkov_pipeline.dl1 import inputs
 from cherenkov_pipeline.dl1.inputs import classify, find_inputs, inputs_of
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import fingerprint_file
+
+
+class Touch:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return self.path.touch, ()
 
 
 def test_folder_file_and_pattern(simtel):
@@ -103,6 +115,27 @@ def test_hdf5_of_another_kind(tmp_path, converted):
     for name, message in (("other", "not in ctapipe's data model"), ("old", r"v3\.0\.0"), ("without", "no DL1 images")):
         with pytest.raises(UserError, match=message):
             classify(tmp_path / f"{name}.h5")
+
+
+@pytest.mark.parametrize("name", ["TITLE", "FILTERS", "CTA PRODUCT DATA MODEL VERSION", "CTA PRODUCT DATA LEVELS"])
+def test_nothing_is_unpickled_to_tell_what_a_file_is(tmp_path, name):
+    """PyTables takes such attributes for pickled objects."""
+    marker = tmp_path / "executed"
+    with h5py.File(tmp_path / "foreign.h5", "w") as file:
+        file.attrs["CLASS"], file.attrs["PYTABLES_FORMAT_VERSION"] = np.bytes_("GROUP"), np.bytes_("2.1")
+        file.attrs[name] = np.bytes_(pickle.dumps(Touch(marker), protocol=0))
+    with pytest.raises(UserError, match="not in ctapipe's data model"):
+        classify(tmp_path / "foreign.h5")
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("node", ["dl1", "dl1/event/subarray/trigger", "dl1/event/telescope/images"])
+def test_nodes_of_another_kind_hold_no_events(tmp_path, node):
+    with h5py.File(tmp_path / "odd.h5", "w") as file:
+        file.attrs["CTA PRODUCT DATA MODEL VERSION"] = "v7.0.0"
+        file[node] = 1
+    with pytest.raises(UserError, match="no DL1 images"):
+        classify(tmp_path / "odd.h5")
 
 
 def test_dl1_without_events_is_an_input(tmp_path, records, caplog):

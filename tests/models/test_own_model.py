@@ -1,6 +1,7 @@
 """A user's own backbone stays what it is: built, saved and loaded, never exchanged for the default one."""
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from tests.toy_store import toy_camera
 
 from cherenkov_pipeline.dl1.cameras import camera_fingerprint
 from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.models import registry
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.build import Scales, build_model
 from cherenkov_pipeline.models.card import Camera, Data, ModelCard, Validity, now, software_versions
@@ -49,26 +51,33 @@ def test_own_backbone_is_built_and_no_other(own):
     assert model.get_layer("backbone_own").units == 5
 
 
-def test_own_backbone_comes_back_from_its_file(own, tmp_path):
-    camera = toy_camera()
+@pytest.fixture
+def card_of():
+    def make(model, parameters) -> ModelCard:
+        camera = toy_camera()
+        return ModelCard(
+            name="brightest_pixel",
+            task="energy",
+            model=parameters,
+            inputs={},
+            camera=Camera(
+                telescope_type="TOY", name="ToyCam", n_pixels=camera.n_pixels, fingerprint=camera_fingerprint(camera)
+            ),
+            data=Data(fingerprint="abc", n_train=10, n_validation=2, split={"train": 0.7}),
+            validity=Validity(particles=("gamma",), energy=(1, 100), zenith=None),
+            training={},
+            metrics={},
+            cost=model_cost(model),
+            versions=software_versions(),
+            created=now(),
+        )
+
+    return make
+
+
+def test_own_backbone_comes_back_from_its_file(own, card_of, tmp_path):
     model = build_model(own, TASKS["energy"], SHAPES, Scales([0.4], [0.6]))
-    card = ModelCard(
-        name="brightest_pixel",
-        task="energy",
-        model=own,
-        inputs={},
-        camera=Camera(
-            telescope_type="TOY", name="ToyCam", n_pixels=camera.n_pixels, fingerprint=camera_fingerprint(camera)
-        ),
-        data=Data(fingerprint="abc", n_train=10, n_validation=2, split={"train": 0.7}),
-        validity=Validity(particles=("gamma",), energy=(1, 100), zenith=None),
-        training={},
-        metrics={},
-        cost=model_cost(model),
-        versions=software_versions(),
-        created=now(),
-    )
-    save_model(TrainedModel(model, card, QTable({"epoch": [1]}), camera), tmp_path)
+    save_model(TrainedModel(model, card_of(model, own), QTable({"epoch": [1]}), toy_camera()), tmp_path)
     loaded = load_model(tmp_path)
 
     assert loaded.card.model.name == PATH
@@ -107,6 +116,82 @@ def test_template_is_built_from_its_file_and_comes_back(tmp_path, monkeypatch):
     np.testing.assert_array_equal(loaded.predict_on_batch(events), model.predict_on_batch(events))
     path = export_onnx(loaded, tmp_path / "model.onnx")
     np.testing.assert_allclose(predict_onnx(path, events), model.predict_on_batch(events), rtol=1e-4, atol=1e-5)
+
+
+OWN_LAYER = """
+from pathlib import Path
+import keras
+Path(__file__).with_suffix(".run").touch()
+
+@keras.saving.register_keras_serializable("test_own_model")
+class Twice(keras.layers.Layer):
+    def call(self, values):
+        return 2 * values
+
+def plain(inputs):
+    return keras.layers.Dense(2, name="backbone_own")(keras.layers.Flatten(name="backbone_flat")(inputs["image"]))
+
+def with_own_layer(inputs):
+    return Twice(name="backbone_twice")(plain(inputs))
+"""
+
+
+@pytest.fixture
+def save_and_forget(tmp_path, card_of):
+    """Save a model of a file, and forget that the file was ever imported."""
+
+    def save(function: str) -> Path:
+        path = tmp_path / "own_layer.py"
+        path.write_text(OWN_LAYER)
+        model = build_model(ModelParameters(name=f"{path}:{function}"), TASKS["energy"], SHAPES, Scales([0.4], [0.6]))
+        card = card_of(model, ModelParameters(name=f"{path}:{function}"))
+        save_model(TrainedModel(model, card, QTable({"epoch": [1]}), toy_camera()), tmp_path)
+        keras.saving.get_custom_objects().pop("test_own_model>Twice")
+        registry._imported.cache_clear()
+        sys.modules.pop("own_layer")
+        path.with_suffix(".run").unlink()
+        return path
+
+    return save
+
+
+def test_file_of_a_card_is_not_run_without_need(save_and_forget, tmp_path, caplog):
+    path = save_and_forget("plain")
+    assert load_model(tmp_path).card.model.name == f"{path}:plain"
+    assert not path.with_suffix(".run").exists()
+    assert not caplog.text
+
+
+def test_file_that_is_run_for_its_layers_is_named(save_and_forget, tmp_path, caplog):
+    path = save_and_forget("with_own_layer")
+    assert "backbone_twice" in layers(load_model(tmp_path).model)
+    assert path.with_suffix(".run").exists()
+    assert f"{path}:with_own_layer is run" in caplog.text
+
+
+def test_file_that_is_gone_is_named(save_and_forget, tmp_path):
+    path = save_and_forget("with_own_layer")
+    path.unlink()
+    with pytest.raises(UserError, match=r"Cannot read .*own_layer\.py"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("def backbone(inputs) return inputs", r"SyntaxError: .*my_broken_model\.py, line 1\)"),
+        ("backbone = undefined", "NameError: name 'undefined' is not defined"),
+        ("raise ValueError('two\\nlines')", "ValueError: two lines"),
+        ("open('absent.txt')", "FileNotFoundError: .*absent"),
+    ],
+)
+def test_file_that_cannot_be_imported_is_one_line(tmp_path, text, reason):
+    path = tmp_path / "my_broken_model.py"
+    path.write_text(text)
+    with pytest.raises(UserError, match=rf"Cannot import .*my_broken_model\.py:backbone \({reason}") as caught:
+        resolve(f"{path}:backbone", REGISTRY, {})
+    assert "\n" not in str(caught.value)
+    assert "my_broken_model" not in sys.modules
 
 
 def test_changed_file_is_read_again(tmp_path):

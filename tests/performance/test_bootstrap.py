@@ -51,6 +51,19 @@ def test_images_of_one_shower_do_not_count_twice(parameters):
     assert naive.high - naive.low < 0.85 * width
 
 
+def test_infinite_replicas_count(parameters):
+    """Few events of the background are kept: many resamples keep none, and their rejection is infinite."""
+    rng = np.random.default_rng(8)
+    kept = np.append(np.ones(3), np.zeros(97))
+    rejection = Metric("rejection", "Rejection", ("x",), lambda x: 1 / np.nanmean(x, axis=-1))
+    with np.errstate(divide="ignore"):
+        found = estimate({"x": kept}, [rejection], np.arange(100), parameters, rng)["rejection"]
+    assert found.low < found.value < found.high == np.inf
+    mean = estimate({"x": kept}, [MEAN], np.arange(100), parameters, np.random.default_rng(8))["mean"]
+    assert mean.low == 0  # 5 % of the resamples keep none
+    assert np.isfinite([mean.low, mean.high]).all()
+
+
 def test_same_seed_same_interval(parameters):
     x = np.random.default_rng(6).normal(size=50)
     first, second = (estimate({"x": x}, [MEAN], np.arange(50), parameters, np.random.default_rng(7)) for _ in range(2))
@@ -69,7 +82,11 @@ def test_production_belongs_to_the_key_of_a_shower():
     first, second, third, fourth = shower_labels(table)
     assert first == fourth
     assert len({first, second, third}) == 3
-    table["shower"] = [3, 3, 3, 4]  # re-uses of one shower
+
+
+def test_a_shower_is_one_in_whatever_file_it_is_used():
+    table = Table({"production": ["a", "a", "b", "a"], "obs_id": [1, 1, 2, 1], "event_id": [7, 8, 7, 9]})
+    table["shower"] = [3, 3, 3, 4]
     first, second, third, fourth = shower_labels(table)
-    assert first == second
-    assert len({first, third, fourth}) == 3
+    assert first == second == third
+    assert fourth != first

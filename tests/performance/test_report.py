@@ -18,7 +18,7 @@ from cherenkov_pipeline.performance.report.reconstruction import reconstruction_
 from cherenkov_pipeline.performance.report.render import render_markdown, render_report
 from cherenkov_pipeline.performance.report.svg import inline_svg
 from cherenkov_pipeline.performance.report.tables import cell, format_estimate, format_number, table_of
-from cherenkov_pipeline.performance.report.task import RunCost, RunFacts, task_report
+from cherenkov_pipeline.performance.report.task import RunCost, RunFacts, provenance_section, task_report
 
 HOSTILE = """</svg></title><script>alert("x")</script>&|'"""
 VOID = {"meta", "link", "br", "hr", "img", "input", "wbr", "col"}
@@ -152,6 +152,11 @@ def test_report_without_events_says_so(make_content):
     Page(render_report(content))
 
 
+def test_report_says_that_its_provenance_is_not_at_hand():
+    (block,) = provenance_section(None).blocks
+    assert "load-versions=processing_provenance" in block.text
+
+
 def test_tables_read_back_from_files_give_the_same_report(make_predictions, parameters):
     tables = energy_tables(make_predictions(300), parameters)
     read = {}
@@ -194,7 +199,7 @@ def test_reconstructed_events_are_listed_with_their_reasons(make_predictions, pr
     events["reco_energy"][4] = np.nan
     events["reco_energy_uncert"][4] = np.nan
     content = reconstruction_report(events, {"Input": "gamma_9ev.simtel.gz"}, provenance, created)
-    assert "8 of 9 images" in content.summary
+    assert "8 of 9 predictions are valid" in content.summary
     page = Page(render_report(content))
     assert page.tags.count("svg") == 1
     assert "no: no pixel survives the cleaning" in page.words
@@ -213,6 +218,21 @@ def test_events_without_truth_need_no_figure(make_predictions, provenance, creat
     Page(render_report(reconstruction_report(make_predictions(0), {}, provenance, created)))
 
 
+def test_events_without_telescopes_or_energies_are_listed(make_predictions, make_events, provenance, created):
+    """Predictions of stereo models, and of tasks without the energy."""
+    events = make_predictions(5)
+    events.remove_columns(["tel_id", "hillas_intensity"])
+    page = Page(render_report(reconstruction_report(events, {}, provenance, created)))
+    assert "svg" in page.tags
+    assert "Tel." not in page.words
+    assert {"Event", "E_reco [TeV]"} <= set(page.words)
+    page = Page(render_report(reconstruction_report(make_events(6), {}, provenance, created)))
+    assert "svg" not in page.tags
+    assert "E_reco [TeV]" not in page.words
+    assert "Gammaness" in page.words
+    assert page.words.count("yes") == 6
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
@@ -225,6 +245,7 @@ def test_events_without_truth_need_no_figure(make_predictions, provenance, creat
         (12345.6, "12,346"),
         (1.5e-7, "1.50e−07"),
         (float("nan"), "–"),
+        (float("-inf"), "−∞"),
     ],
 )
 def test_numbers_are_written_with_three_digits(value, text):
@@ -236,6 +257,9 @@ def test_digits_follow_the_interval():
     assert format_estimate(12.3456, 11.1, 13.9) == ("12.3", "11.1 to 13.9")
     assert format_estimate(0.5, np.nan, np.nan) == ("0.500", "")
     assert format_estimate(float("nan"), np.nan, np.nan) == ("–", "")
+    assert format_estimate(51.23, 20.12, np.inf) == ("51.2", "20.1 to ∞")
+    assert format_estimate(np.inf, 20.12, np.inf) == ("∞", "20.1 to ∞")
+    assert format_estimate(np.inf, np.inf, np.inf) == ("∞", "")
 
 
 def test_any_table_becomes_a_table(provenance):

@@ -5,6 +5,8 @@ from sklearn import metrics as sklearn_metrics
 
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.performance import classification
+from cherenkov_pipeline.performance.report.tables import metrics_table
+from cherenkov_pipeline.performance.report.type import type_figures, type_result
 from cherenkov_pipeline.performance.type import type_sample, type_tables
 
 
@@ -96,12 +98,34 @@ def test_bins_are_in_reconstructed_energy_where_there_is_one(make_events, parame
     assert type_tables(events, parameters)["per_energy"].meta["energy"] == "reco_energy"
 
 
+def test_energies_are_optional(make_events, parameters):
+    events = make_events(300)
+    events.remove_columns(["true_energy", "hillas_intensity"])
+    tables = type_tables(events, parameters)
+    assert np.isfinite(values(tables)["auc"])
+    assert tables["per_energy"]["n"].sum() == tables["per_intensity"]["n"].sum() == 0
+    type_result(tables, type_figures(tables, "model", parameters))
+
+
 def test_one_class_alone_gives_no_separation(make_events, parameters):
     events = make_events(200)
     tables = type_tables(events[events["true_shower_primary_id"] == 0], parameters)
     assert np.isnan(values(tables)["auc"])
     tables = type_tables(events[:0], parameters)
     assert np.isnan(values(tables)["accuracy"])
+
+
+def test_background_that_is_all_rejected_can_be_reported(make_events, parameters):
+    events = make_events(200)
+    events["gammaness"] = np.where(events["true_shower_primary_id"] == 0, 0.9, 0.1)
+    tables = type_tables(events, parameters)
+    assert values(tables)["background_rejection_70"] == np.inf
+    rows = {row[0].text: [cell.text for cell in row[1:3]] for row in metrics_table(tables["metrics"]).rows}
+    assert rows["Background rejection at 70 % gamma efficiency"] == ["∞", "–"]
+    background = np.flatnonzero(events["true_shower_primary_id"] != 0)
+    events["gammaness"][background[:3]] = 0.95  # most resamples keep one, some do not
+    rows = {row[0].text: row[2].text for row in metrics_table(type_tables(events, parameters)["metrics"]).rows}
+    assert rows["Background rejection at 70 % gamma efficiency"].endswith(" to ∞")
 
 
 def test_statistics_take_stacks_of_resamples():

@@ -4,8 +4,13 @@ import json
 
 import numpy as np
 from astropy.table import QTable
+from pandas import read_csv
+from tests.store.toy_dl1 import ToyEvent, camera, subarray, write_dl1
+from tests.store.toy_store import build
 
-from cherenkov_pipeline.pipelines.evaluation.nodes import summarize
+from cherenkov_pipeline.dl1.provenance import provenance_table
+from cherenkov_pipeline.files import FileSet
+from cherenkov_pipeline.pipelines.evaluation.nodes import provenance_of, summarize
 
 
 def test_summary_is_flat_and_valid_json():
@@ -13,3 +18,15 @@ def test_summary_is_flat_and_valid_json():
     summary = summarize(metrics)
     assert summary == {"bias": 0.1, "bias_low": 0.0, "bias_high": 0.2}
     json.dumps(summary, allow_nan=False)
+
+
+def test_provenance_of_other_events_is_left_out(tmp_path):
+    array = subarray({1: camera(), 2: camera()})
+    paths = [write_dl1(tmp_path / f"{n}.dl1.h5", array, [ToyEvent(i, i) for i in range(n)]) for n in (4, 5)]
+    stores, others = ({"toy": build(tmp_path / path.stem, path)[0]} for path in paths)
+    none = FileSet("")
+    provenance = provenance_table([], none, none, stores)
+    assert provenance_of(stores, provenance) is provenance
+    assert provenance_of(others, provenance) is None
+    provenance.to_csv(tmp_path / "provenance.csv", index=False)  # as the catalog keeps it
+    assert provenance_of(stores, read_csv(tmp_path / "provenance.csv")) is not None

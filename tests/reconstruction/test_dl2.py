@@ -142,6 +142,13 @@ def test_plan_changes_with_model_selection_parameters_and_code(trained, dl1_file
     assert mark(chunk_size=7) == first
 
 
+def test_plan_changes_with_the_code_of_every_room_that_predicts(trained, dl1_file, monkeypatch):
+    rooms = set()
+    monkeypatch.setattr("cherenkov_pipeline.reconstruction.dl2.code_fingerprint", lambda *names: rooms.update(names))
+    plan_dl2(files(dl1_file), [trained], ALL, PARAMETERS)
+    assert rooms >= {"dl1", "models", "reconstruction", "store", "tasks", "directions"}
+
+
 def test_plan_is_the_same_for_the_same_model(trained, dl1_file, tmp_path):
     """Saved at another time, loaded, of another training with the same outcome: what is there is not made again."""
     save_model(trained, tmp_path)

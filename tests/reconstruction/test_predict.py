@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cherenkov_pipeline.dl1.cameras import camera_fingerprint
 from cherenkov_pipeline.dl1.parameters import DL1Parameters, SelectionParameters
 from cherenkov_pipeline.dl1.settings import make_settings, write_settings
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.models.saved import load_model, save_model
+from cherenkov_pipeline.models.saved import TrainedModel, load_model, save_model
 from cherenkov_pipeline.reconstruction import predict
-from cherenkov_pipeline.reconstruction.predict import make_predictor, predict_dl1, predict_store
+from cherenkov_pipeline.reconstruction.predict import make_predictor, match_models, predict_dl1, predict_store
+from cherenkov_pipeline.store.chunks import cameras
 
 ALL = SelectionParameters(quality={})
 
@@ -115,6 +117,24 @@ def test_another_camera_is_not_predicted(trained, mixed_file):
 def test_file_that_fits_no_model_is_refused(trained, other_file):
     with pytest.raises(UserError, match=r"other\.dl1\.h5 cannot be reconstructed.*OtherCam"):
         predict_dl1([trained], other_file, ALL)
+
+
+def test_model_that_fits_no_camera_of_the_file_is_refused(trained, mixed_file, other_file):
+    """Beside one that does: its whole column would be empty, without a word."""
+    (camera,) = cameras(other_file).values()
+    of_camera = trained.card.camera.model_copy(update={"fingerprint": camera_fingerprint(camera)})
+
+    def of_other_camera(task: str) -> TrainedModel:
+        card = trained.card.model_copy(update={"task": task, "camera": of_camera})
+        return replace(trained, card=card, camera=camera)
+
+    other, beside = of_other_camera("type"), of_other_camera("energy")
+    found = match_models([trained, other], mixed_file)
+    assert sorted(tuple(by_task) for _, by_task in found.values()) == [("energy",), ("type",)]
+    with pytest.raises(UserError, match=r"other\.dl1\.h5 cannot be reconstructed: energy\. .*OtherCam"):
+        match_models([trained, other], other_file)
+    (matched,) = match_models([trained, beside], other_file).values()
+    assert matched[1]["energy"] is beside
 
 
 def test_file_of_another_cleaning_is_refused(trained, dl1_file, tmp_path):

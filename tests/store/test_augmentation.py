@@ -5,7 +5,7 @@ from tests.training.toy_showers import shower_images, shower_store
 
 from cherenkov_pipeline.directions import true_direction
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.store.augmentation import Augmentation, camera_symmetries
+from cherenkov_pipeline.store.augmentation import Augmentation, camera_symmetries, check_parameters
 from cherenkov_pipeline.store.batches import Batches
 from cherenkov_pipeline.store.brightest import brightest_pixels, pixel_places
 from cherenkov_pipeline.store.packing import pack
@@ -153,6 +153,14 @@ def test_a_parameter_that_cannot_be_turned_alone_is_refused(store, parameters, m
     inputs = INPUTS.model_copy(update={"parameters": parameters})
     with pytest.raises(UserError, match=f"without {missing}"):
         Batches(store, np.arange(8), inputs, source, 8, augmentation=ALL)
+
+
+@pytest.mark.parametrize("name", ["camera_frame_hillas_x", "log_camera_frame_hillas_r"])
+@pytest.mark.parametrize("option", ["mirror", "rotation"])
+def test_a_parameter_of_another_frame_is_refused(name, option):
+    with pytest.raises(UserError, match=f"{name} is in another frame"):
+        check_parameters((*VECTORS, name), AugmentationParameters(**{option: True}))
+    check_parameters((*VECTORS, name), AugmentationParameters(night_sky=1))
 
 
 def test_brightest_pixels_of_a_mirrored_image_are_mirrored():

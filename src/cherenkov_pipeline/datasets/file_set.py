@@ -19,7 +19,8 @@ class FileSetDataset(AbstractDataset[FilePlan, FileSet]):
     Saving a `~cherenkov_pipeline.files.FilePlan` makes the files that do not exist yet, so that a plan with the
     same inputs and parameters costs nothing, and an interrupted one goes on. Of a plan that has grown only the new
     files are made, the others are taken over from the earlier version. Loading returns a
-    `~cherenkov_pipeline.files.FileSet`: of the fingerprint given as load version, or of the latest one.
+    `~cherenkov_pipeline.files.FileSet`: of the fingerprint given as load version, or of what this dataset saved, or of
+    the latest one.
 
     Parameters
     ----------
@@ -43,6 +44,7 @@ class FileSetDataset(AbstractDataset[FilePlan, FileSet]):
     ):
         self._folder = Path(filepath)
         self._version = version
+        self._saved: str | None = None
         self.optional = optional
         self.metadata = metadata
 
@@ -61,6 +63,8 @@ class FileSetDataset(AbstractDataset[FilePlan, FileSet]):
         """
         if self._version and self._version.load:
             return self._version.load
+        if self._saved:  # another run may have saved in the meantime: this one goes on with its own
+            return self._saved
         try:
             return json.loads((self._folder / LATEST).read_text())["fingerprint"]
         except FileNotFoundError:
@@ -82,6 +86,7 @@ class FileSetDataset(AbstractDataset[FilePlan, FileSet]):
         others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
         run_plan(plan, self._folder / plan.fingerprint, others)
         write_json(self._folder / LATEST, {"fingerprint": plan.fingerprint})
+        self._saved = plan.fingerprint
 
     def preview(self, nrows: int = 20) -> TablePreview:
         """First files, for kedro-viz."""

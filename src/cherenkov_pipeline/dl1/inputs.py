@@ -2,6 +2,7 @@
 
 import glob
 import logging
+import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -181,22 +182,27 @@ def _check_simtel(path: Path) -> None:
 
 
 def _check_dl1(path: Path) -> None:
-    import tables
+    # not by PyTables, which unpickles attributes: until this is known to be ctapipe's file, it may be anybody's
+    import h5py
     from ctapipe.io.hdf5dataformat import DL1_SUBARRAY_TRIGGER_TABLE, DL1_TEL_IMAGES_GROUP, DL1_TEL_PARAMETERS_GROUP
     from ctapipe.io.hdf5eventsource import COMPATIBLE_DATA_MODEL_VERSIONS
 
+    def rows(name: str) -> int:
+        """Rows of a table, or of all tables in a group."""
+        node = file.get(name)
+        tables = node.values() if isinstance(node, h5py.Group) else [node]
+        return sum(table.size or 0 for table in tables if isinstance(table, h5py.Dataset) and table.dtype.names)
+
     try:
-        with tables.open_file(str(path)) as file:
-            attributes = file.root._v_attrs
-            version = getattr(attributes, "CTA PRODUCT DATA MODEL VERSION", None)
-            levels = str(getattr(attributes, "CTA PRODUCT DATA LEVELS", ""))
-            groups = [group for group in (DL1_TEL_IMAGES_GROUP, DL1_TEL_PARAMETERS_GROUP) if group in file.root]
-            has_images = any(table.nrows > 0 for group in groups for table in file.root[group]._f_iter_nodes("Table"))
-            has_trigger = DL1_SUBARRAY_TRIGGER_TABLE in file.root
-            has_events = has_trigger and getattr(file.root[DL1_SUBARRAY_TRIGGER_TABLE], "nrows", 0) > 0
-    except (OSError, tables.HDF5ExtError) as error:
+        with h5py.File(path) as file:
+            version, levels = (
+                _text(file.attrs.get(f"CTA PRODUCT DATA {name}")) for name in ("MODEL VERSION", "LEVELS")
+            )
+            has_images = rows(DL1_TEL_IMAGES_GROUP) + rows(DL1_TEL_PARAMETERS_GROUP) > 0
+            has_events = rows(DL1_SUBARRAY_TRIGGER_TABLE) > 0
+    except (OSError, RuntimeError, KeyError) as error:
         raise UnusableDL1Error(f"{path} is a damaged HDF5 file: make it again or take it out.") from error
-    if version is None:
+    if not re.fullmatch(r"v[\d.]+", version):
         raise UserError(f"{path} is HDF5, but not in ctapipe's data model: make DL1 with ctapipe-process.")
     if version not in COMPATIBLE_DATA_MODEL_VERSIONS:
         known = f"{COMPATIBLE_DATA_MODEL_VERSIONS[0]} to {COMPATIBLE_DATA_MODEL_VERSIONS[-1]}"
@@ -206,3 +212,8 @@ def _check_dl1(path: Path) -> None:
         raise UnusableDL1Error(
             f"{path} holds no DL1 images or parameters of telescopes: make it with ctapipe-process or take it out."
         )
+
+
+def _text(attribute: object) -> str:
+    """Text of an attribute, which PyTables writes as bytes; empty if there is none."""
+    return attribute.decode(errors="replace") if isinstance(attribute, bytes) else str(attribute or "")

@@ -188,16 +188,19 @@ def resolve(name: str, entries: Mapping[str, ModelEntry], options: Mapping[str, 
     Raises
     ------
     UserError
-        If it cannot be imported or does not take the options.
+        If it cannot be imported, whatever its file raises, or does not take the options.
     """
     path = entries[name].builder if name in entries else name
     module, _, function = path.rpartition(":")
     try:
         builder = getattr(_from_file(module) if module.endswith(".py") else importlib.import_module(module), function)
+    except UserError:
+        raise
     except (ImportError, AttributeError) as error:
         raise UserError(f"Cannot import {path} ({error}): install its package, or correct the name.") from error
-    except OSError as error:
-        raise UserError(f"Cannot read {module} ({error.strerror}), where {name} stands: correct the path.") from error
+    except Exception as error:  # a user's file may raise anything
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"Cannot import {path} ({reason}): correct {module}.") from error
     try:
         inspect.signature(builder).bind(None, **options)
     except TypeError as error:
@@ -220,7 +223,11 @@ def own_source(name: str, entries: Mapping[str, ModelEntry], options: Mapping[st
 def _from_file(path: str) -> ModuleType:
     """Import a file, again when it has changed."""
     found = Path(path).expanduser().resolve()
-    return _imported(found, found.stat().st_mtime_ns)
+    try:
+        changed = found.stat().st_mtime_ns
+    except OSError as error:
+        raise UserError(f"Cannot read {path} ({error.strerror}), which a model names: correct the path.") from error
+    return _imported(found, changed)
 
 
 @functools.lru_cache
@@ -229,5 +236,10 @@ def _imported(path: Path, changed: int) -> ModuleType:
     module = importlib.util.module_from_spec(specification)
     # dataclasses and pickles look their module up; a package of the same name stays what it is
     sys.modules.setdefault(path.stem, module)
-    specification.loader.exec_module(module)
+    try:
+        specification.loader.exec_module(module)
+    except BaseException:
+        if sys.modules.get(path.stem) is module:  # half made
+            del sys.modules[path.stem]
+        raise
     return module

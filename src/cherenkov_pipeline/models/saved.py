@@ -1,10 +1,16 @@
-"""Trained models as files: one ``.keras`` file, with its card, its history and its camera beside it."""
+"""Trained models as files: one ``.keras`` file, with its card, its history and its camera beside it.
+
+A model with layers of a user's own file needs that file: it is run when the model is loaded. Load only models that you
+trust where their card names one.
+"""
 
 import hashlib
+import logging
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.table import QTable, Table
@@ -24,14 +30,19 @@ from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import atomic_path, fingerprint, fingerprint_file
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.card import ModelCard, card_path
-from cherenkov_pipeline.models.registry import HEADS, REGISTRY, resolve
+from cherenkov_pipeline.models.registry import HEADS, REGISTRY, ModelEntry, resolve
 
 if TYPE_CHECKING:
     from ctapipe.instrument import CameraGeometry
 
+logger = logging.getLogger(__name__)
+
 MODEL_FILE = "model.keras"
 HISTORY_SUFFIX = ".history.ecsv"
 CAMERA_SUFFIX = ".camera.ecsv"
+
+Builder = tuple[str, Mapping[str, ModelEntry], Mapping[str, Any]]
+"""Arguments of `resolve`."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +114,7 @@ def save_model(trained: TrainedModel, path: str | os.PathLike) -> TrainedModel:
 
 
 def load_model(path: str | os.PathLike) -> TrainedModel:
-    """Read a model with its card, history and camera; nothing is unpickled.
+    """Read a model with its card, history and camera; nothing is unpickled, and code is run as by `load_network`.
 
     Parameters
     ----------
@@ -133,6 +144,9 @@ def load_model(path: str | os.PathLike) -> TrainedModel:
 def load_network(path: str | os.PathLike) -> tuple[Path, keras.Model]:
     """Read a network alone, not compiled; its card need not be there.
 
+    Where the network has layers that neither Keras nor this package knows, the module or file that its card names is
+    run, which is logged: load only models that you trust.
+
     Parameters
     ----------
     path : path-like
@@ -152,22 +166,32 @@ def load_network(path: str | os.PathLike) -> tuple[Path, keras.Model]:
     path = model_path(path)
     if not path.is_file():
         raise UserError(f"There is no model {path}: train it first, or correct the path.")
-    missing = None
+    builders: list[Builder] = []
     if card_path(path).is_file():
-        card = read_card(path)
-        try:
-            # importing the backbone and the head registers their layers
-            resolve(card.model.name, REGISTRY, card.model.options)
-            resolve(card.model.head.name, HEADS, card.model.head.options)
-        except UserError as error:
-            missing = error  # which does not matter if all layers are Keras' own
+        model = read_card(path).model
+        builders = [(model.name, REGISTRY, model.options), (model.head.name, HEADS, model.head.options)]
+    # importing a builder registers its layers
+    for name, entries, options in builders:
+        if name in entries:
+            resolve(name, entries, options)
     try:
-        return path, keras.saving.load_model(path, compile=False, safe_mode=True)
+        return path, _load(path, [builder for builder in builders if builder[0] not in builder[1]])
     except (OSError, ValueError, TypeError) as error:
-        if missing:
-            raise missing from error
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"Cannot load {path} ({reason}): train the model again with the installed versions.") from error
+
+
+def _load(path: Path, others: Sequence[Builder]) -> keras.Model:
+    """Load a network, with the code of others only as far as it is needed."""
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except TypeError:  # a layer that Keras does not know
+        if not others:
+            raise
+        builder, *rest = others
+        logger.warning("%s has layers of its own: %s is run, which its card names.", path, builder[0])
+        resolve(*builder)
+        return _load(path, rest)
 
 
 def read_card(path: str | os.PathLike) -> ModelCard:

@@ -19,15 +19,15 @@ def shower_labels(predictions: Table) -> np.ndarray:
     Parameters
     ----------
     predictions : Table
-        With ``production`` and ``shower`` (which joins the re-uses of one shower), or else with ``production``,
-        ``obs_id`` and ``event_id``.
+        With ``shower``, which joins the re-uses of one shower, also those in another file, as
+        `cherenkov_pipeline.store.split.shower_ids` does; or else with ``production``, ``obs_id`` and ``event_id``.
 
     Returns
     -------
     ndarray of int, shape (n,)
         Equal for the rows of one shower, counted from 0.
     """
-    names = ("production", "shower") if "shower" in predictions.colnames else ("production", "obs_id", "event_id")
+    names = ("shower",) if "shower" in predictions.colnames else ("production", "obs_id", "event_id")
     codes = [np.unique(np.asarray(predictions[name]), return_inverse=True)[1] for name in names]
     return np.unique(np.stack(codes, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
 

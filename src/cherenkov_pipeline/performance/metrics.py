@@ -105,10 +105,12 @@ def _bootstrap_bounds(
 
 
 def _quantile_bounds(replicas: np.ndarray, tail: float) -> tuple[float, float]:
-    finite = replicas[np.isfinite(replicas)]
-    if not len(finite):
+    known = replicas[~np.isnan(replicas)]
+    if not len(known):
         return np.nan, np.nan
-    low, high = np.quantile(finite, [tail, 1 - tail])
+    # a rejection is infinite where a resample keeps no background: a value like others, but not one to interpolate
+    method = "linear" if np.isfinite(known).all() else "inverted_cdf"
+    low, high = np.quantile(known, [tail, 1 - tail], method=method)
     return float(low), float(high)
 
 

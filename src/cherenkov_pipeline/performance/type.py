@@ -108,7 +108,7 @@ def type_sample(predictions: Table) -> Sample:
     Returns
     -------
     Sample
-        Columns ``is_gamma``, ``gammaness``, ``energy`` [TeV], ``log_intensity`` (of p.e.).
+        Columns ``is_gamma``, ``gammaness``, ``energy`` [TeV], ``log_intensity`` (of p.e.); NaN where there is none.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def type_sample(predictions: Table) -> Sample:
     columns = {
         "is_gamma": gamma.astype(float),
         "gammaness": score,
-        "energy": values_in(predictions, energy_of(predictions), "TeV"),
+        "energy": _energy(predictions),
         "log_intensity": intensity,
     }
     return Sample({name: values[used] for name, values in columns.items()}, shower_labels(predictions)[used], counts)
@@ -141,6 +141,11 @@ def type_sample(predictions: Table) -> Sample:
 def energy_of(predictions: Table) -> str:
     """Name of the energy that bins are made of."""
     return "reco_energy" if "reco_energy" in predictions.colnames else "true_energy"
+
+
+def _energy(predictions: Table) -> np.ndarray:
+    name = energy_of(predictions)
+    return values_in(predictions, name, "TeV") if name in predictions.colnames else np.full(len(predictions), np.nan)
 
 
 def _column(predictions: Table, name: str) -> np.ndarray:

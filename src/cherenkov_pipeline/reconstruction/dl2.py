@@ -72,7 +72,7 @@ CONTAINERS: dict[str, type[Container]] = {
 
 EVENT = ("obs_id", "event_id")
 DATA_LEVELS = "CTA PRODUCT DATA LEVELS"
-ROOMS = ("dl1", "models", "reconstruction", "store", "tasks")
+ROOMS = ("dl1", "models", "reconstruction", "store", "tasks", "directions")
 """Code that makes the result."""
 
 
@@ -102,12 +102,16 @@ def plan_dl2(
     Raises
     ------
     UserError
-        If there are no files or models, a file is not DL1, fits no model or has such predictions already.
+        If there are no files or models, a file is not DL1, a task has no model that fits one, or it has such
+        predictions already.
     """
     if not len(dl1_files):
         raise UserError("There are no DL1 files to reconstruct: give a file, folder or glob.")
+    # stereo models must fit by themselves: their predictions stand beside those of single telescopes
+    modes = [group for group in _by_mode(models) if group] or [models]
     for path in dl1_files.paths:
-        match_models(models, path)
+        for group in modes:
+            match_models(group, path)
         _check_absent(path, models, parameters)
     digests = [
         record.get("fingerprint") or fingerprint_file(path)

@@ -281,7 +281,7 @@ def predict_dl1(
     Raises
     ------
     UserError
-        If no model fits any camera of the file.
+        If a task has no model for any camera of the file.
     """
     path = Path(path)
     matched = match_models(models, path)
@@ -317,25 +317,30 @@ def match_models(
     Raises
     ------
     UserError
-        If no model fits any camera: the first reason. If the file was cleaned or calibrated otherwise than a model's
-        training data.
+        If a task has no model for any camera: its first reason. If the file was cleaned or calibrated otherwise than a
+        model's training data.
     """
+    if not models:
+        raise UserError(f"{path} cannot be reconstructed. There is no model: train one.")
     found: dict[str, tuple[CameraGeometry, dict[str, TrainedModel]]] = {}
-    reasons: list[str] = []
+    reasons: dict[str, str] = {}
     for telescope_type, camera in cameras(path).items():
         by_task: dict[str, TrainedModel] = {}
         for trained in models:
             try:
                 check_fit(trained, camera)
             except UserError as error:
-                reasons.append(str(error))
+                reasons |= {name: str(error) for name in task_names([trained]) if name not in reasons}
                 continue
             check_dl1_settings(trained.card, path)
             for task in get_task(trained.card.task).members:
                 by_task.setdefault(task.name, trained)
         found[telescope_type] = (camera, by_task)
-    if not any(by_task for _, by_task in found.values()):
-        raise UserError(f"{path} cannot be reconstructed. {reasons[0] if reasons else 'There is no model: train one.'}")
+    fitting = {task for _, by_task in found.values() for task in by_task}
+    missing = [task for task in task_names(models) if task not in fitting]
+    if missing:
+        reason = reasons.get(missing[0], "It holds no image: leave it out.")
+        raise UserError(f"{path} cannot be reconstructed: {', '.join(missing)}. {reason}")
     return found
 
 

@@ -245,7 +245,7 @@ def predict_stereo_dl1(
     Raises
     ------
     UserError
-        If no model fits any camera of the file, or the telescopes are not those of the training.
+        If a task has no model for any camera of the file, or the telescopes are not those of the training.
     """
     path, models = Path(path), [trained for trained in models if is_stereo(trained)]
     if not models:

@@ -32,7 +32,7 @@ ANGLES = np.arange(0, 360, 15)
 LARGEST_LOSS = 0.05
 """Largest share of pixels that may miss any other's place."""
 
-VECTORS = (("hillas_fov_lon", "hillas_fov_lat"), ("hillas_x", "hillas_y"))
+VECTOR = ("hillas_fov_lon", "hillas_fov_lat")
 """Image parameters that are the two components of a place in the camera."""
 
 ANGLE = "hillas_phi"
@@ -43,6 +43,9 @@ AXIS = "hillas_psi"
 
 ALONG_AXIS = ("hillas_skewness", "timing_slope")
 """Image parameters whose sign tells the direction along that axis."""
+
+OTHER_FRAME = "camera_frame_"
+"""How the names of ctapipe's image parameters in the camera frame begin."""
 
 
 @dataclass(frozen=True)
@@ -199,10 +202,9 @@ class Augmentation:
             return values
         changed = values.copy()
         matrices = self.symmetries.matrices[changes.symmetry]
-        for pair in VECTORS:
-            columns = [names.index(name) for name in pair if name in names]
-            if columns:
-                changed[:, columns] = np.einsum("nij,nj->ni", matrices, values[:, columns])
+        columns = [names.index(name) for name in VECTOR if name in names]
+        if columns:
+            changed[:, columns] = np.einsum("nij,nj->ni", matrices, values[:, columns])
         if ANGLE in names:
             column = names.index(ANGLE)
             changed[:, column] = _turned(values[:, column], matrices)
@@ -228,9 +230,14 @@ def check_parameters(names: Sequence[str], augmentation: AugmentationParameters)
     """
     if not (augmentation.mirror or augmentation.rotation):
         return
-    for pair in VECTORS:
-        if len(set(pair) & set(names)) == 1:
-            _refuse(*sorted(pair, key=lambda name: name not in names))
+    for name in names:
+        if name.removeprefix("log_").startswith(OTHER_FRAME):
+            raise UserError(
+                f"The image parameter {name} is in another frame than images are mirrored and turned in: take that of "
+                "the telescope frame, or set training.augmentation.mirror and .rotation to false."
+            )
+    if len(set(VECTOR) & set(names)) == 1:
+        _refuse(*sorted(VECTOR, key=lambda name: name not in names))
     for name in ALONG_AXIS:
         if name in names and AXIS not in names:
             _refuse(name, AXIS)

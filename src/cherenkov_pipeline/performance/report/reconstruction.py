@@ -53,8 +53,8 @@ def reconstruction_report(
     Parameters
     ----------
     events : Table
-        One row a prediction: the columns of a predictions table, and where it is known ``reason`` (text, why
-        ``is_valid`` is False). True energies may be NaN or absent.
+        One row a prediction: the columns of a predictions table of any tasks, of images or of events, and where it is
+        known ``reason`` (text, why ``is_valid`` is False). True energies may be NaN or absent.
     facts : mapping of str to str
         What is worth knowing: inputs, models, where the DL2 files are.
     provenance : DataFrame
@@ -74,7 +74,7 @@ def reconstruction_report(
         KeyNumber("Predictions", format_number(len(events))),
         KeyNumber("Valid", format_number(int(valid.sum()))),
     ]
-    summary = f"{format_number(int(valid.sum()))} of {format_number(len(events))} images could be reconstructed."
+    summary = f"{format_number(int(valid.sum()))} of {format_number(len(events))} predictions are valid."
     events["relative_error"], events["angle"] = _relative_error(events, valid), _angle(events, valid) << u.deg
     typical = []
     known = np.isfinite(events["relative_error"])
@@ -108,9 +108,10 @@ def reconstruction_report(
 
 def _relative_error(events: AstropyTable, valid: np.ndarray) -> np.ndarray:
     """E_reco/E_true - 1; NaN where either is not known."""
-    if "true_energy" not in events.colnames:
+    names = ("true_energy", "reco_energy")
+    if not all(name in events.colnames for name in names):
         return np.full(len(events), np.nan)
-    true, reco = (u.Quantity(events[name]).to_value("TeV") for name in ("true_energy", "reco_energy"))
+    true, reco = (u.Quantity(events[name]).to_value("TeV") for name in names)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(valid & (true > 0), reco / true - 1, np.nan)
 
@@ -125,20 +126,23 @@ def _angle(events: AstropyTable, valid: np.ndarray) -> np.ndarray:
 
 def _events_table(events: AstropyTable) -> Table:
     listed = events[:LISTED_EVENTS]
-    for key in _KEYS:
+    for key in (key for key in _KEYS if key in listed.colnames):  # events of all telescopes have no tel_id
         listed[key] = np.asarray(listed[key]).astype(str)  # numbers that name something have no separators
     listed["validity"] = _validity(listed)
     caption = "Values without a valid prediction are missing, not guessed."
     if len(events) > LISTED_EVENTS:
-        caption += f" The first {LISTED_EVENTS} of {format_number(len(events))} events; the DL2 files hold all."
+        caption += f" The first {LISTED_EVENTS} of {format_number(len(events))} predictions; the DL2 files hold all."
     shown = [name for name in events.colnames if events[name].dtype.kind != "f" or np.isfinite(events[name]).any()]
-    # energies are listed even if there is none
-    names = {column: name for column, name in _COLUMNS.items() if column in (*shown, "reco_energy", "validity")}
+    has_energies = "reco_energy" in events.colnames
+    shown += ["reco_energy"] * has_energies + ["validity"]  # energies are listed even if none is valid
+    names = {column: name for column, name in _COLUMNS.items() if column in shown}
     productions = sorted(set(events["production"])) if "production" in names else []
     if len(productions) == 1:
         del names["production"]
         caption += f" All of {productions[0]}."
     table = table_of(listed, caption, names=names)
+    if not has_energies:
+        return table
     column = list(names).index("reco_energy")
     errors = u.Quantity(listed["reco_energy_uncert"]).to_value(listed["reco_energy"].unit)
     rows = tuple(

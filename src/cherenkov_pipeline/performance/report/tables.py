@@ -15,9 +15,9 @@ MISSING = "–"
 
 
 def format_number(value: float, digits: int = 3) -> str:
-    """Write a number with some significant digits: ``12,345``, ``0.0123``, ``–`` for NaN."""
+    """Write a number with some significant digits: ``12,345``, ``0.0123``, ``–`` for NaN, ``∞``."""
     if not np.isfinite(value):
-        return MISSING if np.isnan(value) else str(value)
+        return MISSING if np.isnan(value) else "∞" if value > 0 else "−∞"
     if isinstance(value, Integral):
         text = f"{value:,}"
     elif value != 0 and not 1e-4 <= abs(value) < 1e7:
@@ -34,12 +34,12 @@ def format_estimate(value: float, low: float, high: float) -> tuple[str, str]:
     Returns
     -------
     tuple of str
-        ``("0.234", "0.228 to 0.241")``; the second is empty without an interval.
+        ``("0.234", "0.228 to 0.241")``; the second is empty without an interval. A bound may be infinite.
     """
-    if not (np.isfinite(low) and np.isfinite(high) and high > low):
+    if not high > low:
         return format_number(float(value)), ""
-    decimals = 1 - int(np.floor(np.log10(high - low)))
-    if not 0 <= decimals <= 8:
+    decimals = 1 - int(np.floor(np.log10(high - low))) if np.isfinite([value, low, high]).all() else None
+    if decimals is None or not 0 <= decimals <= 8:
         return format_number(value, 3), f"{format_number(low, 3)} to {format_number(high, 3)}"
     value, low, high = (f"{number:,.{decimals}f}".replace("-", "−") for number in (value, low, high))
     return value, f"{low} to {high}"
@@ -104,7 +104,7 @@ def metrics_table(metrics: QTable, caption: str = "") -> Table:
             continue
         value, interval = format_estimate(float(row["value"]), float(row["low"]), float(row["high"]))
         unit = f" [{u.Unit(row['unit']):unicode}]" if row["unit"] else ""
-        width = float(row["high"] - row["low"])
+        width = float(row["high"]) - float(row["low"])
         rows.append(
             (
                 Cell(str(row["label"]) + unit),

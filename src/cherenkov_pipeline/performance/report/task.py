@@ -102,7 +102,7 @@ def task_report(
     result: TaskResult,
     figures: Mapping[str, matplotlib.figure.Figure],
     model_summary: str,
-    provenance: pd.DataFrame,
+    provenance: pd.DataFrame | None,
 ) -> ReportContent:
     """Put the report of one trained model together.
 
@@ -116,8 +116,9 @@ def task_report(
         ``loss`` and ``architecture``; a figure that is not there is left out.
     model_summary : str
         Plain text, from Keras.
-    provenance : DataFrame
-        ``step``, ``item``, ``fingerprint``, ``n_in``, ``n_out``, ``detail``.
+    provenance : DataFrame or None
+        ``step``, ``item``, ``fingerprint``, ``n_in``, ``n_out``, ``detail``; None where that of these events is not at
+        hand, which the report says.
 
     Returns
     -------
@@ -199,8 +200,14 @@ def cost_table(cost: RunCost) -> Table:
     )
 
 
-def provenance_section(provenance: pd.DataFrame) -> Section:
+def provenance_section(provenance: pd.DataFrame | None) -> Section:
     """Make the section that says where the events come from and where they were lost."""
+    if provenance is None:
+        missing = (
+            "The provenance that was given is that of other events, and left out: name its version for these events, "
+            "--load-versions=processing_provenance:..."
+        )
+        return Section("Provenance", (Text(missing),))
     names = {
         "step": "Step",
         "item": "Item",

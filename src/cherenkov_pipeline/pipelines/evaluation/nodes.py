@@ -56,6 +56,16 @@ def draw_training(model: TrainedModel) -> tuple[Figure, Figure]:
     return figures["loss"], figures["architecture"]
 
 
+def provenance_of(stores: EventStores, provenance: DataFrame) -> DataFrame | None:
+    """Give the provenance if it is that of the stores.
+
+    Its versions are the times of runs, those of the stores are of their content: with a load version of one of them
+    the two may not belong together.
+    """
+    known = set(provenance["fingerprint"])
+    return provenance if all(store.fingerprint in known for store in stores.values()) else None
+
+
 def report_with(evaluation: Evaluation) -> Callable[..., tuple[str, str]]:
     """Make the node function that writes the report of ``evaluation`` as a page and as a short summary.
 
@@ -63,6 +73,7 @@ def report_with(evaluation: Evaluation) -> Callable[..., tuple[str, str]]:
     """
 
     def write_report(
+        stores: EventStores,
         model: TrainedModel,
         cost: dict[str, Any],
         predictions: QTable,
@@ -83,7 +94,7 @@ def report_with(evaluation: Evaluation) -> Callable[..., tuple[str, str]]:
             evaluation.result(named, figures),
             training_figures(model),
             summary_text(model.model),
-            provenance,
+            provenance_of(stores, provenance),
         )
         return render_report(content), render_markdown(content)
 

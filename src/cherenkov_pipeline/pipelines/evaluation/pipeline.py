@@ -35,7 +35,7 @@ def create_pipeline(task: str, joint: str | None = None) -> Pipeline:
         node(draw_training, "model", ["loss_figure", "architecture_figure"], name="draw_training"),
         node(
             report_with(evaluation),
-            ["model", "cost", "predictions", "processing_provenance", "params:evaluation", *tables],
+            ["event_store", "model", "cost", "predictions", "processing_provenance", "params:evaluation", *tables],
             ["report", "summary"],
             name="write_report",
         ),

@@ -27,17 +27,19 @@ def plan_reconstruction(
     reconstruction: ReconstructionParameters,
     *models: TrainedModel,
 ) -> FilePlan:
-    """Plan a DL2 file for each DL1 file, with the predictions of all models."""
+    """Plan a DL2 file for each DL1 file with an image, with the predictions of all models."""
+    from cherenkov_pipeline.dl1.contents import with_events
     from cherenkov_pipeline.reconstruction.dl2 import plan_dl2
 
-    return plan_dl2(dl1_files, models, selection, reconstruction)
+    return plan_dl2(with_events(dl1_files), models, selection, reconstruction)
 
 
 def gather_events(dl2_files: FileSet) -> QTable:
-    """Gather the predictions of all DL2 files in one table."""
+    """Gather the predictions of all DL2 files in one table: of events where there is a stereo model, else of images."""
     from cherenkov_pipeline.reconstruction.read import read_predictions
 
-    return read_predictions(dl2_files)
+    has_stereo = any(record.get("stereo_models") for record in dl2_files.records)
+    return read_predictions(dl2_files, level="subarray" if has_stereo else None)
 
 
 def draw_energies(events: QTable) -> Figure:

@@ -1,0 +1,76 @@
+"""Nodes of the reconstruction, with stereo models alone and beside models of single telescopes."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from tests.store.toy_dl1 import ToyEvent, camera, subarray, write_dl1
+from tests.store.toy_store import ALL, build
+
+from cherenkov_pipeline.dl1.contents import describe
+from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.files import FileSet, run_plan
+from cherenkov_pipeline.models.parameters import ModelParameters
+from cherenkov_pipeline.models.saved import TrainedModel
+from cherenkov_pipeline.performance.report.reconstruction import reconstruction_report
+from cherenkov_pipeline.performance.report.render import render_report
+from cherenkov_pipeline.pipelines.reconstruction.nodes import draw_energies, gather_events, plan_reconstruction
+from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
+from cherenkov_pipeline.reconstruction.provenance import reconstruction_provenance
+from cherenkov_pipeline.training.parameters import TrainingParameters, input_parameters
+from cherenkov_pipeline.training.task import train_task
+
+EVENTS = [
+    ToyEvent(number, number, primary=101 if number % 3 == 2 else 0, tel_ids=((1, 2), (1, 2), (1,), (2,))[number % 4])
+    for number in range(40)
+]
+SET_NETWORK = {"width": 4, "heads": 2, "exchanges": 1, "units": (4,)}
+MODELS = {
+    "mono": ModelParameters(name="set_network", options=SET_NETWORK),
+    "stereo": ModelParameters(name="stereo_set_network", options={"encoder": SET_NETWORK, "units": (6,)}),
+}
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    array = subarray({1: camera(), 2: camera()})
+    return write_dl1(tmp_path_factory.mktemp("dl1") / "mixed.dl1.h5", array, EVENTS)
+
+
+@pytest.fixture(scope="module")
+def trained(path, tmp_path_factory) -> dict[str, TrainedModel]:
+    store = build(tmp_path_factory.mktemp("store"), path)[0]
+
+    def train(mode: str, task: str) -> TrainedModel:
+        inputs = input_parameters(MODELS[mode], {"brightest": 8, "parameters": ["hillas_width"]})
+        training = TrainingParameters(epochs=1, calibrate=False)
+        return train_task(store, task, MODELS[mode], inputs, training, tmp_path_factory.mktemp("states"))
+
+    return {"mono": train("mono", "type"), "stereo": train("stereo", "energy")}
+
+
+def described(*paths) -> FileSet:
+    return FileSet("dl1", [{"path": str(path), **describe(path)} for path in paths])
+
+
+@pytest.mark.parametrize("modes", [("stereo",), ("mono", "stereo")], ids="+".join)
+def test_energies_of_a_stereo_model_are_reported(modes, path, trained, tmp_path):
+    models = [trained[mode] for mode in modes]
+    dl2 = run_plan(plan_reconstruction(described(path), ALL, ReconstructionParameters(), *models), tmp_path)
+    events = gather_events(dl2)
+    assert len(events) == len(EVENTS)
+    assert ("gammaness" in events.colnames) == ("mono" in modes)
+    assert np.isfinite(events["reco_energy"][events["is_valid"]]).all()
+    draw_energies(events)
+    provenance = reconstruction_provenance([], FileSet("dl1"), dl2)
+    content = reconstruction_report(events, {}, provenance, datetime(2026, 1, 2, tzinfo=UTC))
+    assert content.summary.startswith(f"{events['is_valid'].sum()} of {len(events)} predictions are valid")
+    assert "<svg" in render_report(content)
+
+
+def test_file_without_an_event_does_not_stop_the_others(path, trained, tmp_path):
+    empty = write_dl1(tmp_path / "empty.dl1.h5", subarray({1: camera(), 2: camera()}), [])
+    plan = plan_reconstruction(described(empty, path), ALL, ReconstructionParameters(), trained["mono"])
+    assert [job.name for job in plan.jobs] == ["mixed.dl2.h5"]
+    with pytest.raises(UserError, match=r"No event with an image in empty\.dl1\.h5"):
+        plan_reconstruction(described(empty), ALL, ReconstructionParameters(), trained["mono"])
