@@ -6,7 +6,7 @@ from pathlib import Path
 
 import astropy.units as u
 import numpy as np
-from astropy.table import Table, vstack
+from astropy.table import QTable, Table, vstack
 from pyirf.simulations import SimulatedEventsInfo
 
 from cherenkov_pipeline.dl1.convert import process_file
@@ -213,7 +213,7 @@ def populations(events: Table, n_showers: int, rng: np.random.Generator) -> list
     return found
 
 
-def observe(throws: Throws, setup: Setup, rng: np.random.Generator) -> Table:
+def observe(throws: Throws, setup: Setup, rng: np.random.Generator) -> QTable:
     """Images of given gammas in the first telescope, with their parameters; those that triggered and were cleaned."""
     production = Production(
         particle="gamma",
@@ -234,12 +234,12 @@ def observe(throws: Throws, setup: Setup, rng: np.random.Generator) -> Table:
             parameters = event.dl1.tel[1].parameters
             rows.append(
                 {
-                    "true_alt": np.rad2deg(shower.alt),
-                    "true_az": np.rad2deg(shower.az),
-                    "telescope_pointing_altitude": setup.pointing[0].to_value(u.deg),
-                    "telescope_pointing_azimuth": setup.pointing[1].to_value(u.deg),
+                    "true_alt": shower.alt << u.rad,
+                    "true_az": shower.az << u.rad,
+                    "telescope_pointing_altitude": setup.pointing[0],
+                    "telescope_pointing_azimuth": setup.pointing[1],
                     **parameters.hillas.as_dict(add_prefix=True),
                     **parameters.timing.as_dict(add_prefix=True),
                 }
             )
-    return Table(rows=rows)
+    return QTable(rows=rows)
