@@ -40,7 +40,7 @@ from benchmarks._quality_figures import (
     resolution_ratio,
 )
 from benchmarks._quality_samples import REAL_PART, Sample, convert, simulate
-from benchmarks._report import report
+from benchmarks._report import print_table, report
 from benchmarks._shower_samples import REAL_CONDITIONS, REAL_EVENTS
 from cherenkov_pipeline.directions import separation, true_direction
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
@@ -91,6 +91,7 @@ def main() -> None:
             train(sample.store, seed, arguments.epochs, folder / "states", clock) for seed in range(arguments.seeds)
         ]
         figures = compare([one.predictions for one in trainings], sample.store, clock)
+        print_table(rows(figures))  # at once: simulating the real events' telescope takes long
         times = speed(trainings, sample.store, Path(temporary), clock)
         path = test_data() / REAL_EVENTS
         real: dict[str, Any] = {}
