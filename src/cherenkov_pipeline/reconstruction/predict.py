@@ -13,6 +13,7 @@ from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.dl1.selection import select
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.backend import jit_compile
+from cherenkov_pipeline.models.card import ModelCard
 from cherenkov_pipeline.models.saved import TrainedModel, check_fit
 from cherenkov_pipeline.reconstruction.validity import check_dl1_settings, compare_settings, outside_zenith
 from cherenkov_pipeline.store import EventChunk, EventStore
@@ -223,7 +224,7 @@ def predict_store(
         were cleaned or calibrated otherwise than the training data.
     """
     if split == "test":
-        check_split(trained, store)
+        check_split(trained.card, store)
     compare_settings(trained.card, store.provenance["dl1_settings"], store.path)
     predictor = make_predictor(trained, store.camera)
     rows = store.indices(split)
@@ -238,7 +239,7 @@ def predict_store(
     return predictions
 
 
-def check_split(trained: TrainedModel, store: EventStore) -> None:
+def check_split(card: ModelCard, store: EventStore) -> None:
     """Check that the test events of a store are not among the training events of a model.
 
     Raises
@@ -247,11 +248,11 @@ def check_split(trained: TrainedModel, store: EventStore) -> None:
         If the store is split otherwise than the training data.
     """
     # the split is a hash of the shower: with the same parameters no shower changes sides, whatever else is in the store
-    learnt, found = trained.card.data.split, store.provenance["split"]
+    learnt, found = card.data.split, store.provenance["split"]
     if learnt != found:
         changed = ", ".join(f"{name} {found[name]} instead of {learnt.get(name)}" for name in found)
         raise UserError(
-            f"{store.path} is split otherwise than the training data of {trained.card.name} ({changed}): its test "
+            f"{store.path} is split otherwise than the training data of {card.name} ({changed}): its test "
             "events may be among those; make the store with the same split, or train again."
         )
 
