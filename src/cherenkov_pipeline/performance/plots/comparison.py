@@ -75,7 +75,7 @@ def quality_over_cost(rows: Mapping[str, QTable.Row], costs: QTable, label: str)
     label : str
         Of the metric, with its unit.
     """
-    figure = new_figure(width=10.4, height=4.0)
+    figure = new_figure(width=10.4, height=4.4)
     panels = figure.subplots(1, len(COSTS), sharey=True)
     colors = colors_of(dict.fromkeys(str(name) for name in costs["model"]))
     for axes, (column, title) in zip(panels, COSTS.items(), strict=True):
@@ -92,7 +92,11 @@ def quality_over_cost(rows: Mapping[str, QTable.Row], costs: QTable, label: str)
         else:
             empty_note(axes, "not known")
     panels[0].set_ylabel(label)
-    panels[0].legend()
+    handles = {
+        label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    if handles:
+        figure.legend(handles.values(), handles, loc="outside upper left", ncols=3)
     return figure
 
 

@@ -119,12 +119,12 @@ def colors_of(curves: Mapping[str, QTable]) -> dict[str, str]:
 def shared_legend(figure: Figure) -> Figure:
     """Put the legend of a figure with several models above its axes, where it hides nothing."""
     with_legend = [axes for axes in figure.axes if axes.get_legend() is not None]
+    handles, labels = (with_legend or figure.axes)[0].get_legend_handles_labels()
     for axes in with_legend:
         axes.get_legend().remove()
-    if with_legend:
-        handles, labels = with_legend[0].get_legend_handles_labels()
-        columns = 1 if max(map(len, labels)) * 2 > 9 * figure.get_size_inches()[0] + 12 else 2
-        figure.legend(handles, labels, loc="outside upper left", ncols=columns)
+    if handles:
+        two_fit = 2 * max(map(len, labels)) < 9 * figure.get_size_inches()[0] + 12
+        figure.legend(handles, labels, loc="outside upper left", ncols=2 if two_fit else 1)
     return figure
 
 
