@@ -76,7 +76,7 @@ def found(store, saved) -> dict:
     return run(store, saved)
 
 
-LABELS = ("set_network 2026-11-20 10:00", "set_network 2026-11-21 11:30")
+LABELS = ("set_network 20 Nov 10:00", "set_network 21 Nov 11:30")
 
 
 def test_saved_models_of_a_task_are_compared(found, folder):
@@ -160,6 +160,18 @@ def test_task_of_the_pipeline_and_of_the_parameters():
         choose({}, {}, ComparisonParameters(task="type"), None)
     with pytest.raises(ValueError, match="must be one of energy"):
         ComparisonParameters(task="enregy")
+    for label in ("", "_hidden", "$x$"):
+        with pytest.raises(ValueError, match="labels are not empty"):
+            ComparisonParameters(models={label: "a.keras"})
+
+
+def test_models_of_images_and_of_events_are_refused(store, folder, tmp_path):
+    for name, version in VERSIONS.items():
+        shutil.copytree(folder / "energy" / "model.keras" / version, tmp_path / name)
+    card = tmp_path / "second" / "model.card.json"
+    card.write_text(card.read_text().replace('"mode": "mono"', '"mode": "stereo"'))
+    with pytest.raises(UserError, match=r"no event in common \(first: mono, second: stereo\)"):
+        choose_candidates("energy", {name: ("", tmp_path / name) for name in VERSIONS}, store)
 
 
 def test_all_saved_models_need_a_task_where_several_have_some(saved):

@@ -41,6 +41,15 @@ class ComparisonParameters(Parameters):
         "the task",
     )
 
+    @field_validator("models")
+    @classmethod
+    def _drawable_labels(cls, models: dict[str, str]) -> dict[str, str]:
+        for label in models:
+            # what matplotlib would take for a hidden entry or a formula
+            if not label.strip() or label.startswith("_") or "$" in label:
+                raise ValueError(f"labels are not empty, begin with no _ and have no $. Received: {label!r}")
+        return models
+
     @field_validator("task")
     @classmethod
     def _known_task(cls, task: str | None) -> str | None:

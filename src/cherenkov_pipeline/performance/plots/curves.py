@@ -123,8 +123,10 @@ def shared_legend(figure: Figure) -> Figure:
     for axes in with_legend:
         axes.get_legend().remove()
     if handles:
-        two_fit = 2 * max(map(len, labels)) < 9 * figure.get_size_inches()[0] + 12
-        figure.legend(handles, labels, loc="outside upper left", ncols=2 if two_fit else 1)
+        width, height = figure.get_size_inches()
+        columns = 2 if 2 * max(map(len, labels)) < 9 * width + 12 else 1
+        figure.set_size_inches(width, height + 0.19 * -(-len(labels) // columns))
+        figure.legend(handles, labels, loc="outside upper left", ncols=columns)
     return figure
 
 

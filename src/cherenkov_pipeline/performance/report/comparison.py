@@ -137,7 +137,8 @@ def _short(row: QTable.Row) -> str:
 
 
 def _unit(row: QTable.Row) -> str:
-    return f" {u.Unit(str(row['unit'])):unicode}" if row["unit"] else ""
+    text = f"{u.Unit(str(row['unit'])):unicode}" if row["unit"] else ""
+    return text if text in ("", "°") else f" {text}"
 
 
 def _estimate(row: QTable.Row, name: str = "value") -> tuple[str, str]:
@@ -245,7 +246,7 @@ def _pairs_table(differences: QTable, name: str) -> Table:
                 Cell(significant),
             )
         )
-    caption = "Each interval is one for itself: with many pairs, one in twenty is significant by chance."
+    caption = "Each interval is one for itself: of many pairs of equal models, one in twenty is significant by chance."
     return Table(("Better", "Than", "By", "Significant"), tuple(rows), caption)
 
 

@@ -4,17 +4,23 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import astropy.units as u
+import numpy as np
 from astropy.table import QTable
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from cherenkov_pipeline.performance.plots import direction, energy, regression, type, uncertainty
 from cherenkov_pipeline.performance.plots.curves import shared_legend
+from cherenkov_pipeline.performance.plots.style import plain_decades, styled
 from cherenkov_pipeline.performance.published import ctlearn, random_forest_direction, random_forest_energy
 from cherenkov_pipeline.performance.regression import CORE, XMAX, Quantity
 from cherenkov_pipeline.performance.report import direction as direction_report
 from cherenkov_pipeline.performance.report import energy as energy_report
 from cherenkov_pipeline.performance.report import regression as regression_report
 from cherenkov_pipeline.performance.report import type as type_report
+
+WIDE = 8
+"""Ratio of the largest to the smallest resolution beyond which a linear axis hides the small ones."""
 
 Tables = Mapping[str, Mapping[str, QTable]]
 """Tables of `performance.evaluations` by the model's label."""
@@ -56,12 +62,26 @@ def _of(tables: Tables, name: str) -> dict[str, QTable]:
     return {label: found[name] for label, found in tables.items()}
 
 
+@styled
+def _readable(figure: Figure, curves: Mapping[str, QTable], quantity: str) -> Figure:
+    """Make the vertical axis logarithmic where one bad model would squeeze the others into a line."""
+    values = np.concatenate([np.asarray(table[quantity])[np.asarray(table["drawn"])] for table in curves.values()])
+    values = values[np.isfinite(values) & (values > 0)]
+    if len(values) and values.max() > WIDE * values.min():
+        (axes,) = figure.axes
+        axes.set_yscale("log")
+        axes.set_ylim(values.min() / 1.5, 1.5 * values.max())
+        plain_decades(axes.yaxis)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    return figure
+
+
 def _energy(tables: Tables, published: str | None, mode: str) -> dict[str, Figure]:
     curves = _of(tables, "per_energy")
     forest = random_forest_energy(published) if published else None
     points = ctlearn("energy_resolution", "stereo") if published else None
     return {
-        "resolution": energy.energy_resolution(curves, forest, points),
+        "resolution": _readable(energy.energy_resolution(curves, forest, points), curves, "resolution"),
         "bias": energy.energy_bias(curves, forest),
         "coverage": uncertainty.coverage(curves),
         "pulls_per_energy": uncertainty.pull_per_energy(curves),
@@ -84,7 +104,7 @@ def _direction(tables: Tables, published: str | None, mode: str) -> dict[str, Fi
     forest = random_forest_direction(published) if published else None
     points = ctlearn("angular_resolution", "stereo") if published else None
     return {
-        "resolution": direction.angular_resolution(curves, forest, points),
+        "resolution": _readable(direction.angular_resolution(curves, forest, points), curves, "angular_resolution"),
         "within": direction.share_within(_of(tables, "within")),
         "right_side": direction.right_side(curves),
         "coverage": uncertainty.coverage(curves),
@@ -100,8 +120,10 @@ def _camera(tables: Tables, published: str | None, mode: str) -> dict[str, Figur
 def _regression(tables: Tables, published: str | None, mode: str, quantity: Quantity) -> dict[str, Figure]:
     curves, unit = _of(tables, "per_energy"), f"{u.Unit(quantity.unit):unicode}"
     biases = {f"bias_{one.name}": one.label for one in quantity.coordinates}
+    name = quantity.resolution.name
+    resolution = regression.resolution(curves, name, f"{quantity.title}: resolution [{unit}]")
     return {
-        "resolution": regression.resolution(curves, quantity.resolution.name, f"{quantity.title}: resolution [{unit}]"),
+        "resolution": _readable(resolution, curves, name),
         "bias": regression.bias(curves, biases, unit),
         "coverage": uncertainty.coverage(curves, f"coverage_68_{quantity.coordinates[0].name}"),
     }

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 from cherenkov_pipeline.errors import UserError
@@ -87,9 +88,16 @@ def all_saved(task: str | None, saved: Mapping[str, Path]) -> tuple[str, Models]
             )
         (task,) = several
     own = without_copies({name: path for name, path in saved.items() if name.startswith(f"{task}_model:")})
-    times = {name: name.partition(":")[2][:16].replace("T", " ").replace(".", ":") for name in own}
-    labels = {name: f"{read_card(path).name} {times[name]}" for name, path in own.items()}
+    labels = {name: f"{read_card(path).name} {_time(name.partition(':')[2])}" for name, path in own.items()}
     twice = {label for label, number in Counter(labels.values()).items() if number > 1}
     return task, {
         (name.partition(":")[2] if labels[name] in twice else labels[name]): (name, path) for name, path in own.items()
     }
+
+
+def _time(version: str) -> str:
+    """Time of a version in a few letters: 21 Nov 09:53; a version that is no time stays as it is."""
+    try:
+        return f"{datetime.strptime(version, '%Y-%m-%dT%H.%M.%S.%fZ'):%d %b %H:%M}"
+    except ValueError:
+        return version
