@@ -131,3 +131,17 @@ def test_every_task_has_its_curves_overlaid(task, published, make_events, parame
 @pytest.mark.parametrize("n", [2, 6, 15])
 def test_colours_of_any_number_of_models_differ(n):
     assert len(set(colors_of({str(number): None for number in range(n)}).values())) == n
+
+
+def test_one_bad_model_does_not_squeeze_the_others(make_events, parameters):
+    tables = {
+        label: EVALUATIONS["skydirection"].tables(make_events(800, sigma=sigma), parameters)
+        for label, sigma in (("good", 0.1), ("bad", 2.0))
+    }
+    (axes,) = overlays("skydirection", tables, "mono_tel1", "mono")["resolution"].axes
+    assert axes.get_yscale() == "log"
+    low, high = axes.get_ylim()
+    assert low < 0.087  # the smallest published point
+    assert high > np.nanmax(tables["bad"]["per_energy"]["angular_resolution"].value)
+    (axes,) = overlays("skydirection", {"good": tables["good"]}, "mono_tel1", "mono")["resolution"].axes
+    assert axes.get_yscale() == "linear"

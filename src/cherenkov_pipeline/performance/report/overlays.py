@@ -69,8 +69,11 @@ def _readable(figure: Figure, curves: Mapping[str, QTable], quantity: str) -> Fi
     values = values[np.isfinite(values) & (values > 0)]
     if len(values) and values.max() > WIDE * values.min():
         (axes,) = figure.axes
+        points = np.concatenate([np.asarray(line.get_xydata(), dtype=float) for line in axes.lines])
+        left, right = axes.get_xlim()
+        shown = points[(points[:, 0] > left) & (points[:, 0] < right) & (points[:, 1] > 0), 1]
         axes.set_yscale("log")
-        axes.set_ylim(values.min() / 1.5, 1.5 * values.max())
+        axes.set_ylim(shown.min() / 1.25, 1.5 * values.max())
         plain_decades(axes.yaxis)
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     return figure
