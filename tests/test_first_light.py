@@ -24,6 +24,7 @@ from cherenkov_pipeline.datasets.file_set import FileSetDataset
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.models.saved import read_card
 from cherenkov_pipeline.store.parameters import InputParameters
+from cherenkov_pipeline.tasks import DEFAULT
 from cherenkov_pipeline.training.parameters import TrainingParameters
 from kedro_command import PROJECT, Kedro
 
@@ -161,6 +162,27 @@ def test_mlflow_has_parameters_metrics_files_and_revision(kedro):
     assert np.isfinite(metrics["energy.resolution"])
     artifacts = {path.name for path in (kedro.data / "mlflow" / "artifacts").rglob("*") if path.is_file()}
     assert {"model.keras", "model.card.json", "report.html", "resolution.png"} <= artifacts
+
+
+def test_mlflow_keeps_the_models_of_all_tasks(kedro):
+    """One run trains four tasks, whose files have the same names."""
+    cards = (kedro.data / "mlflow" / "artifacts").glob("*/artifacts/*/model/model.card.json")
+    assert sorted(json.loads(path.read_text())["task"] for path in cards) == sorted(DEFAULT)
+
+
+def test_models_are_compared_by_version_and_by_mlflow_run(copied):
+    (run,) = mlflow_rows(copied, "SELECT run_uuid FROM runs WHERE name = '__default__'")[0]
+    copied.run("--pipeline=train_energy", "--params=energy.training.seed=7")
+    version = copied.latest("06_models/energy/model.keras").parent.name
+    models = f"comparison.models.first={run},comparison.models.second={version}"
+    copied.run("--pipeline=comparison_energy", f"--params={models}")
+    page = copied.latest("08_reporting/comparison_energy/report.html").read_text()
+    assert "Comparison · energy" in page
+    ranking = json.loads(copied.latest("08_reporting/comparison_energy/ranking.json").read_text())
+    assert set(ranking["models"]) == {"first", "second"}
+    assert len({model["file_fingerprint"] for model in ranking["models"].values()}) == 2
+    line = copied.refused("--env=test", "--pipeline=comparison_energy", "--params=comparison.models.a=2020-01-01T00.Z")
+    assert line.startswith("There is no energy_model:2020-01-01T00.Z")
 
 
 def test_mlflow_page_is_served(kedro):

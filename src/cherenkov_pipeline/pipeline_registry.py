@@ -6,6 +6,7 @@ from kedro.pipeline import Pipeline
 def register_pipelines() -> dict[str, Pipeline]:
     """Build all pipelines; light, as every command does it."""
     from cherenkov_pipeline.pipelines import (
+        comparison,
         data_processing,
         evaluation,
         reconstruction,
@@ -26,6 +27,7 @@ def register_pipelines() -> dict[str, Pipeline]:
             ("train", training.create_pipeline),
             ("evaluate", evaluation.create_pipeline),
             ("search", search.create_pipeline),
+            ("comparison", comparison.create_pipeline),
         )
     }
     joint = {
@@ -34,11 +36,13 @@ def register_pipelines() -> dict[str, Pipeline]:
         "evaluate_joint": sum((evaluation.create_pipeline(task, "joint") for task in JOINT), Pipeline([])),
     }
     last = {"reconstruction": reconstruction.create_pipeline(DEFAULT)}
+    comparisons = {"comparison": comparison.create_pipeline()}
     plain = [*first.values(), *(for_tasks[f"{stage}_{task}"] for task in DEFAULT for stage in ("train", "evaluate"))]
     return {
         "__default__": sum([*plain, *last.values()], Pipeline([])),
         **first,
         **for_tasks,
         **joint,
+        **comparisons,
         **last,
     }

@@ -11,7 +11,7 @@ from cherenkov_pipeline.performance.plots import energy, uncertainty
 from cherenkov_pipeline.performance.plots.architecture import architecture
 from cherenkov_pipeline.performance.plots.history import loss_curves
 from cherenkov_pipeline.performance.plots.style import BLUE
-from cherenkov_pipeline.performance.published import random_forest_energy
+from cherenkov_pipeline.performance.published import ctlearn, random_forest_energy
 from cherenkov_pipeline.performance.report.energy import energy_figures
 
 
@@ -50,12 +50,19 @@ def test_models_and_reference_are_told_apart(make_predictions, parameters):
         name: energy_tables(make_predictions(400, width=width), parameters)["per_energy"]
         for name, width in (("first", 0.1), ("second", 0.3))
     }
-    (axes,) = energy.energy_resolution(curves, random_forest_energy("stereo")).axes
+    points = ctlearn("energy_resolution", "stereo")
+    (axes,) = energy.energy_resolution(curves, random_forest_energy("stereo"), points).axes
     labels = axes.get_legend_handles_labels()[1]
-    assert [label.split(":")[0] for label in labels] == ["first"] * 2 + ["second"] * 2 + [
-        "SST-1M random forest, stereo (published; 60 % of the gammas)"
+    assert labels == [
+        "first",
+        "second",
+        "broken: 68 % quantile of |error|",
+        "SST-1M random forest, stereo (published; 60 % of the gammas)",
+        "CTLearn, stereo (published; no cuts)",
     ]
-    assert len({to_hex(line.get_color()) for line in axes.lines}) == 3
+    drawn = [line for line in axes.lines if np.isfinite(line.get_xdata()).any()]
+    assert len(drawn) == 2 * 2 + 2
+    assert len({to_hex(line.get_color()) for line in drawn}) == 3
 
 
 def test_no_published_curve_where_none_is_asked_for(make_predictions, parameters):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from astropy.table import QTable
 
-from cherenkov_pipeline.performance.published import random_forest_direction, random_forest_energy
+from cherenkov_pipeline.performance.published import ctlearn, random_forest_direction, random_forest_energy
 
 MODES = ["mono_tel1", "mono_tel2", "stereo"]
 
@@ -41,3 +41,21 @@ def test_stereo_is_better_than_mono():
 def test_unknown_mode_is_refused(curve):
     with pytest.raises(ValueError, match=r"mono_tel1.*Received: 'trio'"):
         curve("trio")
+
+
+def test_ctlearn_points_have_their_sources():
+    for quantity, mode, n in (
+        ("auc", "mono", 1),
+        ("auc", "stereo", 2),
+        ("angular_resolution", "stereo", 4),
+        ("energy_resolution", "stereo", 2),
+        ("energy_resolution", "mono", 0),
+    ):
+        points = ctlearn(quantity, mode)
+        assert len(points) == n
+        assert mode in points.meta["label"]
+        assert "no cuts" in points.meta["label"]
+        assert all(points["source"])
+    directions = ctlearn("angular_resolution", "stereo")
+    np.testing.assert_allclose(directions["true_energy_low"].to_value("TeV"), [0.9, 2, 5.5, 40])
+    assert ctlearn("auc", "mono")["value"][0] == 0.853

@@ -13,9 +13,11 @@ def pipelines() -> dict[str, Pipeline]:
     return register_pipelines()
 
 
-def test_every_task_is_trained_and_evaluated(pipelines):
+def test_every_task_is_trained_evaluated_and_compared(pipelines):
     assert set(EVALUATIONS) == set(TASKS)
-    assert {f"{stage}_{task}" for stage in ("train", "evaluate", "search") for task in TASKS} <= set(pipelines)
+    assert {f"{stage}_{task}" for stage in ("train", "evaluate", "search", "comparison") for task in TASKS} <= set(
+        pipelines
+    )
 
 
 def test_default_needs_nothing_but_parameters_and_places(pipelines):

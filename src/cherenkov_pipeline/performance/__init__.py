@@ -5,6 +5,8 @@ What to use when:
 - `performance.energy`, `performance.direction`, `performance.type`, `performance.regression`: a predictions table in,
   every table of the task out; DL2 files of any maker will do, once they are such a table.
 - `performance.evaluations`: the same by the name of the task, with figures and report.
+- `performance.candidates`, `contest`, `comparison`: models of one task chosen, run on the same test events, ranked;
+  `qualities` says what makes a model of each task better.
 - `performance.agreement`: areas, rates, separation of a simulation beside official figures.
 - `performance.plots`: a table in, a `matplotlib.figure.Figure` out.
 - `performance.report`: tables and figures in, one self-contained HTML page (and a Markdown summary) out.

@@ -92,22 +92,49 @@ def _bootstrap_bounds(
     parameters: EvaluationParameters,
     rng: np.random.Generator,
 ) -> dict[str, tuple[float, float]]:
+    found = replicas(columns, metrics, clusters, parameters, rng)
+    return {name: percentile_bounds(values, parameters.confidence) for name, values in found.items()}
+
+
+def replicas(
+    columns: Mapping[str, np.ndarray],
+    metrics: Sequence[Metric],
+    clusters: np.ndarray,
+    parameters: EvaluationParameters,
+    rng: np.random.Generator,
+) -> dict[str, np.ndarray]:
+    """Compute metrics of bootstrap resamples.
+
+    Two samples of the same clusters and a generator in the same state are resampled alike: the n-th replicas belong
+    together.
+
+    Parameters
+    ----------
+    columns, metrics, clusters, parameters, rng
+        As for `estimate`.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (resamples,)
+        By the metric's name.
+    """
     needed = {name for metric in metrics for name in metric.columns}
     # the padding -1 of a resample points to this last NaN
     padded = {name: np.append(columns[name], np.nan) for name in sorted(needed)}
-    replicas: dict[str, list[np.ndarray]] = {metric.name: [] for metric in metrics}
+    parts: dict[str, list[np.ndarray]] = {metric.name: [] for metric in metrics}
     for rows in resampled_rows(clusters, parameters.resamples, rng):
         resample = {name: values[rows] for name, values in padded.items()}
         for metric in metrics:
-            replicas[metric.name].append(metric(resample))
-    tail = 0.5 * (1 - parameters.confidence)
-    return {name: _quantile_bounds(np.concatenate(parts), tail) for name, parts in replicas.items()}
+            parts[metric.name].append(metric(resample))
+    return {name: np.concatenate(values) for name, values in parts.items()}
 
 
-def _quantile_bounds(replicas: np.ndarray, tail: float) -> tuple[float, float]:
-    known = replicas[~np.isnan(replicas)]
+def percentile_bounds(values: np.ndarray, confidence: float) -> tuple[float, float]:
+    """Bounds of the central interval of some replicas; NaN is left out."""
+    known = values[~np.isnan(values)]
     if not len(known):
         return np.nan, np.nan
+    tail = 0.5 * (1 - confidence)
     # a rejection is infinite where a resample keeps no background: a value like others, but not one to interpolate
     method = "linear" if np.isfinite(known).all() else "inverted_cdf"
     low, high = np.quantile(known, [tail, 1 - tail], method=method)

@@ -1,11 +1,12 @@
-"""Parameters of the evaluation: bins, smallest samples, bootstrap."""
+"""Parameters of the evaluation (bins, smallest samples, bootstrap) and of the comparison (which models)."""
 
 from typing import Literal, Self
 
 import astropy.units as u
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from cherenkov_pipeline.config import Parameters, quantity
+from cherenkov_pipeline.tasks import TASKS
 
 
 class EvaluationParameters(Parameters):
@@ -28,3 +29,30 @@ class EvaluationParameters(Parameters):
         if not self.energy_min < self.energy_max:
             raise ValueError(f"energy_min must be below energy_max. Received: {self.energy_min}, {self.energy_max}")
         return self
+
+
+class ComparisonParameters(Parameters):
+    """Which models are compared."""
+
+    task: str | None = Field(None, description="task of the models; null: the one that all of them do")
+    models: dict[str, str] = Field(
+        {},
+        description="label -> energy_model:<version>, identifier of an MLflow run, or path; none: all saved models of "
+        "the task",
+    )
+
+    @field_validator("models")
+    @classmethod
+    def _drawable_labels(cls, models: dict[str, str]) -> dict[str, str]:
+        for label in models:
+            # what matplotlib would take for a hidden entry or a formula
+            if not label.strip() or label.startswith("_") or "$" in label:
+                raise ValueError(f"labels are not empty, begin with no _ and have no $. Received: {label!r}")
+        return models
+
+    @field_validator("task")
+    @classmethod
+    def _known_task(cls, task: str | None) -> str | None:
+        if task is not None and task not in TASKS:
+            raise ValueError(f"must be one of {', '.join(TASKS)}. Received: {task!r}")
+        return task

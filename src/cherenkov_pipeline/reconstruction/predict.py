@@ -13,6 +13,7 @@ from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.dl1.selection import select
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.backend import jit_compile
+from cherenkov_pipeline.models.card import ModelCard
 from cherenkov_pipeline.models.saved import TrainedModel, check_fit
 from cherenkov_pipeline.reconstruction.validity import check_dl1_settings, compare_settings, outside_zenith
 from cherenkov_pipeline.store import EventChunk, EventStore
@@ -224,7 +225,7 @@ def predict_store(
         were cleaned or calibrated otherwise than the training data.
     """
     if split == "test":
-        check_split(trained, store)
+        check_split(trained.card, store)
     compare_settings(trained.card, store.provenance["dl1_settings"], store.path)
     predictor = make_predictor(trained, store.camera)
     rows = store.indices(split)
@@ -239,7 +240,7 @@ def predict_store(
     return predictions
 
 
-def check_split(trained: TrainedModel, store: EventStore) -> None:
+def check_split(card: ModelCard, store: EventStore) -> None:
     """Check that the test events of a store are not among the training events of a model.
 
     Raises
@@ -247,9 +248,9 @@ def check_split(trained: TrainedModel, store: EventStore) -> None:
     UserError
         If the store is split otherwise than the training data.
     """
-    if changed := split_changes(trained.card.data.split, store.provenance["split"]):
+    if changed := split_changes(card.data.split, store.provenance["split"]):
         raise UserError(
-            f"{store.path} is split otherwise than the training data of {trained.card.name} ({changed}): its test "
+            f"{store.path} is split otherwise than the training data of {card.name} ({changed}): its test "
             "events may be among those; make the store with the same split, or train again."
         )
 

@@ -198,7 +198,7 @@ def predict_stereo_store(
         training.
     """
     if split == "test":
-        check_split(trained, store)
+        check_split(trained.card, store)
     compare_settings(trained.card, store.provenance["dl1_settings"], store.path)
     predictor = make_stereo_predictor(make_predictor(trained, store.camera), store.telescopes, store.path)
     rows = store.indices(split)

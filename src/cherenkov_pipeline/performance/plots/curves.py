@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 
+import matplotlib
 import numpy as np
 from astropy.table import QTable
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 
-from cherenkov_pipeline.performance.plots.style import MUTED, PALETTE, empty_note, energy_axis
+from cherenkov_pipeline.performance.plots.style import INK, MUTED, PALETTE, empty_note, energy_axis, styled
 
 
 def draw_curve(axes: Axes, table: QTable, quantity: str, color: str, label: str, energy: str = "true_energy") -> None:
@@ -42,6 +45,27 @@ def draw_side_curve(axes: Axes, table: QTable, quantity: str, color: str, label:
     )
 
 
+def draw_pairs(axes: Axes, curves: Mapping[str, QTable], main: tuple[str, str], side: tuple[str, str]) -> None:
+    """Draw two quantities of each model: a curve with intervals, and a broken line that is left out where it is NaN.
+
+    Parameters
+    ----------
+    axes : Axes
+    curves : mapping of str to QTable
+        By the model's name.
+    main, side : tuple of str
+        Column and its name. Of several models, the legend names the broken line but once.
+    """
+    alone = len(curves) == 1
+    beside = {name for name, table in curves.items() if np.isfinite(np.asarray(table[side[0]])).any()}
+    for name, color in colors_of(curves).items():
+        draw_curve(axes, curves[name], main[0], color, f"{name}: {main[1]}" if alone else name)
+        if name in beside:
+            draw_side_curve(axes, curves[name], side[0], color, f"{name}: {side[1]}" if alone else "")
+    if beside and not alone:
+        axes.plot([], [], color=INK, linestyle="--", linewidth=1.4, label=f"broken: {side[1]}")
+
+
 def _drawn(table: QTable, column: str) -> np.ndarray:
     return np.where(table["drawn"], np.asarray(table[column]), np.nan)
 
@@ -50,6 +74,20 @@ def draw_published(axes: Axes, published: QTable, quantity: str) -> None:
     """Draw a published curve as a grey reference line."""
     center = np.sqrt(published["true_energy_low"] * published["true_energy_high"]).to_value("TeV")
     axes.plot(center, published[quantity], color=MUTED, linestyle="--", linewidth=1.4, label=published.meta["label"])
+
+
+def draw_published_points(axes: Axes, points: QTable) -> None:
+    """Draw published values as grey diamonds, those of a range of energies with a bar over it.
+
+    Parameters
+    ----------
+    axes : Axes
+    points : QTable
+        From `performance.published.ctlearn`, of one quantity.
+    """
+    low, high = (points[f"true_energy_{side}"].to_value("TeV") for side in ("low", "high"))
+    axes.hlines(points["value"], low, high, color=MUTED, linewidth=1.4)
+    axes.plot(np.sqrt(low * high), points["value"], "D", color=MUTED, markersize=5, label=points.meta["label"])
 
 
 def frame_energy(
@@ -70,8 +108,26 @@ def frame_energy(
 
 
 def colors_of(curves: Mapping[str, QTable]) -> dict[str, str]:
-    """Give each model its colour, in their order."""
-    return {name: PALETTE[index % len(PALETTE)] for index, name in enumerate(curves)}
+    """Give each model its colour, in their order; more models than the palette has take those of a rainbow."""
+    if len(curves) <= len(PALETTE):
+        return dict(zip(curves, PALETTE, strict=False))
+    rainbow = matplotlib.colormaps["turbo"](np.linspace(0.05, 0.95, len(curves)))
+    return {name: to_hex(color) for name, color in zip(curves, rainbow, strict=True)}
+
+
+@styled
+def shared_legend(figure: Figure) -> Figure:
+    """Put the legend of a figure with several models above its axes, where it hides nothing."""
+    with_legend = [axes for axes in figure.axes if axes.get_legend() is not None]
+    handles, labels = (with_legend or figure.axes)[0].get_legend_handles_labels()
+    for axes in with_legend:
+        axes.get_legend().remove()
+    if handles:
+        width, height = figure.get_size_inches()
+        columns = 2 if 2 * max(map(len, labels)) < 9 * width + 12 else 1
+        figure.set_size_inches(width, height + 0.19 * -(-len(labels) // columns))
+        figure.legend(handles, labels, loc="outside upper left", ncols=columns)
+    return figure
 
 
 def largest_drawn(curves: Mapping[str, QTable], *quantities: str) -> float:

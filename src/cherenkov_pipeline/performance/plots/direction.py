@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from cherenkov_pipeline.performance.plots.curves import (
     colors_of,
     draw_curve,
+    draw_pairs,
     draw_published,
-    draw_side_curve,
+    draw_published_points,
     frame_energy,
     largest_drawn,
 )
@@ -29,7 +30,9 @@ from cherenkov_pipeline.performance.statistics import ONE_SIGMA
 
 
 @styled
-def angular_resolution(curves: Mapping[str, QTable], published: QTable | None = None) -> Figure:
+def angular_resolution(
+    curves: Mapping[str, QTable], published: QTable | None = None, points: QTable | None = None
+) -> Figure:
     """Draw the 68.27 % containment per bin of true energy.
 
     Parameters
@@ -39,16 +42,17 @@ def angular_resolution(curves: Mapping[str, QTable], published: QTable | None = 
     published : QTable, optional
         Reference of `performance.published.random_forest_direction`. It counts the events on the right side alone,
         so that these are drawn beside in the same broken line.
+    points : QTable, optional
+        Published values of `performance.published.ctlearn`.
     """
     figure = new_figure()
     axes = figure.subplots()
-    for name, color in colors_of(curves).items():
-        draw_curve(axes, curves[name], "angular_resolution", color, f"{name}: all events")
-        if np.isfinite(np.asarray(curves[name]["angular_resolution_right"])).any():
-            draw_side_curve(axes, curves[name], "angular_resolution_right", color, f"{name}: right side alone")
+    draw_pairs(axes, curves, ("angular_resolution", "all events"), ("angular_resolution_right", "right side alone"))
     frame_energy(axes, curves)
     if published is not None:
         draw_published(axes, published, "angular_resolution")
+    if points is not None:
+        draw_published_points(axes, points)
     top = 1.25 * largest_drawn(curves, "angular_resolution", "angular_resolution_high")
     axes.set_ylim(0, float(np.clip(top, 0.2, 6)))
     axes.set_ylabel("Angular resolution [deg]")

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from cherenkov_pipeline.performance.plots.curves import (
     colors_of,
     draw_curve,
+    draw_pairs,
     draw_published,
-    draw_side_curve,
+    draw_published_points,
     frame_energy,
     largest_drawn,
 )
@@ -36,7 +37,9 @@ FEW = 100
 
 
 @styled
-def energy_resolution(curves: Mapping[str, QTable], published: QTable | None = None) -> Figure:
+def energy_resolution(
+    curves: Mapping[str, QTable], published: QTable | None = None, points: QTable | None = None
+) -> Figure:
     """Draw the energy resolution per bin of true energy.
 
     Parameters
@@ -46,15 +49,19 @@ def energy_resolution(curves: Mapping[str, QTable], published: QTable | None = N
     published : QTable, optional
         Reference of `performance.published.random_forest_energy`. It is a 68.27 % quantile of the absolute error, so
         that this quantity of the models is drawn beside it in the same broken line.
+    points : QTable, optional
+        Published values of `performance.published.ctlearn`.
     """
     figure = new_figure()
     axes = figure.subplots()
-    for name, color in colors_of(curves).items():
-        draw_curve(axes, curves[name], "resolution", color, f"{name}: half of the central 68 % interval")
-        draw_side_curve(axes, curves[name], "quantile_68", color, f"{name}: 68 % quantile of |error|")
+    draw_pairs(
+        axes, curves, ("resolution", "half of the central 68 % interval"), ("quantile_68", "68 % quantile of |error|")
+    )
     frame_energy(axes, curves)
     if published is not None:
         draw_published(axes, published, "quantile_68")
+    if points is not None:
+        draw_published_points(axes, points)
     top = 1.25 * largest_drawn(curves, "resolution_high", "quantile_68_high")
     axes.set_ylim(0, float(np.clip(top, 0.3, 1.5)))
     axes.set_ylabel("Energy resolution (ΔE/E)")

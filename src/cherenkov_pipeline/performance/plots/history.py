@@ -49,7 +49,8 @@ def _draw_losses(axes: Axes, columns: dict[str, np.ndarray], colors: tuple[str, 
     if not np.isfinite(validation).any():
         return
     best = int(np.nanargmin(validation))
-    label = f"{prefix}validation, best {validation[best]:.4g} in epoch {epoch[best]:g}".replace("-", "−")
+    value = f"{validation[best]:.4g}".replace("-", "−")
+    label = f"{prefix}validation, best {value} in epoch {epoch[best]:g}"
     axes.plot(epoch, validation, color=colors[1], linestyle="--", label=label, **style)
     axes.plot(epoch[best], validation[best], "o", color=colors[1], markersize=10, markerfacecolor="none")
 

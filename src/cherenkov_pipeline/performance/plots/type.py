@@ -70,19 +70,24 @@ def gammaness(distribution: QTable) -> Figure:
 
 
 @styled
-def auc_per_energy(curves: Mapping[str, QTable]) -> Figure:
+def auc_per_energy(curves: Mapping[str, QTable], points: QTable | None = None) -> Figure:
     """Draw the area under the ROC curve per bin of energy.
 
     Parameters
     ----------
     curves : mapping of str to QTable
         Tables ``per_energy`` of `performance.type.type_tables` by the model's name.
+    points : QTable, optional
+        Published values of `performance.published.ctlearn`, of all energies together: dotted lines.
     """
     figure = new_figure()
     axes = figure.subplots()
     energy = _energy(curves)
     for name, color in colors_of(curves).items():
         draw_curve(axes, curves[name], "auc", color, name, "energy")
+    for point in points if points is not None else ():
+        label = f"{points.meta['label']}, {point['model']}, all energies"
+        axes.axhline(point["value"], color=MUTED, linewidth=1.4, linestyle=":", label=label)
     frame_energy(axes, curves, "energy", energy)
     axes.set_ylim(0.5, 1.005)
     axes.set_ylabel("Area under the ROC curve")

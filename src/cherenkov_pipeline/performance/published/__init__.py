@@ -49,9 +49,36 @@ def random_forest_direction(mode: str) -> QTable:
     return _of_mode("sst1mpipe_random_forest_direction.ecsv", mode)
 
 
-def _of_mode(name: str, mode: str) -> QTable:
+def ctlearn(quantity: str, mode: str) -> QTable:
+    """Values that CTLearn reached on simulated SST-1M events, without any cut.
+
+    Parameters
+    ----------
+    quantity : str
+        ``auc`` or ``accuracy`` (of all energies), ``angular_resolution`` [deg], ``energy_resolution``.
+    mode : str
+        ``mono`` or ``stereo``.
+
+    Returns
+    -------
+    QTable
+        ``model``, ``true_energy_low``, ``true_energy_high`` in TeV (NaN: all energies), ``value``, ``source``; without
+        rows where nothing is published. ``meta`` holds ``label``.
+    """
+    table = _read("ctlearn.ecsv")
+    chosen = table[(table["quantity"] == quantity) & (table["mode"] == mode)]
+    chosen.meta["label"] = f"CTLearn, {mode} (published; no cuts)"
+    chosen.remove_columns(["quantity", "mode"])
+    return chosen
+
+
+def _read(name: str) -> QTable:
     with as_file(files(__name__) / name) as path:
-        table = QTable.read(path, format="ascii.ecsv")
+        return QTable.read(path, format="ascii.ecsv")
+
+
+def _of_mode(name: str, mode: str) -> QTable:
+    table = _read(name)
     chosen = table[table["mode"] == mode]
     if not len(chosen):
         raise ValueError(f"mode must be one of {', '.join(sorted(set(table['mode'])))}. Received: {mode!r}")

@@ -1,0 +1,157 @@
+"""The models that are compared: which ones, whether they can be compared, and whether they are different models."""
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.models.card import ModelCard
+from cherenkov_pipeline.models.saved import read_card
+from cherenkov_pipeline.tasks import get_task
+
+if TYPE_CHECKING:
+    from cherenkov_pipeline.store import EventStore
+
+
+class Candidate(BaseModel):
+    """A model that is compared, as its own card describes it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    label: str
+    source: str
+    path: str
+    task: str
+    name: str
+    mode: str
+    created: datetime
+    epochs: int
+    n_train: int
+    n_validation: int
+    data_fingerprint: str
+    file_fingerprint: str
+    mlflow_run: str | None
+    training_s: float
+    parameters: int
+    layers: int
+    gflops: float | None
+
+    @classmethod
+    def from_card(cls, label: str, source: str, path: Path, card: ModelCard) -> Self:
+        """Take what a comparison shows from a model's card."""
+        return cls(
+            label=label,
+            source=source,
+            path=str(path),
+            task=card.task,
+            name=card.name,
+            mode=card.inputs.get("mode", "mono"),
+            created=card.created,
+            epochs=card.training["epochs"],
+            n_train=card.data.n_train,
+            n_validation=card.data.n_validation,
+            data_fingerprint=card.data.fingerprint,
+            file_fingerprint=card.file_fingerprint,
+            mlflow_run=card.training["mlflow_run"],
+            training_s=card.training["seconds"],
+            parameters=card.cost.parameters,
+            layers=card.cost.layers,
+            gflops=card.cost.gflops if math.isfinite(card.cost.gflops) else None,
+        )
+
+
+def choose_candidates(
+    task: str | None, models: Mapping[str, tuple[str, Path]], store: "EventStore"
+) -> tuple[str, list[Candidate]]:
+    """Check that some saved models can be compared on the test events of a store; no network is loaded.
+
+    Parameters
+    ----------
+    task : str or None
+        None: the one that all models do.
+    models : mapping of str to (str, Path)
+        By label: how the model was named, and its ``.keras`` file.
+    store : EventStore
+
+    Returns
+    -------
+    task : str
+    candidates : list of Candidate
+
+    Raises
+    ------
+    UserError
+        If there are fewer than two models, two are the same one, one is of another task, some take images and some
+        events, or the store is split otherwise than the training data of one.
+    """
+    from cherenkov_pipeline.reconstruction.predict import check_split
+
+    if len(models) < 2:
+        named = f"the only model is {next(iter(models))}" if models else "there is none"
+        raise UserError(
+            f"A comparison takes two models or more, and {named}: train another, or name them under comparison.models."
+        )
+    cards = {label: read_card(path) for label, (_, path) in models.items()}
+    for (one, first), (other, second) in combinations(cards.items(), 2):
+        if _training(first) == _training(second):
+            raise UserError(
+                f"{one} and {other} are the same model ({models[one][1]}, {models[other][1]}): leave one out."
+            )
+    task = _common_task(task, cards)
+    candidates = [Candidate.from_card(label, source, path, cards[label]) for label, (source, path) in models.items()]
+    if len({one.mode for one in candidates}) > 1:
+        modes = ", ".join(f"{one.label}: {one.mode}" for one in candidates)
+        raise UserError(f"Models of images and of whole events have no event in common ({modes}): compare one kind.")
+    for card in cards.values():
+        check_split(card, store)
+    return task, candidates
+
+
+def _training(card: ModelCard) -> str:
+    """Everything but the file, which is another one each time that a model is saved."""
+    return card.model_dump_json(exclude={"file_fingerprint"})
+
+
+def without_copies(paths: Mapping[str, Path]) -> dict[str, Path]:
+    """Leave out models that were saved again without another training; the last ones are kept."""
+    kept = {_training(read_card(path)): name for name, path in paths.items()}
+    return {name: path for name, path in paths.items() if name in kept.values()}
+
+
+def _common_task(task: str | None, cards: Mapping[str, ModelCard]) -> str:
+    tasks = {label: [member.name for member in get_task(card.task).members] for label, card in cards.items()}
+    if task is not None:
+        others = [f"{label} of {'+'.join(names)}" for label, names in tasks.items() if task not in names]
+        if others:
+            raise UserError(f"These are not models of {task}: {', '.join(others)}. Compare models of one task.")
+        return task
+    common = set.intersection(*map(set, tasks.values()))
+    if len(common) != 1:
+        found = ", ".join(f"{label} of {'+'.join(names)}" for label, names in tasks.items())
+        todo = "choose one, --params=comparison.task=..." if common else "compare models of one task"
+        raise UserError(f"The models have {len(common) or 'no'} tasks in common ({found}): {todo}.")
+    return common.pop()
+
+
+def check_distinct(fingerprints: Mapping[str, str]) -> None:
+    """Refuse two models with the same network and weights, whatever their files are called.
+
+    Parameters
+    ----------
+    fingerprints : mapping of str to str
+        `~cherenkov_pipeline.models.saved.TrainedModel.fingerprint` by label.
+
+    Raises
+    ------
+    UserError
+        If two are equal.
+    """
+    labels: Sequence[str] = list(fingerprints)
+    for one, other in combinations(labels, 2):
+        if fingerprints[one] == fingerprints[other]:
+            raise UserError(f"{one} and {other} are the same model (fingerprint {fingerprints[one]}): leave one out.")

@@ -1,0 +1,361 @@
+"""The report of a comparison: which model is better, by how much, whether that is significant, and what it costs."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import astropy.units as u
+import matplotlib.figure
+import numpy as np
+from astropy.table import QTable
+
+from cherenkov_pipeline.performance.candidates import Candidate
+from cherenkov_pipeline.performance.comparison import Matched, ModelComparison, against_best, rows_of_metric
+from cherenkov_pipeline.performance.plots import comparison as plots
+from cherenkov_pipeline.performance.plots.curves import shared_legend
+from cherenkov_pipeline.performance.plots.history import loss_curves
+from cherenkov_pipeline.performance.published import ctlearn
+from cherenkov_pipeline.performance.report.common import intervals_convention
+from cherenkov_pipeline.performance.report.content import (
+    Cell,
+    Facts,
+    KeyNumber,
+    ReportContent,
+    Section,
+    Table,
+    Text,
+)
+from cherenkov_pipeline.performance.report.overlays import CAPTIONS
+from cherenkov_pipeline.performance.report.tables import MISSING, cell, format_estimate, format_number, table_of
+from cherenkov_pipeline.performance.report.task import footer, illustrations
+from cherenkov_pipeline.tasks import get_task
+
+BEST, CLOSE = "★", "≈"
+
+
+def comparison_figures(
+    comparison: ModelComparison, costs: QTable, histories: Mapping[str, QTable]
+) -> dict[str, matplotlib.figure.Figure]:
+    """Draw ``ranking``, ``cost`` and ``loss``; the curves per energy are those of `report.overlays`."""
+    name = comparison.metrics.meta["headline"]
+    rows = rows_of_metric(comparison.metrics, name)
+    best, label = next(iter(rows)), _short(next(iter(rows.values())))
+    order = [str(one) for one in costs["model"]]
+    return {
+        "ranking": plots.ranking(rows, against_best(comparison.differences, name, best), order, label),
+        "cost": plots.quality_over_cost(rows, costs, label),
+        "loss": shared_legend(loss_curves(histories)),
+    }
+
+
+def comparison_report(
+    task: str,
+    candidates: Sequence[Candidate],
+    matched: Matched,
+    comparison: ModelComparison,
+    costs: QTable,
+    figures: Mapping[str, matplotlib.figure.Figure],
+    created: datetime,
+) -> ReportContent:
+    """Put the report of a comparison together.
+
+    Parameters
+    ----------
+    task : str
+    candidates : sequence of Candidate
+    matched : Matched
+    comparison : ModelComparison
+    costs : QTable
+        One row a model: ``model``, ``parameters``, ``layers``, ``gflops``, ``training_s``,
+        ``inference_ms_per_event``.
+    figures : mapping of str to Figure
+        Those of `comparison_figures` and `report.overlays.overlays`.
+    created : datetime
+        With time zone.
+    """
+    name = comparison.metrics.meta["headline"]
+    rows = rows_of_metric(comparison.metrics, name)
+    best = next(iter(rows))
+    behind = against_best(comparison.differences, name, best)
+    statements = [_statement(best, other, row) for other, row in behind.items()]
+    notes = [f"{one} and {other} predict the same for every event." for one, other in comparison.equal]
+    sections = (
+        Section(
+            "Result",
+            (
+                *(Text(text) for text in (*statements, *notes)),
+                *illustrations(_FIGURES["Result"], figures),
+                _ranks_table(rows, behind),
+            ),
+        ),
+        Section("Metrics", (_metrics_table(comparison, [one.label for one in candidates]),)),
+        Section("All pairs", (_pairs_table(comparison.differences, name),)),
+        Section("Curves", illustrations(CAPTIONS[task], figures)),
+        Section("Cost", (*illustrations(_FIGURES["Cost"], figures), _costs_table(costs, rows))),
+        Section("Training", illustrations(_FIGURES["Training"], figures)),
+        Section("Models", (_models_table(candidates),)),
+        Section("Events", (_events_table(matched, comparison.n_used),)),
+        *_published(task),
+        Section("Conventions", (Facts(_conventions(comparison.metrics)),)),
+    )
+    return ReportContent(
+        kind=f"Comparison · {task}",
+        title=f"{get_task(task).title}: {len(candidates)} models",
+        summary=_summary(rows, behind, comparison),
+        key_numbers=_key_numbers(rows, behind, comparison),
+        sections=sections,
+        footer=footer(created),
+    )
+
+
+_FIGURES = {
+    "Result": {
+        "ranking": (
+            "Ranks",
+            "Left: the value of each model with its own interval. Right: how far it is behind the best on the same "
+            "events; the difference is significant where the interval excludes 0.",
+            True,
+        )
+    },
+    "Cost": {"cost": ("Quality over cost", "With the intervals of the metric.", True)},
+    "Training": {
+        "loss": (
+            "Loss per epoch",
+            "The circle marks the epoch that was kept. Losses of models with other likelihoods, other training data "
+            "or other weights are no measure of which is better.",
+        )
+    },
+}
+
+
+def _with_unit(row: QTable.Row) -> str:
+    return f"{row['label']} [{u.Unit(str(row['unit'])):unicode}]" if row["unit"] else str(row["label"])
+
+
+def _short(row: QTable.Row) -> str:
+    """Label without its convention, for axes."""
+    return str(row["label"]).partition(":")[0] + (f" [{_unit(row).strip()}]" if row["unit"] else "")
+
+
+def _unit(row: QTable.Row) -> str:
+    text = f"{u.Unit(str(row['unit'])):unicode}" if row["unit"] else ""
+    return text if text in ("", "°") else f" {text}"
+
+
+def _estimate(row: QTable.Row, name: str = "value") -> tuple[str, str]:
+    return format_estimate(*(float(row[column]) for column in (name, "low", "high")))
+
+
+def _statement(best: str, other: str, row: QTable.Row) -> str:
+    advantage, interval = _estimate(row, "advantage")
+    known = f"{advantage}{_unit(row)}" + (f" ({interval})" if interval else "")
+    if not float(row["advantage"]):
+        return f"{best} and {other} are equally good."
+    if row["significant"]:
+        return f"{best} is better than {other} by {known}: significant."
+    return f"{best} is ahead of {other} by {known}: not significant."
+
+
+def _summary(rows: Mapping[str, QTable.Row], behind: Mapping[str, QTable.Row], comparison: ModelComparison) -> str:
+    best, row = next(iter(rows.items()))
+    if not row["rank"]:
+        return "The models cannot be ranked: there are no events to judge them by."
+    value, interval = _estimate(row)
+    beaten = [name for name, found in behind.items() if found["significant"]]
+    close = [name for name in behind if name not in beaten]
+    text = f"On {format_number(comparison.n_used)} test events, {best} comes first: {row['label']} {value}{_unit(row)}"
+    text += f" ({interval})." if interval else "."
+    confidence = f"{100 * comparison.metrics.meta['confidence']:g} %, paired"
+    if beaten:
+        text += f" It is significantly better than {_listed(beaten)} ({confidence})."
+    if close:
+        text += f" Its difference to {_listed(close)} is not significant."
+    return text
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _key_numbers(
+    rows: Mapping[str, QTable.Row], behind: Mapping[str, QTable.Row], comparison: ModelComparison
+) -> tuple[KeyNumber, ...]:
+    best, row = next(iter(rows.items()))
+    value, interval = _estimate(row)
+    numbers = [KeyNumber("Best", best), KeyNumber(str(row["label"]).partition(":")[0], value + _unit(row), interval)]
+    if behind:
+        second, found = next(iter(behind.items()))
+        advantage, bounds = _estimate(found, "advantage")
+        verdict = "significant" if found["significant"] else "not significant"
+        numbers.append(KeyNumber(f"Ahead of {second}", advantage + _unit(found), f"{bounds}, {verdict}".lstrip(", ")))
+    return (*numbers, KeyNumber("Test events", format_number(comparison.n_used)))
+
+
+def _ranks_table(rows: Mapping[str, QTable.Row], behind: Mapping[str, QTable.Row]) -> Table:
+    unit = f" [{_unit(next(iter(rows.values()))).strip()}]" if _unit(next(iter(rows.values()))) else ""
+    entries = []
+    for name, row in rows.items():
+        value, interval = _estimate(row)
+        ahead, bounds, verdict = Cell(MISSING), "", "best" if row["rank"] else "not ranked"
+        if name in behind:
+            text, bounds = _estimate(behind[name], "advantage")
+            ahead = Cell(text, float(behind[name]["advantage"]), bounds)
+            verdict = "yes" if behind[name]["significant"] else "no"
+        entries.append(
+            (cell(int(row["rank"])), Cell(name), Cell(value, _plain(row["value"]), interval), ahead, Cell(verdict))
+        )
+    header = ("Rank", "Model", f"Value{unit}", f"Behind the best{unit}", "Significant")
+    caption = "Behind the best: on the same events, with the paired interval."
+    return Table(header, tuple(entries), caption, in_summary=True)
+
+
+def _metrics_table(comparison: ModelComparison, labels: Sequence[str]) -> Table:
+    metrics, rows = comparison.metrics, []
+    for name in dict.fromkeys(str(metric) for metric in metrics["metric"]):
+        by_model = rows_of_metric(metrics, name)
+        first, row = next(iter(by_model.items()))
+        behind = against_best(comparison.differences, name, first)
+        cells = [Cell(_with_unit(row))]
+        for label in labels:
+            value, interval = _estimate(by_model[label])
+            rank = int(by_model[label]["rank"])
+            mark = ""
+            if rank == 1:
+                mark = BEST
+            elif rank and label in behind and not behind[label]["significant"]:
+                mark = CLOSE
+            note = interval + (f" · rank {rank}" if rank else "")
+            cells.append(Cell(f"{mark} {value}".strip(), _plain(by_model[label]["value"]), note.strip(" ·")))
+        rows.append(tuple(cells))
+    caption = (
+        f"{BEST} best; {CLOSE} not significantly worse than the best (paired). Metrics without ranks describe a model, "
+        "but do not make it better."
+    )
+    return Table(("Metric", *labels), tuple(rows), caption, in_summary=True)
+
+
+def _pairs_table(differences: QTable, name: str) -> Table:
+    rows = []
+    for row in differences[differences["metric"] == name]:
+        advantage, interval = _estimate(row, "advantage")
+        significant = "yes" if row["significant"] else "no"
+        rows.append(
+            (
+                Cell(str(row["better"])),
+                Cell(str(row["other"])),
+                Cell(advantage + _unit(row), _plain(row["advantage"]), interval),
+                Cell(significant),
+            )
+        )
+    caption = "Each interval is one for itself: of many pairs of equal models, one in twenty is significant by chance."
+    return Table(("Better", "Than", "By", "Significant"), tuple(rows), caption)
+
+
+def _costs_table(costs: QTable, rows: Mapping[str, QTable.Row]) -> Table:
+    names = {
+        "model": "Model",
+        "parameters": "Parameters",
+        "layers": "Layers",
+        "gflops": "GFLOP, one event",
+        "training_s": "Training [s]",
+        "inference_ms_per_event": "Prediction [ms/event]",
+    }
+    shown = table_of(costs, "Training times are those of the machines that the models were trained on.", names)
+    quality = []
+    for name in costs["model"]:
+        value, interval = _estimate(rows[str(name)])
+        quality.append(Cell(value, _plain(rows[str(name)]["value"]), interval))
+    header = (*shown.header, _with_unit(next(iter(rows.values()))))
+    body = tuple((*row, one) for row, one in zip(shown.rows, quality, strict=True))
+    return Table(header, body, shown.caption, in_summary=True)
+
+
+def _models_table(candidates: Sequence[Candidate]) -> Table:
+    rows = tuple(
+        (
+            Cell(one.label),
+            Cell(f"{one.name} ({one.task})"),
+            Cell(f"{one.created:%Y-%m-%d %H:%M}", one.created.timestamp()),
+            cell(one.epochs),
+            cell(one.n_train),
+            Cell(one.data_fingerprint),
+            Cell(one.file_fingerprint),
+            Cell(one.source),
+        )
+        for one in candidates
+    )
+    header = ("Label", "Model", "Created (UTC)", "Epochs", "Training events", "Data", "File", "Named as")
+    caption = "Everything on this page was predicted anew from the file with this fingerprint."
+    return Table(header, rows, caption, in_summary=True)
+
+
+def _events_table(matched: Matched, n_used: int) -> Table:
+    n_common = len(next(iter(matched.predictions.values())))
+    rows = tuple(
+        (
+            Cell(label),
+            cell(n),
+            cell(n_common),
+            cell(matched.n_invalid[label]),
+            cell(n_common - matched.n_invalid[label]),
+        )
+        for label, n in matched.n_events.items()
+    )
+    caption = (
+        f"Of the common events, {format_number(n_used)} that every model predicts, and that the task is judged by, "
+        "make up every number on this page."
+    )
+    return Table(("Model", "Test events", "Common", "Not predicted", "Predicted"), rows, caption)
+
+
+def _published(task: str) -> tuple[Section, ...]:
+    found = [
+        (quantity, mode, row)
+        for quantity in _PUBLISHED.get(task, ())
+        for mode in ("mono", "stereo")
+        for row in ctlearn(quantity, mode)
+    ]
+    if not found:
+        return ()
+    rows = tuple(
+        (
+            Cell(quantity.replace("_", " ")),
+            Cell(f"{row['model']}, {mode}"),
+            Cell(_energies(row)),
+            cell(float(row["value"])),
+            Cell(str(row["source"])),
+        )
+        for quantity, mode, row in found
+    )
+    caption = "Of other events, without cuts: an orientation, not a comparison. Angles in degrees."
+    return (
+        Section("Published by CTLearn", (Table(("Quantity", "Model", "E_true", "Value", "Source"), rows, caption),)),
+    )
+
+
+_PUBLISHED = {
+    "energy": ("energy_resolution",),
+    "type": ("auc", "accuracy"),
+    "skydirection": ("angular_resolution",),
+    "cameradirection": ("angular_resolution",),
+}
+
+
+def _energies(row: QTable.Row) -> str:
+    low, high = (row[f"true_energy_{side}"].to_value("TeV") for side in ("low", "high"))
+    if np.isnan(low):
+        return "all"
+    return f"{low:g} TeV" if low == high else f"{low:g} to {high:g} TeV"
+
+
+def _conventions(metrics: QTable) -> dict[str, str]:
+    return {
+        "Events": "test events that every model predicts; no training or tuning saw them",
+        "Rank": "by the distance to the value of a perfect model: 0 for errors, 1 for areas, 68.27 % for coverages",
+        "Intervals": intervals_convention(metrics),
+        "Paired": "the same showers are drawn for all models; the interval is that of the difference",
+        "Significant": f"the {100 * metrics.meta['confidence']:g} % interval of the difference excludes 0",
+    }
+
+
+def _plain(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

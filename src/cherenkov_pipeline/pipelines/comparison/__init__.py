@@ -1,0 +1,3 @@
+"""Several models of one task, on the same events."""
+
+from cherenkov_pipeline.pipelines.comparison.pipeline import create_pipeline as create_pipeline

@@ -1,0 +1,84 @@
+"""Nodes of the comparison, the same for every task."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.performance.parameters import ComparisonParameters, EvaluationParameters
+from cherenkov_pipeline.pipelines.flow import EventStores, Figure, QTable
+
+Candidates = dict[str, Any]
+
+
+def choose_models_of(task: str | None) -> Callable[..., Candidates]:
+    """Make the node function that finds and checks the models; without ``task`` it is that of the models."""
+
+    def choose_models(
+        stores: EventStores, saved: dict[str, Path], comparison: ComparisonParameters, mlflow_run: str | None
+    ) -> Candidates:
+        from cherenkov_pipeline.performance.candidates import choose_candidates
+        from cherenkov_pipeline.pipelines.comparison.references import all_saved, named_models
+        from cherenkov_pipeline.store import only_store
+
+        if None not in (task, comparison.task) and task != comparison.task:
+            raise UserError(f"comparison.task is {comparison.task}: kedro run --pipeline=comparison_{comparison.task}.")
+        chosen = task or comparison.task
+        if comparison.models:
+            models = named_models(chosen, comparison.models, saved, mlflow_run)
+        else:
+            chosen, models = all_saved(chosen, saved)
+        found, candidates = choose_candidates(chosen, models, only_store(stores))
+        return {"task": found, "models": [one.model_dump(mode="json") for one in candidates]}
+
+    return choose_models
+
+
+def predict_with_all(stores: EventStores, candidates: Candidates) -> tuple[QTable, QTable, QTable]:
+    """Predict the test events with every model; also what that costs, and how the trainings went."""
+    from cherenkov_pipeline.performance.candidates import Candidate
+    from cherenkov_pipeline.performance.contest import contest
+    from cherenkov_pipeline.store import only_store
+
+    return contest([Candidate.model_validate(one) for one in candidates["models"]], only_store(stores))
+
+
+def compare_models(
+    candidates: Candidates, predictions: QTable, costs: QTable, histories: QTable, evaluation: EvaluationParameters
+) -> tuple[QTable, QTable, QTable, dict[str, Any], dict[str, Figure], dict[str, Figure], str, str]:
+    """Rank the models on their common events and write the report: tables, numbers, figures, page, summary."""
+    from datetime import UTC, datetime
+
+    from cherenkov_pipeline.performance.candidates import Candidate
+    from cherenkov_pipeline.performance.comparison import compare, match_predictions, numbers, stacked, unstacked
+    from cherenkov_pipeline.performance.evaluations import EVALUATIONS
+    from cherenkov_pipeline.performance.qualities import QUALITIES
+    from cherenkov_pipeline.performance.report.comparison import comparison_figures, comparison_report
+    from cherenkov_pipeline.performance.report.overlays import overlays
+    from cherenkov_pipeline.performance.report.render import render_markdown, render_report
+
+    task, models = candidates["task"], [Candidate.model_validate(one) for one in candidates["models"]]
+    matched = match_predictions(unstacked(predictions))
+    comparison = compare(matched, QUALITIES[task], evaluation)
+    tables = {label: EVALUATIONS[task].tables(table, evaluation) for label, table in matched.predictions.items()}
+    stereo = models[0].mode == "stereo"
+    published = "stereo" if stereo and evaluation.published_curve else evaluation.published_curve
+
+    def drawn() -> dict[str, Figure]:
+        return {
+            **comparison_figures(comparison, costs, unstacked(histories)),
+            **overlays(task, tables, published, models[0].mode),
+        }
+
+    pictures = drawn()
+    content = comparison_report(task, models, matched, comparison, costs, drawn(), datetime.now(UTC))
+    return (
+        comparison.metrics,
+        comparison.differences,
+        stacked({label: found["per_energy"] for label, found in tables.items()}),
+        numbers(comparison, {one.label: one.file_fingerprint for one in models}),
+        {f"{name}.png": figure for name, figure in pictures.items()},
+        {f"{name}.pdf": figure for name, figure in pictures.items()},
+        render_report(content),
+        render_markdown(content),
+    )

@@ -1,0 +1,147 @@
+"""The report of a comparison, and curves of several models in the same axes."""
+
+import re
+from datetime import UTC, datetime
+
+import astropy.units as u
+import matplotlib
+import numpy as np
+import pytest
+from astropy.table import QTable
+
+from cherenkov_pipeline.performance.candidates import Candidate
+from cherenkov_pipeline.performance.comparison import compare, match_predictions
+from cherenkov_pipeline.performance.energy import energy_tables
+from cherenkov_pipeline.performance.evaluations import EVALUATIONS
+from cherenkov_pipeline.performance.plots.curves import colors_of
+from cherenkov_pipeline.performance.qualities import QUALITIES
+from cherenkov_pipeline.performance.report.comparison import comparison_figures, comparison_report
+from cherenkov_pipeline.performance.report.content import Figure, Table
+from cherenkov_pipeline.performance.report.overlays import overlays
+from cherenkov_pipeline.performance.report.render import render_markdown, render_report
+from cherenkov_pipeline.tasks import TASKS
+
+
+def candidate(label: str) -> Candidate:
+    return Candidate(
+        label=label,
+        source=f"energy_model:{label}",
+        path=f"{label}/model.keras",
+        task="energy",
+        name="set_network",
+        mode="mono",
+        created=datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
+        epochs=3,
+        n_train=1000,
+        n_validation=100,
+        data_fingerprint="d1",
+        file_fingerprint=f"f-{label}",
+        mlflow_run=None,
+        training_s=12.0,
+        parameters=1234,
+        layers=5,
+        gflops=None,
+    )
+
+
+def costs_of(labels) -> QTable:
+    numbers = {name: np.arange(1.0, len(labels) + 1) for name in ("parameters", "layers", "training_s", "inference_s")}
+    unknown = np.full(len(labels), np.nan)
+    return QTable({"model": list(labels), **numbers, "inference_ms_per_event": unknown, "gflops": unknown})
+
+
+def report_of(predictions, parameters, history):
+    matched = match_predictions(predictions)
+    comparison = compare(matched, QUALITIES["energy"], parameters)
+    tables = {label: energy_tables(table, parameters) for label, table in matched.predictions.items()}
+    costs = costs_of(list(predictions))
+    figures = comparison_figures(comparison, costs, dict.fromkeys(predictions, history))
+    figures |= overlays("energy", tables, "mono_tel1", "mono")
+    models = [candidate(label) for label in predictions]
+    return comparison_report("energy", models, matched, comparison, costs, figures, models[0].created), figures
+
+
+@pytest.fixture(scope="module")
+def predictions(make_predictions):
+    good = make_predictions(600)
+    rng = np.random.default_rng(2)
+    found = {}
+    for label, width in (("poor", 0.4), ("good", 0.0), ("close", 0.004), ("<b>fair</b>", 0.15)):
+        found[label] = good.copy()
+        found[label]["reco_energy"] *= np.exp(width * rng.normal(size=len(good)))
+    return found
+
+
+def test_report_tells_who_is_better(predictions, parameters, history):
+    content, figures = report_of(predictions, parameters, history)
+    page = render_report(content)
+    assert "good is better than poor by" in page
+    assert "significantly better than" in content.summary
+    assert re.search(r"(Its difference to|ahead of) (close|good)", page)
+    drawings = [block for section in content.sections for block in section.blocks if isinstance(block, Figure)]
+    assert len(drawings) == len(figures)
+    for section in content.sections:
+        for table in (block for block in section.blocks if isinstance(block, Table)):
+            assert all(len(row) == len(table.header) for row in table.rows)
+    assert "nan" not in page.lower()
+    assert "<b>fair" not in page
+    assert not re.search(r"""(?:src|href|url)\s*[=(]\s*["']?https?:""", page)
+    assert len(page) < 5_000_000
+    assert "| Rank | Model |" in render_markdown(content)
+
+
+def test_models_that_predict_the_same_are_named(make_predictions, parameters, history):
+    content, _ = report_of({"one": make_predictions(60), "copy": make_predictions(60)}, parameters, history)
+    page = render_report(content)
+    assert "one and copy predict the same for every event." in page
+    assert "one and copy are equally good." in page
+
+
+def test_without_a_valid_event_the_report_says_so(make_predictions, parameters, history):
+    nothing = make_predictions(20)
+    nothing["is_valid"] = False
+    content, _ = report_of({"one": make_predictions(20), "nothing": nothing}, parameters, history)
+    assert "cannot be ranked" in content.summary
+    assert "nan" not in render_report(content).lower()
+
+
+@pytest.mark.parametrize("published", [None, "stereo"])
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_has_its_curves_overlaid(task, published, make_events, parameters):
+    tables = {}
+    for seed, label in enumerate(("first", "second")):
+        events = make_events(400, flipped=0.1, seed=seed)
+        events["reco_energy"], events["reco_energy_uncert"] = 1.1 * events["true_energy"], 0.2 * events["true_energy"]
+        for axis, angle in (("x", "alt"), ("y", "az")):
+            for kind in ("true", "reco"):
+                events[f"{kind}_camera_{axis}"] = events[f"{kind}_{angle}"].to_value("rad") * 5600 * u.mm
+        tables[label] = EVALUATIONS[task].tables(events, parameters)
+    figures = overlays(task, tables, published, "stereo")
+    assert set(figures) <= set(EVALUATIONS[task].figure_names)
+    for name, figure in figures.items():
+        figure.draw_without_rendering()
+        (legend,) = figure.legends
+        shown = [text.get_text() for text in legend.get_texts()]
+        assert all(any(text.startswith(label) for text in shown) for label in tables), name
+        assert len(shown) == len(set(shown))
+    words = [text.get_text() for figure in figures.values() for text in figure.findobj(matplotlib.text.Text)]
+    assert any("published" in word for word in words) == (published is not None and task not in ("core", "xmax"))
+
+
+@pytest.mark.parametrize("n", [2, 6, 15])
+def test_colours_of_any_number_of_models_differ(n):
+    assert len(set(colors_of({str(number): None for number in range(n)}).values())) == n
+
+
+def test_one_bad_model_does_not_squeeze_the_others(make_events, parameters):
+    tables = {
+        label: EVALUATIONS["skydirection"].tables(make_events(800, sigma=sigma), parameters)
+        for label, sigma in (("good", 0.1), ("bad", 2.0))
+    }
+    (axes,) = overlays("skydirection", tables, "mono_tel1", "mono")["resolution"].axes
+    assert axes.get_yscale() == "log"
+    low, high = axes.get_ylim()
+    assert low < 0.087  # the smallest published point
+    assert high > np.nanmax(tables["bad"]["per_energy"]["angular_resolution"].value)
+    (axes,) = overlays("skydirection", {"good": tables["good"]}, "mono_tel1", "mono")["resolution"].axes
+    assert axes.get_yscale() == "linear"
