@@ -8,6 +8,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     from cherenkov_pipeline.pipelines import (
         data_processing,
         evaluation,
+        instrument_response,
         reconstruction,
         search,
         simulation,
@@ -34,6 +35,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "evaluate_joint": sum((evaluation.create_pipeline(task, "joint") for task in JOINT), Pipeline([])),
     }
     last = {"reconstruction": reconstruction.create_pipeline(DEFAULT)}
+    response = {"instrument_response": instrument_response.create_pipeline()}
     plain = [*first.values(), *(for_tasks[f"{stage}_{task}"] for task in DEFAULT for stage in ("train", "evaluate"))]
     return {
         "__default__": sum([*plain, *last.values()], Pipeline([])),
@@ -41,4 +43,5 @@ def register_pipelines() -> dict[str, Pipeline]:
         **for_tasks,
         **joint,
         **last,
+        **response,
     }

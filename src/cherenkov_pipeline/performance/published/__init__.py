@@ -49,9 +49,25 @@ def random_forest_direction(mode: str) -> QTable:
     return _of_mode("sst1mpipe_random_forest_direction.ecsv", mode)
 
 
-def _of_mode(name: str, mode: str) -> QTable:
+def effective_areas() -> QTable:
+    """Effective areas of one SST-1M telescope for gammas on its axis, at 20 degrees of zenith.
+
+    Returns
+    -------
+    QTable
+        ``stage`` (``trigger``, ``cleaning``), ``true_energy`` [TeV], ``area`` [m2]. ``meta`` holds ``label``,
+        ``source`` and ``conventions``.
+    """
+    return _read("sst1m_effective_area.ecsv")
+
+
+def _read(name: str) -> QTable:
     with as_file(files(__name__) / name) as path:
-        table = QTable.read(path, format="ascii.ecsv")
+        return QTable.read(path, format="ascii.ecsv")
+
+
+def _of_mode(name: str, mode: str) -> QTable:
+    table = _read(name)
     chosen = table[table["mode"] == mode]
     if not len(chosen):
         raise ValueError(f"mode must be one of {', '.join(sorted(set(table['mode'])))}. Received: {mode!r}")
