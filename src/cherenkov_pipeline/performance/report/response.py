@@ -223,23 +223,22 @@ def _range(row: QTable.Row, name: str) -> str:
 def _sensitivity_section(table: QTable, figure: matplotlib.figure.Figure, parameters: ResponseParameters) -> Section:
     shown = table[table["n_gammas"] > 0]
     unit = f"{table['sensitivity'].unit:unicode}"
-    header = ("E_reco [TeV]", "Gammas", "Protons", "Crab gammas", "Background", "Sensitivity [Crab]",
-              f"Sensitivity [{unit}]", "Limited by", "Drawn")  # fmt: skip
+    header = ("E_reco [TeV]", "Gammas", "Protons", "Signal", "Background", "Crab units", unit, "Limited by")
     rows = tuple(
         (
             _bin(row, "reco_energy"),
             *(cell(row[name]) for name in ("n_gammas", "n_protons", "n_signal", "n_background")),
             _interval(row, "relative_sensitivity"),
             _interval(row, "sensitivity"),
-            Cell(str(row["limited_by"])),
-            cell(bool(row["drawn"])),
+            Cell(str(row["limited_by"]) if row["drawn"] else "too few simulated: not drawn"),
         )
         for row in shown
     )
     n_out = int(np.sum(~np.asarray(shown["drawn"])))
     caption = (
-        f"Gammas and protons: simulated ones behind a bin; the other numbers are those of {_conditions(parameters)} in "
-        f"the source region. {n_out} of {len(shown)} bins with gammas have fewer than {table.meta['minimum_events']} "
+        "Gammas and protons: simulated ones behind a bin. Signal of the Crab and background: their numbers in "
+        f"{parameters.observation_time.to_value('h'):g} h in the source region. "
+        f"{n_out} of {len(shown)} bins with gammas have fewer than {table.meta['minimum_events']} "
         f"gammas or {table.meta['minimum_protons']} protons, and are not drawn: their background is not known. "
         "Intervals: one standard error of the simulated numbers. The cuts were chosen on the same events: with few "
         "protons the best of several choices is a little too good."

@@ -16,34 +16,27 @@ NAME = "instrument_response"
 
 
 def create_pipeline() -> Pipeline:
-    """Build the pipeline."""
+    """Build the pipeline; its outputs are in the namespace ``instrument_response``."""
     parameters = [f"params:{NAME}", "params:evaluation"]
-    events = [f"{NAME}.events", f"{NAME}.thrown_table"]
-    cuts = f"{NAME}.cuts_table"
-    tables = [f"{NAME}.{name}_table" for name in TABLES]
-    return Pipeline(
-        [
-            node(gather_response_events, ["dl2_files", f"params:{NAME}"], events, name="gather_response_events"),
-            node(optimise_cuts, [*events, *parameters], cuts, name="optimise_cuts"),
-            node(tabulate_response, [*events, cuts, *parameters], tables, name="tabulate_response"),
-            node(
-                write_response_files,
-                [*events, cuts, *parameters],
-                [f"{NAME}.point_like_irf", f"{NAME}.full_enclosure_irf"],
-                name="write_response_files",
-            ),
-            node(
-                draw_response,
-                [cuts, *parameters, *tables],
-                [f"{NAME}.{name}_figure" for name in FIGURES],
-                name="draw_response",
-            ),
-            node(
-                write_response_report,
-                ["dl2_files", events[0], cuts, *parameters, *tables],
-                [f"{NAME}.report", f"{NAME}.summary"],
-                name="write_response_report",
-            ),
-        ],
-        tags=NAME,
-    )
+    events = ["events", "thrown_table"]
+    tables = [f"{name}_table" for name in TABLES]
+    figures = [f"{name}_figure" for name in FIGURES]
+    template = [
+        node(gather_response_events, ["dl2_files", parameters[0]], events, name="gather_events"),
+        node(optimise_cuts, [*events, *parameters], "cuts_table", name="optimise_cuts"),
+        node(tabulate_response, [*events, "cuts_table", *parameters], tables, name="tabulate"),
+        node(
+            write_response_files,
+            [*events, "cuts_table", *parameters],
+            ["point_like_irf", "full_enclosure_irf"],
+            name="write_files",
+        ),
+        node(draw_response, ["cuts_table", *parameters, *tables], figures, name="draw"),
+        node(
+            write_response_report,
+            ["dl2_files", "events", "cuts_table", *parameters, *tables],
+            ["report", "summary"],
+            name="write_report",
+        ),
+    ]
+    return Pipeline(template, namespace=NAME, inputs={"dl2_files"}, parameters=set(parameters), tags=NAME)
