@@ -116,8 +116,3 @@ def test_published_areas_are_drawn_for_one_telescope_alone(response, evaluation,
         points = [line for line in axes.lines if line.get_linestyle() == "None"]
         assert len(points) == n_points
     assert "arXiv" in effective_areas().meta["source"]
-
-
-def test_shares_of_zero_are_refused():
-    with pytest.raises(ValueError, match="greater than 0"):
-        ResponseParameters(gammaness_efficiencies=(0.0,))

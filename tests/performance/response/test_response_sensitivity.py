@@ -6,7 +6,6 @@ from pyirf.statistics import li_ma_significance
 
 from cherenkov_pipeline.performance.binning import energy_edges
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
-from cherenkov_pipeline.performance.response import ResponseParameters
 from cherenkov_pipeline.performance.response.cuts import best_cuts
 from cherenkov_pipeline.performance.response.selection import cuts_table
 from cherenkov_pipeline.performance.response.sensitivity import (
@@ -76,8 +75,3 @@ def test_number_of_gammas_is_that_of_the_crab(sample, fixed):
     seen = sample.gammas[sample.gammas["theta"] <= 0.2 * u.deg]
     total = (seen["weight"].sum() * 50 * u.h).to_value(u.one)
     assert table["n_signal"].sum() == pytest.approx(total)
-
-
-def test_theta_cut_must_fit_into_the_background():
-    with pytest.raises(ValueError, match="theta_max must be below background_offset"):
-        ResponseParameters(theta_max="3 deg")

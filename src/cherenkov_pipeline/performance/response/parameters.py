@@ -41,7 +41,7 @@ class ResponseParameters(Parameters):
         10, ge=1, description="cuts that leave fewer protons are not chosen, and bins with fewer not drawn"
     )
     background_offset: quantity("deg", minimum=0.1, maximum=20) = Field(
-        2 * u.deg, description="protons reconstructed within this angle of the pointing give the background"
+        3 * u.deg, description="protons reconstructed within this angle of the pointing give the background"
     )
     observation_time: quantity("h", minimum=1e-3) = Field(50 * u.h, description="of the sensitivity")
     significance: float = Field(5, gt=0, description="standard deviations (Li & Ma) of a detection")
