@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from astropy.io import fits
 from astropy.table import QTable, Table
 
 from cherenkov_pipeline.datasets.file_set import FileSetDataset
@@ -90,7 +91,7 @@ def test_provenance_counts_close(kedro):
 def test_dl2_of_the_point_source_is_read_by_ctapipe(kedro):
     from ctapipe.io import TableLoader
 
-    (path,) = (kedro.data / "07_model_output" / "dl2_files").glob("*/*.dl2.h5")
+    (path,) = (kedro.data / "07_model_output" / "dl2_files").glob("*/gamma_point*.dl2.h5")
     with TableLoader(path, focal_length_choice="EQUIVALENT") as loader:
         events = loader.read_telescope_events(telescopes=["SST_1M_DigiCam"])
     fields = {
@@ -106,6 +107,22 @@ def test_dl2_of_the_point_source_is_read_by_ctapipe(kedro):
         for name in names:
             assert np.isfinite(events[f"{prefix}_{name}"][valid]).all()
             assert np.isnan(events[f"{prefix}_{name}"][~valid]).all()
+
+
+def test_instrument_response_follows_from_what_is_there(copied):
+    copied.run("--pipeline=instrument_response")
+    counts = QTable.read(copied.latest("08_reporting/instrument_response/counts_table.ecsv"))
+    number = {(row["particle"], row["stage"]): int(row["n"]) for row in counts}
+    # two telescopes could see each shower, or each of its five uses
+    assert number["gamma", "thrown"] == 2 * 1500
+    assert number["proton", "thrown"] == 2 * 5 * 900
+    assert number["gamma", "quality"] > 0
+    assert number["proton", "quality"] > 0
+    report = copied.latest("08_reporting/instrument_response/report.html").read_text()
+    assert "Instrument response of one telescope" in report
+    for kind, last in (("point_like", "RAD_MAX"), ("full_enclosure", "PSF")):
+        with fits.open(copied.latest(f"08_reporting/instrument_response/{kind}_irf.fits.gz")) as extensions:
+            assert last in [extension.name for extension in extensions]
 
 
 def test_other_tasks_and_several_in_one_network_are_a_pipeline_away(copied):

@@ -9,6 +9,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         comparison,
         data_processing,
         evaluation,
+        instrument_response,
         reconstruction,
         search,
         simulation,
@@ -37,6 +38,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     }
     last = {"reconstruction": reconstruction.create_pipeline(DEFAULT)}
     comparisons = {"comparison": comparison.create_pipeline()}
+    response = {"instrument_response": instrument_response.create_pipeline()}
     plain = [*first.values(), *(for_tasks[f"{stage}_{task}"] for task in DEFAULT for stage in ("train", "evaluate"))]
     return {
         "__default__": sum([*plain, *last.values()], Pipeline([])),
@@ -45,4 +47,5 @@ def register_pipelines() -> dict[str, Pipeline]:
         **joint,
         **comparisons,
         **last,
+        **response,
     }

@@ -207,6 +207,17 @@ def test_reconstructed_events_are_listed_with_their_reasons(make_predictions, pr
     assert "nan" not in page.words
 
 
+def test_only_gammas_are_judged(make_predictions, provenance, created):
+    """Energies and directions of protons have no meaning: they are listed without an error."""
+    events = make_predictions(9)
+    events["true_shower_primary_id"][[2, 5]] = 101
+    events["reco_energy"][[2, 5]] *= 100
+    content = reconstruction_report(events, {}, provenance, created)
+    gammas = events[events["true_shower_primary_id"] == 0]
+    error = np.median(np.abs(gammas["reco_energy"] / gammas["true_energy"] - 1))
+    assert f"of the 7 gammas with a known truth is {error:.2f}" in content.summary
+
+
 def test_events_without_truth_need_no_figure(make_predictions, provenance, created):
     events = make_predictions(700)
     events.remove_column("true_energy")

@@ -73,8 +73,15 @@ def find_inputs(raw_path: str | Path) -> list[RawInput]:
     return inputs
 
 
-def list_paths(raw_path: str | Path) -> list[Path]:
+def list_paths(raw_path: str | Path, name: str = "raw_path", kind: str = "simtel or DL1") -> list[Path]:
     """List the files that ``raw_path`` stands for, without looking into them.
+
+    Parameters
+    ----------
+    raw_path : str or pathlib.Path
+        A file, a folder or a pattern.
+    name, kind : str
+        Parameter that it comes from, and what it should hold, for the messages.
 
     Raises
     ------
@@ -85,16 +92,16 @@ def list_paths(raw_path: str | Path) -> list[Path]:
     if path.is_dir():
         paths = list(_visible_files(path))
         if not paths:
-            raise UserError(f"{raw_path} is empty: set raw_path to simtel or DL1 files.")
+            raise UserError(f"{raw_path} is empty: set {name} to {kind} files.")
     elif path.exists():
         paths = [path]
     elif glob.has_magic(str(path)):
         pattern = path.relative_to(path.anchor)
         paths = [found for found in sorted(Path(path.anchor).glob(str(pattern))) if found.is_file()]
         if not paths:
-            raise UserError(f"No file matches {raw_path}: correct raw_path.")
+            raise UserError(f"No file matches {raw_path}: correct {name}.")
     else:
-        raise UserError(f"{raw_path} does not exist: set raw_path to a simtel or DL1 file, a folder or a pattern.")
+        raise UserError(f"{raw_path} does not exist: set {name} to a {kind} file, a folder or a pattern.")
     return paths
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import astropy.units as u
 import numpy as np
-from astropy.table import QTable, vstack
+from astropy.table import Column, QTable, Table, vstack
 from ctapipe.instrument import SubarrayDescription
 from ctapipe.io import TableLoader
 
@@ -86,15 +86,31 @@ def _read_predictions(path: Path, prefixes: Mapping[str, str], level: Level) -> 
     table["is_valid"] = np.ones(len(table), dtype=bool)
     for task_name, prefix in prefixes.items():
         task = get_task(task_name)
-        table["is_valid"] &= np.asarray(events[f"{prefix}{infix}_is_valid"])
-        columns = task.dl2_columns | task.extra_columns if level == "telescope" else task.dl2_columns
-        for field, name in columns.items():
+        table["is_valid"] &= np.asarray(_required(events, f"{prefix}{infix}_is_valid", path), dtype=bool)
+        for field, name in task.dl2_columns.items():
             if name not in table.colnames:
+                table[name] = _predicted(events, f"{prefix}{infix}_{field}", task.units[name], path)
+        for field, name in task.extra_columns.items():
+            # others' files have none of them
+            if level == "telescope" and name not in table.colnames and f"{prefix}{infix}_{field}" in events.colnames:
                 table[name] = events[f"{prefix}{infix}_{field}"]
         if task.to_truth and level == "telescope":
             _add_truth(table, task, path)
     table.add_column(np.full(len(table), production_of(path)), name="production", index=0)
     return table
+
+
+def _predicted(events: Table, column: str, unit: u.Unit | None, path: Path) -> Column:
+    """Column of the predictions; NaN for errors that a file of others does not have."""
+    if column.endswith("_uncert") and column not in events.colnames:
+        return np.full(len(events), np.nan) << unit
+    return _required(events, column, path)
+
+
+def _required(events: Table, column: str, path: Path) -> Column:
+    if column not in events.colnames:
+        raise UserError(f"{path} has no column {column}: it is not DL2 in ctapipe's layout.")
+    return events[column]
 
 
 def _add_truth(table: QTable, task: Task, path: Path) -> None:

@@ -72,6 +72,18 @@ def ctlearn(quantity: str, mode: str) -> QTable:
     return chosen
 
 
+def effective_areas() -> QTable:
+    """Effective areas of one SST-1M telescope for gammas on its axis, at 20 degrees of zenith.
+
+    Returns
+    -------
+    QTable
+        ``stage`` (``trigger``, ``cleaning``), ``true_energy`` [TeV], ``area`` [m2]. ``meta`` holds ``label``,
+        ``source`` and ``conventions``.
+    """
+    return _read("sst1m_effective_area.ecsv")
+
+
 def _read(name: str) -> QTable:
     with as_file(files(__name__) / name) as path:
         return QTable.read(path, format="ascii.ecsv")

@@ -22,6 +22,7 @@ from cherenkov_pipeline.performance.report.content import (
 )
 from cherenkov_pipeline.performance.report.tables import format_number, table_of
 from cherenkov_pipeline.performance.report.task import footer, provenance_section
+from cherenkov_pipeline.performance.sample import PRIMARY
 
 #: Events that the page lists; the DL2 files hold all of them.
 LISTED_EVENTS = 500
@@ -43,6 +44,8 @@ _COLUMNS = {
     "validity": "Valid",
 }
 _KEYS = ("obs_id", "event_id", "tel_id")
+
+_UNKNOWN_PRIMARY = -1
 
 
 def reconstruction_report(
@@ -69,21 +72,24 @@ def reconstruction_report(
     """
     events = AstropyTable(events)
     valid = np.asarray(events["is_valid"], dtype=bool)
+    gamma = judged_gammas(events)
     blocks = []
     key_numbers = [
         KeyNumber("Predictions", format_number(len(events))),
         KeyNumber("Valid", format_number(int(valid.sum()))),
     ]
     summary = f"{format_number(int(valid.sum()))} of {format_number(len(events))} predictions are valid."
-    events["relative_error"], events["angle"] = _relative_error(events, valid), _angle(events, valid) << u.deg
+    events["relative_error"] = _relative_error(events, valid & gamma)
+    events["angle"] = _angle(events, valid & gamma) << u.deg
     typical = []
     known = np.isfinite(events["relative_error"])
     if known.any():
         value = f"{np.median(np.abs(events['relative_error'][known])):.2f}"
-        typical.append(f"|E_reco/E_true − 1| of the {format_number(int(known.sum()))} with a known truth is {value}")
+        number = format_number(int(known.sum()))
+        typical.append(f"|E_reco/E_true − 1| of the {number} gammas with a known truth is {value}")
         key_numbers.append(KeyNumber("Median |E_reco/E_true − 1|", value))
-        caption = "Each event with its predicted error."
-        blocks.append(Figure(true_against_reco(events), "Reconstructed against true energy", caption))
+        caption = "Each gamma with its predicted error."
+        blocks.append(Figure(true_against_reco(events[gamma]), "Reconstructed against true energy", caption))
     angle = np.asarray(events["angle"])
     if np.isfinite(angle).any():
         value = f"{np.nanmedian(angle):.2f}°"
@@ -104,6 +110,12 @@ def reconstruction_report(
         ),
         footer=footer(created),
     )
+
+
+def judged_gammas(events: AstropyTable) -> np.ndarray:
+    """Tell which events are judged: gammas, as energies and directions are those of gammas; without a type all."""
+    primary = np.asarray(events[PRIMARY]) if PRIMARY in events.colnames else np.zeros(len(events))
+    return (primary == 0) | (primary == _UNKNOWN_PRIMARY)
 
 
 def _relative_error(events: AstropyTable, valid: np.ndarray) -> np.ndarray:

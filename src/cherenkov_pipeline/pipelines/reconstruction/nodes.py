@@ -43,10 +43,11 @@ def gather_events(dl2_files: FileSet) -> QTable:
 
 
 def draw_energies(events: QTable) -> Figure:
-    """Draw reconstructed against true energies."""
+    """Draw reconstructed against true energies of gammas."""
     from cherenkov_pipeline.performance.plots.energy import true_against_reco
+    from cherenkov_pipeline.performance.report.reconstruction import judged_gammas
 
-    return true_against_reco(events)
+    return true_against_reco(events[judged_gammas(events)])
 
 
 def tabulate_provenance(inputs: list[dict[str, Any]], dl1_files: FileSet, dl2_files: FileSet) -> DataFrame:

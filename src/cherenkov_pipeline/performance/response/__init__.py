@@ -1,0 +1,16 @@
+"""The instrument response: how much of a source a telescope sees, how well, and over which background.
+
+- `response.events`: predictions of gammas of a point source and of diffuse protons, with the rates that they stand for;
+- `response.cuts`: gammaness and theta cuts, the best ones in each bin of reconstructed energy;
+- `response.area`: effective areas after each cut;
+- `response.background`: rates of protons after each cut;
+- `response.sensitivity`: the weakest source that is seen;
+- `response.gadf`: the FITS files of the gamma-astro-data-format;
+- `response.tables`: all tables at once.
+
+Only the parameters are light.
+"""
+
+from cherenkov_pipeline.performance.response.parameters import ResponseParameters
+
+__all__ = ["ResponseParameters"]

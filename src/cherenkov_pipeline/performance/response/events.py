@@ -1,0 +1,144 @@
+"""Predictions of gammas and protons, and the rates that they stand for.
+
+The gammas come from a point source and are weighted to the Crab nebula (HEGRA: Aharonian et al. 2004), the protons come
+from a cone around the pointing and are weighted to DAMPE's protons and helium (pyirf.spectral).
+"""
+
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from astropy.table import QTable
+from pyirf.simulations import SimulatedEventsInfo
+from pyirf.spectral import CRAB_HEGRA, DAMPE_P_He_SPECTRUM
+
+from cherenkov_pipeline.directions import plain, pointing_of, separation
+from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.performance.agreement import flux_weights
+from cherenkov_pipeline.performance.response.parameters import ResponseParameters
+from cherenkov_pipeline.performance.sample import check_columns
+from cherenkov_pipeline.store.chunks import PRIMARY
+
+GAMMA, PROTON = "gamma", "proton"
+PRIMARIES = {GAMMA: 0, PROTON: 101}
+SPECTRA = {GAMMA: CRAB_HEGRA, PROTON: DAMPE_P_He_SPECTRUM}
+
+NEEDED = (
+    "production", "obs_id", "event_id", "true_energy", "true_alt", "true_az", "reco_energy", "reco_alt", "reco_az",
+    "gammaness", "is_valid", "telescope_pointing_altitude", "telescope_pointing_azimuth", PRIMARY,
+)  # fmt: skip
+
+
+def read_events(paths: list[Path], parameters: ResponseParameters) -> tuple[QTable, QTable]:
+    """Read predictions and thrown numbers from DL2 files of any maker.
+
+    Parameters
+    ----------
+    paths : list of Path
+    parameters : ResponseParameters
+
+    Returns
+    -------
+    events : QTable
+        As `cherenkov_pipeline.reconstruction.read.read_predictions` gives it, gammas and protons alone.
+    thrown : QTable
+        As `cherenkov_pipeline.reconstruction.thrown.read_thrown` gives it, with ``n_telescopes``: how often each
+        shower could be seen.
+
+    Raises
+    ------
+    UserError
+        If there are no such predictions, or no gammas or no protons.
+    """
+    from cherenkov_pipeline.files import FileSet
+    from cherenkov_pipeline.reconstruction.discover import find_prefixes
+    from cherenkov_pipeline.reconstruction.read import read_predictions
+    from cherenkov_pipeline.reconstruction.thrown import read_thrown
+
+    wanted = parameters.models.model_dump()
+    records = [{"path": str(path), "models": find_prefixes(path, parameters.level, wanted)} for path in paths]
+    thrown = read_thrown(paths)
+    check_particles(thrown)
+    events = read_predictions(FileSet("", records), level=parameters.level)
+    thrown = thrown[np.isin(thrown[PRIMARY], list(PRIMARIES.values()))]
+    thrown["n_telescopes"] = len(np.unique(events["tel_id"])) if parameters.level == "telescope" else 1
+    return events[np.isin(events[PRIMARY], list(PRIMARIES.values()))], thrown
+
+
+def check_particles(thrown: QTable) -> None:
+    """Refuse files without gammas of a point source, or without diffuse protons.
+
+    Raises
+    ------
+    UserError
+    """
+    for particle, primary in PRIMARIES.items():
+        row = thrown[thrown[PRIMARY] == primary]
+        if not len(row):
+            raise UserError(
+                f"The DL2 files hold no {particle}s: the response needs gammas of a point source and diffuse protons."
+            )
+        diffuse = bool(row["viewcone_max"][0] > 0)
+        if diffuse != (particle == PROTON):
+            kind = "from a cone" if diffuse else "from one point"
+            raise UserError(f"The {particle}s were thrown {kind}: give gammas of a point source and diffuse protons.")
+        if row["spectral_index"][0] >= -1:
+            raise UserError(
+                f"The {particle}s were thrown with the index {row['spectral_index'][0]:g}: it must be < -1."
+            )
+
+
+def simulated(thrown: QTable, particle: str) -> SimulatedEventsInfo:
+    """Describe what was thrown of a particle as pyirf does; what several telescopes could see counts as often."""
+    (row,) = thrown[thrown[PRIMARY] == PRIMARIES[particle]]
+    return SimulatedEventsInfo(
+        n_showers=int(row["n_thrown"] * row["n_telescopes"]),
+        energy_min=row["energy_min"],
+        energy_max=row["energy_max"],
+        max_impact=row["max_impact"],
+        spectral_index=float(row["spectral_index"]),
+        viewcone_min=row["viewcone_min"],
+        viewcone_max=row["viewcone_max"],
+    )
+
+
+def weighted_events(events: QTable, thrown: QTable, particle: str) -> QTable:
+    """Choose the events of a particle and add what the response needs.
+
+    Parameters
+    ----------
+    events, thrown : QTable
+        As `read_events` gives them.
+    particle : str
+        ``gamma`` or ``proton``.
+
+    Returns
+    -------
+    QTable
+        With ``shower`` (label: uses of one shower, and its images, trigger together), ``weight`` [1/s] (the rate that
+        the event stands for), ``theta`` (angle to the true direction), ``true_source_fov_offset`` and
+        ``reco_source_fov_offset`` (angles to the pointing) [deg].
+
+    Raises
+    ------
+    UserError
+        If a column is missing.
+    """
+    check_columns(events, NEEDED)
+    chosen = events[np.asarray(events[PRIMARY]) == PRIMARIES[particle]]
+    (row,) = thrown[thrown[PRIMARY] == PRIMARIES[particle]]
+    # simtel and this simulation number the uses of a shower with the last two digits
+    number = np.asarray(chosen["event_id"]) // (100 if row["uses_per_shower"] > 1 else 1)
+    keys = [np.unique(values, return_inverse=True)[1] for values in (chosen["production"], chosen["obs_id"], number)]
+    chosen["shower"] = np.unique(np.stack(keys, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+    true, reco = ((plain(chosen, f"{kind}_az"), plain(chosen, f"{kind}_alt")) for kind in ("true", "reco"))
+    altitude, azimuth = pointing_of(chosen)
+    chosen["theta"] = separation(*true, *reco) << u.deg
+    chosen["true_source_fov_offset"] = separation(*true, azimuth, altitude) << u.deg
+    chosen["reco_source_fov_offset"] = separation(*reco, azimuth, altitude) << u.deg
+    chosen["true_energy"], chosen["reco_energy"] = (
+        plain(chosen, f"{kind}_energy") << u.TeV for kind in ("true", "reco")
+    )
+    weights = flux_weights(chosen["true_energy"], simulated(thrown, particle), SPECTRA[particle])
+    chosen["weight"] = weights.to(1 / u.s)
+    return chosen

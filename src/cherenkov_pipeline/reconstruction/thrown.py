@@ -1,0 +1,89 @@
+"""What was thrown to get the events of simulated files, as their simulation configuration says."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+import tables
+from astropy.table import QTable, Table, vstack
+from ctapipe.io import read_table
+from ctapipe.io.hdf5dataformat import SIMULATION_RUN_TABLE, SIMULATION_SHOWER_TABLE
+
+from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.store.chunks import PRIMARY
+
+SETTINGS = {
+    "energy_min": ("energy_range_min", u.TeV),
+    "energy_max": ("energy_range_max", u.TeV),
+    "spectral_index": ("spectral_index", u.one),
+    "max_impact": ("max_scatter_range", u.m),
+    "viewcone_min": ("min_viewcone_radius", u.deg),
+    "viewcone_max": ("max_viewcone_radius", u.deg),
+}
+"""Column of the result -> that of ctapipe's simulation configuration, and its unit."""
+
+
+def read_thrown(paths: Sequence[Path]) -> QTable:
+    """Read what was thrown.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        DL1 or DL2 files, merged ones too. Each run has one kind of particle.
+
+    Returns
+    -------
+    QTable
+        One row a particle: ``true_shower_primary_id``, ``n_runs``, ``n_thrown`` (showers times their uses),
+        ``uses_per_shower``, and the columns of `SETTINGS`.
+
+    Raises
+    ------
+    UserError
+        If a file does not say what was thrown, or the runs of one particle were thrown in different ways.
+    """
+    runs = vstack([_runs(path) for path in paths], metadata_conflicts="silent")
+    rows = []
+    for primary in np.unique(runs[PRIMARY]):
+        chosen = runs[runs[PRIMARY] == primary]
+        settings = Table(chosen[[*SETTINGS, "uses_per_shower"]])
+        ways = np.unique(np.round(np.column_stack([settings[name] for name in settings.colnames]), 6), axis=0)
+        if len(ways) > 1:
+            raise UserError(
+                f"The showers with the primary {primary} were thrown in {len(ways)} ways (energies, radius or view "
+                "cone differ): give the files of one production."
+            )
+        first = {name: chosen[name][0] for name in settings.colnames}
+        rows.append({PRIMARY: int(primary), "n_runs": len(chosen), "n_thrown": int(chosen["n_thrown"].sum()), **first})
+    table = QTable(rows=rows)
+    for name, (_, unit) in SETTINGS.items():
+        table[name] = np.asarray(table[name], dtype=float) << unit
+    return table
+
+
+def _runs(path: Path) -> Table:
+    """Read the runs of one file, a row each, in the units of `SETTINGS` without them."""
+    with tables.open_file(path) as file:
+        nodes = [node in file.root for node in (SIMULATION_RUN_TABLE, SIMULATION_SHOWER_TABLE)]
+        if not all(nodes):
+            raise UserError(f"{path} does not say what was thrown: only simulated files with their configuration do.")
+        configuration = read_table(file, SIMULATION_RUN_TABLE)
+        showers = read_table(file, SIMULATION_SHOWER_TABLE)
+    primaries = {int(obs): int(primary) for obs, primary in zip(showers["obs_id"], showers[PRIMARY], strict=True)}
+    only = next(iter(primaries.values()), None) if len(set(primaries.values())) == 1 else None
+    runs = Table()
+    runs[PRIMARY] = [primaries.get(int(obs), only) for obs in configuration["obs_id"]]
+    for name, (column, unit) in SETTINGS.items():
+        values = u.Quantity(configuration[column])
+        runs[name] = (values.to_value(unit) if values.unit != u.one else values.value).astype(float)
+    runs["uses_per_shower"] = np.asarray(configuration["shower_reuse"], dtype=float)
+    runs["n_thrown"] = np.asarray(configuration["n_showers"], dtype=float) * runs["uses_per_shower"]
+    positive = ("n_thrown", "energy_min", "energy_max", "max_impact")
+    known = {name: np.isfinite(runs[name]) & ((runs[name] > 0) | (name not in positive)) for name in runs.colnames[1:]}
+    missing = [name for name, values in known.items() if not np.all(values)]
+    if any(primary is None for primary in runs[PRIMARY]):
+        missing.append("particle of a run without events")
+    if missing:
+        raise UserError(f"{path} does not say what was thrown ({', '.join(missing)}): use files that do.")
+    return runs

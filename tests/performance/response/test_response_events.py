@@ -1,0 +1,74 @@
+import astropy.units as u
+import numpy as np
+import pytest
+from pyirf.spectral import CRAB_HEGRA
+from tests.performance.response.conftest import EFFICIENCY, OFFSET, RADIUS, SIGMA
+
+from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.performance.response.events import check_particles, simulated, weighted_events
+from cherenkov_pipeline.performance.response.tables import make_sample
+
+
+def test_weights_give_the_rate_of_the_crab(sample):
+    energy = np.geomspace(1, 100, 2001) * u.TeV
+    flux = np.trapezoid(CRAB_HEGRA(energy), energy)
+    expected = (flux * EFFICIENCY * np.pi * (RADIUS * u.m) ** 2).to_value("1/s")
+    error = np.sqrt(np.sum(sample.gammas["weight"].value ** 2))
+    assert abs(sample.gammas["weight"].value.sum() - expected) < 4 * error
+    assert error < 0.02 * expected
+
+
+def test_angles_are_those_to_source_and_pointing(sample):
+    np.testing.assert_allclose(sample.gammas["true_source_fov_offset"].to_value("deg"), OFFSET)
+    assert np.quantile(sample.gammas["theta"].to_value("deg"), 0.6827) == pytest.approx(1.515 * SIGMA, rel=0.03)
+
+
+def test_a_shower_seen_by_two_telescopes_could_have_been_seen_twice(events):
+    _, thrown = events
+    twice = thrown.copy()
+    twice["n_telescopes"] = 2
+    assert simulated(twice, "gamma").n_showers == 2 * simulated(thrown, "gamma").n_showers
+
+
+def test_uses_of_a_shower_have_one_label(events):
+    table, thrown = events[0][:50], events[1].copy()
+    table["event_id"] = np.arange(50)
+    thrown["uses_per_shower"] = 5.0
+    assert len(np.unique(weighted_events(table, thrown, "gamma")["shower"])) == 1
+    thrown["uses_per_shower"] = 1.0
+    assert len(np.unique(weighted_events(table, thrown, "gamma")["shower"])) == 50
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda thrown: thrown[:1], "hold no protons"),
+        (lambda thrown: thrown[1:], "hold no gammas"),
+        (lambda thrown: with_column(thrown, "viewcone_max", [5, 8] * u.deg), "gammas were thrown from a cone"),
+        (lambda thrown: with_column(thrown, "viewcone_max", [0, 0] * u.deg), "protons were thrown from one point"),
+        (lambda thrown: with_column(thrown, "spectral_index", [-1.0, -2.0]), "index -1"),
+    ],
+)
+def test_unusable_productions_are_refused(events, change, message):
+    with pytest.raises(UserError, match=message) as error:
+        check_particles(change(events[1].copy()))
+    assert "\n" not in str(error.value)
+
+
+def with_column(table, name, values):
+    table[name] = values
+    return table
+
+
+def test_missing_column_is_named(events):
+    table = events[0].copy()
+    table.remove_column("gammaness")
+    with pytest.raises(UserError, match="gammaness"):
+        make_sample(table, events[1])
+
+
+def test_nothing_valid_is_said(events):
+    table = events[0].copy()
+    table["is_valid"] = np.asarray(table["true_shower_primary_id"]) == 0
+    with pytest.raises(UserError, match="No proton has a valid energy"):
+        make_sample(table, events[1])

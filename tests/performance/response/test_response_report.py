@@ -1,0 +1,118 @@
+"""Tables, figures and report of the instrument response."""
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.table import QTable
+
+from cherenkov_pipeline.performance.published import effective_areas
+from cherenkov_pipeline.performance.report.render import render_markdown, render_report
+from cherenkov_pipeline.performance.report.response import area_comparisons, response_figures, response_report
+from cherenkov_pipeline.performance.response import ResponseParameters
+from cherenkov_pipeline.performance.response.names import FIGURES, TABLES
+from cherenkov_pipeline.performance.response.tables import make_sample, response_cuts, response_tables
+
+LINES = {"areas": 4, "energy": 3, "direction": 2, "background": 3, "sensitivity": 3}
+
+
+def made(events, thrown, parameters, evaluation):
+    sample = make_sample(events, thrown)
+    cuts = response_cuts(sample, parameters, evaluation)
+    return cuts, response_tables(sample, thrown, cuts, parameters, evaluation)
+
+
+@pytest.fixture(scope="module")
+def response(events, parameters, evaluation):
+    return made(*events, parameters, evaluation)
+
+
+def page(cuts, tables, parameters, evaluation, created):
+    figures = response_figures(tables, cuts, parameters, evaluation)
+    assert tuple(figures) == FIGURES
+    assert tuple(tables) == TABLES
+    return response_report(tables, cuts, figures, {"DL2 files": "some.h5"}, parameters, created), figures
+
+
+def test_every_curve_is_drawn(response, parameters, evaluation, created):
+    cuts, tables = response
+    _, figures = page(cuts, tables, parameters, evaluation, created)
+    for name, least in LINES.items():
+        assert len(figures[name].axes[0].lines) >= least, name
+    low, high = figures["areas"].axes[0].get_xlim()
+    assert low >= 0.9
+    assert high <= 101
+
+
+def test_report_is_one_page_that_needs_nothing(response, parameters, evaluation, created):
+    content, _ = page(*response, parameters, evaluation, created)
+    html = render_report(content)
+    assert html.count("<svg") == len(FIGURES)
+    assert len(html) < 5e6
+    assert "src=" not in html
+    assert "<link" not in html
+    assert "of the array" in content.title
+    assert "# Instrument response" in render_markdown(content)
+
+
+def test_counts_close(response, events):
+    """What is lost at a stage is the difference to the one before, and all of it adds up to what was thrown."""
+    counts = response[1]["counts"]
+    for particle, primary in (("gamma", 0), ("proton", 101)):
+        rows = counts[counts["particle"] == particle]
+        assert rows["stage"].tolist() == ["thrown", "trigger", "quality", "gammaness", "theta"]
+        thrown = events[1][events[1]["true_shower_primary_id"] == primary]
+        assert rows["n"][0] == thrown["n_thrown"][0]
+        assert rows["n"][1] == np.sum(np.asarray(events[0]["true_shower_primary_id"]) == primary)
+        assert (np.diff(rows["n"]) <= 0).all()
+
+
+def test_few_events_make_a_report_that_says_so(make_events, parameters, evaluation, created):
+    made_few = made(*make_events(100, 100), parameters, evaluation)
+    content, _ = page(*made_few, parameters, evaluation, created)
+    assert "No bin has enough simulated gammas and protons" in content.summary
+    assert "too few gammas for a cut" in render_report(content)
+
+
+def test_resolutions_are_the_known_ones(response):
+    from tests.performance.response.conftest import SIGMA, WIDTH
+
+    _, tables = response
+    energy, direction = (tables[name][tables[name]["n"] > 200] for name in ("energy", "direction"))
+    np.testing.assert_allclose(energy["resolution"], WIDTH, rtol=0.15)
+    np.testing.assert_allclose(direction["angular_resolution"].to_value("deg"), 1.515 * SIGMA, rtol=0.15)
+
+
+def areas_of(factor: float) -> QTable:
+    """Areas that follow a power law through those published at 1 and 100 TeV, times a factor."""
+    center = np.geomspace(0.1, 1000, 41) * u.TeV
+    index = np.log10(1.07e6 / 8.3e4) / 2
+    area = factor * 8.3e4 * center.value**index * u.m**2
+    table = QTable({"true_energy_center": center, "area": area, "area_low": 0.9 * area, "area_high": 1.1 * area})
+    table["stage"], table["drawn"] = "trigger", True
+    return table
+
+
+def test_areas_are_compared_at_the_published_energies():
+    found = {one.key: one for one in area_comparisons(areas_of(1.3))}
+    for key in ("area_trigger_1tev", "area_trigger_100tev"):
+        assert found[key].ratio == pytest.approx(1.3)
+        assert found[key].error == pytest.approx(0.1 * found[key].value)
+    assert "area_cleaning_1tev" not in found
+
+
+def test_areas_of_bins_that_are_not_drawn_are_not_compared():
+    table = areas_of(1.0)
+    table["drawn"] = table["true_energy_center"] > 2 * u.TeV
+    found = {one.key: one for one in area_comparisons(table)}
+    assert np.isnan(found["area_trigger_1tev"].value)
+    assert np.isfinite(found["area_trigger_10tev"].value)
+
+
+def test_published_areas_are_drawn_for_one_telescope_alone(response, evaluation, parameters):
+    cuts, tables = response
+    for level, n_points in (("telescope", 1), ("subarray", 0)):
+        options = ResponseParameters(level=level)
+        axes = response_figures(tables, cuts, options, evaluation)["areas"].axes[0]
+        points = [line for line in axes.lines if line.get_linestyle() == "None"]
+        assert len(points) == n_points
+    assert "arXiv" in effective_areas().meta["source"]
