@@ -6,6 +6,7 @@ What to use when:
   every table of the task out; DL2 files of any maker will do, once they are such a table.
 - `performance.evaluations`: the same by the name of the task, with figures and report.
 - `performance.agreement`: areas, rates, separation of a simulation beside official figures.
+- `performance.response`: the instrument response, of gammas and protons that were reconstructed in every task.
 - `performance.plots`: a table in, a `matplotlib.figure.Figure` out.
 - `performance.report`: tables and figures in, one self-contained HTML page (and a Markdown summary) out.
 - `performance.published`: figures that others have published, as reference lines.
