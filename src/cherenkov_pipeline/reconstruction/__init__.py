@@ -6,6 +6,7 @@
 - `reconstruction.combine`: one prediction an event from those of its telescopes.
 - `reconstruction.dl2.plan_dl2`: DL2 files.
 - `reconstruction.read.read_predictions`: predictions table of DL2 files.
+- `reconstruction.discover`, `reconstruction.thrown`: whose predictions a file of any maker holds, and what was thrown.
 
 Only the parameters are light; the modules import Keras and ctapipe.
 """

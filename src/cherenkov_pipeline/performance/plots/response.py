@@ -108,7 +108,7 @@ def selection_cuts(cuts: QTable) -> Figure:
         value = np.asarray(cuts[name])
         axes.plot(energy, value, color=MUTED, linewidth=1)
         axes.plot(energy[chosen], value[chosen], "o", color=BLUE, label="of the best sensitivity")
-        axes.plot(energy[~chosen], value[~chosen], "o", color=ORANGE, mfc="none", label="loosest: too few protons")
+        axes.plot(energy[~chosen], value[~chosen], "o", color=ORANGE, mfc="none", label="loosest: too few events")
         axes.set_ylabel(label)
     above.set_ylim(0, 1)
     below.set_ylim(0, None)

@@ -272,7 +272,8 @@ def _area_section(areas: QTable, figure: matplotlib.figure.Figure, compared: lis
         meta = effective_areas().meta
         caption = (
             f"Published: {meta['source']}; {meta['conventions']}. Here: interpolated between bins, for a source beside "
-            "the axis. The area rises steeply at 1 TeV: it depends on a trigger threshold that is not public."
+            "the axis. At 1 TeV the area rises so steeply that the interpolation comes out low; it depends on a "
+            "trigger threshold that is not public."
         )
         blocks.append(Table(header, rows, caption, in_summary=True))
     last = areas[areas["stage"] == areas["stage"][-1]]

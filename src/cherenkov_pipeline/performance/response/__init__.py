@@ -6,9 +6,9 @@
 - `response.background`: rates of protons after each cut;
 - `response.sensitivity`: the weakest source that is seen;
 - `response.gadf`: the FITS files of the gamma-astro-data-format;
-- `response.tables`: all tables at once.
+- `response.tables`: all tables at once; `response.names`: their names and those of the figures.
 
-Only the parameters are light.
+Only parameters and names are light.
 """
 
 from cherenkov_pipeline.performance.response.parameters import ResponseParameters

@@ -39,7 +39,7 @@ def best_cuts(
     QTable
         One row a bin: ``reco_energy_low``, ``_high``, ``_center``; ``gammaness`` (least) and ``theta`` (largest) [deg];
         the shares of the gammas that each keeps, ``gammaness_efficiency`` and ``theta_efficiency``; ``optimised``:
-        False where too few protons are left to choose, and the loosest cuts are taken.
+        False where too few events are left to choose, and the loosest cuts are taken.
     """
     gammas, protons = (events[NEEDED] for events in (gammas, protons))  # many columns are slow to choose rows from
     shares = (np.array(parameters.gammaness_efficiencies), np.array(parameters.theta_efficiencies))
