@@ -80,14 +80,16 @@ def sample(name: str, task: str = "energy"):
     return inputs, targets, maker.mapping
 
 
-def trained(name: str, task: str = "energy", epochs: int = 2) -> tuple[keras.Model, list[float], dict[str, np.ndarray]]:
-    """Train a small model; its losses, and the inputs."""
+def trained(
+    name: str, task: str = "energy", epochs: int = 2, n_steps: int = 0
+) -> tuple[keras.Model, list[float], dict[str, np.ndarray]]:
+    """Train a small model, compiled for so many steps; its losses, and the inputs."""
     inputs, targets, mapping = sample(name, task)
     keras.utils.set_random_seed(3)
     shapes = {key: values.shape[1:] for key, values in inputs.items()}
     model = build_model(small(name), TASKS[task], shapes, measure_scales(inputs, targets), mapping)
     likelihood = task_likelihood(TASKS[task], REGISTRY[name].mode == "stereo")
-    model.compile("adam", likelihood.loss(), metrics=likelihood.metrics, jit_compile=jit_compile())
+    model.compile("adam", likelihood.loss(), metrics=likelihood.metrics, jit_compile=jit_compile(model, n_steps))
     losses = model.fit(inputs, targets, epochs=epochs, batch_size=N_EVENTS // 2, verbose=0).history["loss"]
     return model, losses, inputs
 

@@ -1,0 +1,28 @@
+import numpy as np
+import pytest
+from tests.models.registered import predicted, trained
+
+from cherenkov_pipeline.models.backend import COMPILING_PAYS, jit_compile, keras
+
+CPU_TENSORFLOW = keras.backend.backend() == "tensorflow" and jit_compile() is False
+ON_CPU = pytest.mark.skipif(not CPU_TENSORFLOW, reason="Keras decides on GPUs and with other backends")
+
+
+@ON_CPU
+def test_xla_only_where_it_pays():
+    image = keras.Input((8, 8, 1))
+    convolutions = keras.Model(image, keras.layers.Conv2D(2, 3)(image))
+    dense = keras.Model(image, keras.layers.Dense(2)(image))
+    assert jit_compile(dense, COMPILING_PAYS) is True
+    assert jit_compile(dense, COMPILING_PAYS - 1) is False
+    assert jit_compile(convolutions, COMPILING_PAYS) is False
+
+
+@ON_CPU
+@pytest.mark.parametrize("name", ["set_network", pytest.param("stereo_set_network", marks=pytest.mark.slow)])
+def test_xla_trains_the_same(name):
+    one, losses, inputs = trained(name, "skydirection")
+    other, compiled_losses, _ = trained(name, "skydirection", n_steps=COMPILING_PAYS)
+    assert other.jit_compile and not one.jit_compile
+    np.testing.assert_allclose(compiled_losses, losses, rtol=1e-4)
+    np.testing.assert_allclose(predicted(other, inputs), predicted(one, inputs), rtol=1e-3, atol=1e-3)
