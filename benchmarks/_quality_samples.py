@@ -16,9 +16,9 @@ from cherenkov_pipeline.store.build import plan_store
 from cherenkov_pipeline.store.parameters import StoreParameters
 
 N_FILES = 8
-"""Files of each production at full scale: together some 80,000 triggered images of gammas and 45,000 of protons."""
+"""Files of each production at full scale: together some 120,000 triggered images of gammas and 45,000 of protons."""
 
-GAMMA_SHOWERS, GAMMA_FLAT, PROTON_SHOWERS, PROTON_FLAT = 1_500_000, 80_000, 700_000, 10_000
+GAMMA_SHOWERS, GAMMA_HARD, PROTON_SHOWERS, PROTON_HARD = 1_500_000, 375_000, 700_000, 10_000
 """Showers thrown at full scale."""
 
 REAL_PART = 0.3
@@ -30,7 +30,7 @@ clearer sky."""
 def productions(scale: float) -> dict[str, Production]:
     """Say what is thrown: diffuse gammas and protons, by name.
 
-    Energies E^-2 have few bright images to learn from: those of the flat productions, E^-1, are added.
+    Energies E^-2 have few bright images to learn from: those of harder spectra are added.
     """
 
     def production(particle: str, n_showers: int, low: float, high: float, **options: Any) -> Production:
@@ -48,9 +48,9 @@ def productions(scale: float) -> dict[str, Production]:
     proton = {"core_radius": "1000 m", "viewcone_radius": "8 deg", "uses_per_shower": 5}
     return {
         "gamma_diffuse": production("gamma", GAMMA_SHOWERS, 0.2, 300, **gamma),
-        "gamma_flat": production("gamma", GAMMA_FLAT, 2, 300, spectral_index=-1.0, **gamma),
+        "gamma_hard": production("gamma", GAMMA_HARD, 1, 300, spectral_index=-1.5, **gamma),
         "proton_diffuse": production("proton", PROTON_SHOWERS, 0.4, 500, **proton),
-        "proton_flat": production("proton", PROTON_FLAT, 6, 500, spectral_index=-1.0, **proton),
+        "proton_hard": production("proton", PROTON_HARD, 6, 500, spectral_index=-1.0, **proton),
     }
 
 
