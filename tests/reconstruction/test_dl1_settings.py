@@ -1,15 +1,19 @@
 """A model meets only files that were cleaned like its training data."""
 
 import logging
+from types import SimpleNamespace
 
 import pytest
 import tables
 
+from cherenkov_pipeline.dl1.inputs import find_inputs
 from cherenkov_pipeline.dl1.parameters import DL1Parameters
 from cherenkov_pipeline.dl1.settings import make_settings, write_settings
 from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.files import FileSet
 from cherenkov_pipeline.models.card import Camera, Cost, Data, ModelCard, Validity, now
 from cherenkov_pipeline.models.parameters import ModelParameters
+from cherenkov_pipeline.pipelines.reconstruction.nodes import list_inputs
 from cherenkov_pipeline.reconstruction.validity import check_dl1_settings
 
 
@@ -66,6 +70,16 @@ def test_other_cleaning_is_refused(card, file):
 def test_other_focal_length_is_refused(card, file):
     with pytest.raises(UserError, match="focal_length_choice EFFECTIVE instead of EQUIVALENT"):
         check_dl1_settings(card, file(settings(focal_length_choice="EFFECTIVE")))
+
+
+def test_simtel_files_are_not_converted_otherwise(card, test_data):
+    model, path = SimpleNamespace(card=card), str(test_data / "simtel")
+    assert len(list_inputs(path, FileSet("dl1"), DL1Parameters(), model)) == len(find_inputs(path))
+    other = DL1Parameters(cleaning={"picture_threshold_pe": 9})
+    with pytest.raises(UserError, match=r"single_tel \(cleaning\.picture_threshold_pe 9.0 instead of 8.0\)"):
+        list_inputs(path, FileSet("dl1"), other, model)
+    unknown = SimpleNamespace(card=card.model_copy(update={"dl1_settings": None}))
+    assert list_inputs(path, FileSet("dl1"), other, unknown)
 
 
 @pytest.mark.parametrize("silent", ["file", "card"])

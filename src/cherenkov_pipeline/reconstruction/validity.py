@@ -9,7 +9,8 @@ import astropy.units as u
 import numpy as np
 from astropy.table import Table
 
-from cherenkov_pipeline.dl1.settings import differences, read_settings
+from cherenkov_pipeline.dl1.parameters import DL1Parameters
+from cherenkov_pipeline.dl1.settings import differences, make_settings, read_settings
 from cherenkov_pipeline.errors import UserError
 
 if TYPE_CHECKING:
@@ -41,6 +42,22 @@ def outside_zenith(events: Table, validity: "Validity") -> np.ndarray:
     zenith = 90 - u.Quantity(events["telescope_pointing_altitude"], "rad").to_value("deg")
     low, high = validity.zenith
     return (zenith < low - ZENITH_TOLERANCE) | (zenith > high + ZENITH_TOLERANCE)
+
+
+def check_conversion(card: "ModelCard", parameters: DL1Parameters) -> None:
+    """Check, before simtel files are converted, that they will be cleaned and calibrated as a model's training data.
+
+    Raises
+    ------
+    UserError
+        If a setting differs: says which.
+    """
+    settings = make_settings(parameters, calibrated=True)
+    if card.dl1_settings and (changed := differences(settings, card.dl1_settings)):
+        raise UserError(
+            f"The dl1 parameters are not those of the training data of {card.name} ({', '.join(changed)}): take those, "
+            "or a model that was trained on such data."
+        )
 
 
 def check_dl1_settings(card: "ModelCard", path: str | os.PathLike) -> None:

@@ -3,22 +3,29 @@
 from dataclasses import asdict
 from typing import Any
 
-from cherenkov_pipeline.dl1.parameters import SelectionParameters
+from cherenkov_pipeline.dl1.parameters import DL1Parameters, SelectionParameters
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FilePlan, FileSet
 from cherenkov_pipeline.pipelines.flow import DataFrame, Figure, QTable, TrainedModel
 from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
 
 
-def list_inputs(input_path: str | None, point_source: FileSet) -> list[dict[str, Any]]:
-    """List the files to reconstruct: the user's, or the simulated point source."""
+def list_inputs(
+    input_path: str | None, point_source: FileSet, dl1: DL1Parameters, *models: TrainedModel
+) -> list[dict[str, Any]]:
+    """List the files to reconstruct: the user's, or the simulated point source; they must fit the models."""
     from cherenkov_pipeline.dl1.inputs import find_inputs, inputs_of
+    from cherenkov_pipeline.reconstruction.validity import check_conversion
 
     if not input_path and not len(point_source):
         raise UserError(
             "There is no simulated point source yet: kedro run --pipeline=simulation, or give --params=input_path=..."
         )
-    return [asdict(item) for item in (find_inputs(input_path) if input_path else inputs_of(point_source))]
+    found = find_inputs(input_path) if input_path else inputs_of(point_source)
+    if any(item.kind == "simtel" for item in found):
+        for model in models:
+            check_conversion(model.card, dl1)
+    return [asdict(item) for item in found]
 
 
 def plan_reconstruction(

@@ -22,7 +22,7 @@ def create_pipeline(tasks: Sequence[str]) -> Pipeline:
         [
             node(
                 list_inputs,
-                ["params:input_path", "simulated_point_source"],
+                ["params:input_path", "simulated_point_source", "params:dl1", *models],
                 "reconstruction_inputs",
                 name="list_reconstruction_inputs",
             ),
