@@ -2,18 +2,28 @@
 
 import numpy as np
 import pytest
+from ctapipe.io import TableLoader
 from tests.store.toy_dl1 import ToyEvent, camera, geometry, subarray, write_dl1
 from tests.store.toy_store import ALL, EVENTS, SMALL, mixed_array, two_types
 
+from cherenkov_pipeline.dl1.convert import plan_dl1
+from cherenkov_pipeline.dl1.inputs import find_inputs
+from cherenkov_pipeline.dl1.parameters import DL1Parameters
 from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.files import FileSet, run_plan
 from cherenkov_pipeline.models.card import ModelCard
 from cherenkov_pipeline.models.parameters import ModelParameters, PretrainedParameters
+from cherenkov_pipeline.models.registry import SHAPE
 from cherenkov_pipeline.models.saved import TrainedModel, load_model, save_model
+from cherenkov_pipeline.reconstruction.dl2 import plan_dl2
 from cherenkov_pipeline.reconstruction.measure import predict_and_measure
+from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
 from cherenkov_pipeline.reconstruction.predict import OTHER_CAMERA
+from cherenkov_pipeline.reconstruction.read import read_predictions
 from cherenkov_pipeline.reconstruction.stereo import predict_stereo_dl1, predict_stereo_store
-from cherenkov_pipeline.store import JoinedStores
-from cherenkov_pipeline.store.parameters import InputParameters
+from cherenkov_pipeline.store import EventStore, JoinedStores
+from cherenkov_pipeline.store.build import plan_store
+from cherenkov_pipeline.store.parameters import InputParameters, SplitParameters, StoreParameters
 from cherenkov_pipeline.store.stereo import StereoBatches
 from cherenkov_pipeline.training.parameters import TrainingParameters
 from cherenkov_pipeline.training.task import train_task
@@ -26,6 +36,7 @@ MODEL = ModelParameters(
 )
 TYPES = ["SST_TOY_OtherCam", "SST_TOY_ToyCam"]
 SEEN_BY = {event.event_id: event.tel_ids for event in EVENTS}
+CAMERAS = {"large": {}, "small": SMALL}
 
 
 @pytest.fixture(scope="module")
@@ -164,9 +175,6 @@ def test_pixels_in_another_order(trained, path, tmp_path):
     assert_same(found, {event_id: wanted[event_id] for event_id in found}, rtol=1e-3)
 
 
-CAMERAS = {"large": {}, "small": SMALL}
-
-
 def test_a_third_camera_counts_nothing(trained, path, tmp_path):
     """Its telescopes are no part of the model's array: images of it are left out, its events have their rows."""
     cameras = {1: camera(), 2: camera(**SMALL), 3: camera(), 4: camera(**SMALL), 5: camera(rings=5, name="Third")}
@@ -231,3 +239,47 @@ def test_each_type_is_scaled_by_itself(saved, store):
 def test_test_events_with_their_cost(trained, store):
     predictions, cost = predict_and_measure(trained, store, "test")
     assert cost["n_events"] == len(predictions) == len(np.unique(store.columns(["event_id"])[store.indices("test")]))
+
+
+def test_dl2_files(trained, path, tmp_path):
+    files = FileSet("dl1", ({"path": str(path)},))
+    dl2 = run_plan(plan_dl2(files, [trained], ALL, ReconstructionParameters(prefix="toy")), tmp_path)
+    assert dl2.records[0]["stereo_models"] == {"energy": "toy_energy"}
+    wanted = energies(predict_stereo_dl1([trained], path, ALL)["energy"])
+    assert_same({key: energies(read_predictions(dl2))[key] for key in wanted}, wanted)
+    with TableLoader(dl2.paths[0], focal_length_choice="EQUIVALENT") as loader:
+        events = loader.read_subarray_events()
+    assert {int(row["event_id"]): tuple(np.flatnonzero(row["toy_energy_telescopes"]) + 1) for row in events} == {
+        event_id: tuple(sorted(tel_ids)) for event_id, tel_ids in SEEN_BY.items()
+    }
+
+
+def test_telescopes_of_two_sizes_in_real_files(test_data, tmp_path):
+    """LST and NectarCam images of sim_telarray files, from raw data to DL2."""
+    folder = test_data / "simtel"
+    raw = [file for name in ("gamma_diffuse*", "proton_run*") for file in find_inputs(folder / name)]
+    dl1 = run_plan(plan_dl1(raw, DL1Parameters(n_workers=1)), tmp_path / "dl1")
+    # a gamma and a proton on each side
+    split = SplitParameters(train=0.5, validation=0.5, test=0, seed=10)
+    built = run_plan(plan_store(dl1, ALL, StoreParameters(n_workers=1, split=split)), tmp_path / "store")
+    paths: dict[str, list[str]] = {}
+    for record in built.records:
+        paths.setdefault(record["telescope_type"], []).append(record["path"])
+    joined = JoinedStores([EventStore(parts) for parts in paths.values()])
+    assert [one.telescope_type.split("_")[0] for one in joined.stores] == ["LST", "MST"]
+    inputs = INPUTS.model_copy(update={"parameters": SHAPE})
+    training = TrainingParameters(epochs=2, batch_size=2)
+    trained = train_task(joined, "energy+type", MODEL, inputs, training, tmp_path / "states")
+    table = predict_stereo_store(trained, joined, split=None)
+    assert np.isfinite(table["reco_energy"].value).all()
+    of_lst = np.isin(table.meta["tel_ids"], joined.stores[0].telescopes["tel_id"])
+    both = table["telescopes"][:, of_lst].any(axis=1) & table["telescopes"][:, ~of_lst].any(axis=1)
+    assert set(table["event_id"][both]) == {403, 500, 4312}
+    dl2 = run_plan(plan_dl2(dl1, [trained], ALL, ReconstructionParameters()), tmp_path / "dl2")
+    valid = read_predictions(dl2)
+    valid = valid[valid["is_valid"]]
+    keys = ("true_shower_primary_id", "event_id")
+    wanted = {tuple(int(row[key]) for key in keys): row["gammaness"] for row in table}
+    found = {tuple(int(row[key]) for key in keys): row["gammaness"] for row in valid}
+    assert_same(found, {key: wanted[key] for key in found}, atol=0.02)
+    assert len(found) == len(table)
