@@ -10,7 +10,8 @@ from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.store.augmentation import Augmentation
 from cherenkov_pipeline.store.batches import Batches
 from cherenkov_pipeline.store.inputs import InputMaker
-from cherenkov_pipeline.store.joined import JoinedMaker, JoinedStores, joined_maker
+from cherenkov_pipeline.store.joined import JoinedStores
+from cherenkov_pipeline.store.joined_inputs import JoinedMaker, joined_maker
 from cherenkov_pipeline.store.layout import TELESCOPE_DTYPE
 from cherenkov_pipeline.store.parameters import AugmentationParameters
 
