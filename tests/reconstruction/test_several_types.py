@@ -15,6 +15,9 @@ from cherenkov_pipeline.models.card import ModelCard
 from cherenkov_pipeline.models.parameters import ModelParameters, PretrainedParameters
 from cherenkov_pipeline.models.registry import SHAPE
 from cherenkov_pipeline.models.saved import TrainedModel, load_model, save_model
+from cherenkov_pipeline.pipelines.evaluation.nodes import predict_test_events
+from cherenkov_pipeline.pipelines.search.nodes import search_of
+from cherenkov_pipeline.pipelines.training.nodes import training_of
 from cherenkov_pipeline.reconstruction.dl2 import plan_dl2
 from cherenkov_pipeline.reconstruction.measure import predict_and_measure
 from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
@@ -23,9 +26,11 @@ from cherenkov_pipeline.reconstruction.read import read_predictions
 from cherenkov_pipeline.reconstruction.stereo import predict_stereo_dl1, predict_stereo_store
 from cherenkov_pipeline.store import EventStore, JoinedStores
 from cherenkov_pipeline.store.build import plan_store
-from cherenkov_pipeline.store.parameters import InputParameters, SplitParameters, StoreParameters
+from cherenkov_pipeline.store.parameters import GivenInputs, InputParameters, SplitParameters, StoreParameters
 from cherenkov_pipeline.store.stereo import StereoBatches
+from cherenkov_pipeline.training.ensemble_parameters import EnsembleParameters
 from cherenkov_pipeline.training.parameters import TrainingParameters
+from cherenkov_pipeline.training.search_parameters import SearchParameters
 from cherenkov_pipeline.training.task import train_task
 
 INPUTS = InputParameters(mode="stereo", channels=(), mapping=None, brightest=8, parameters=("hillas_width",))
@@ -283,3 +288,22 @@ def test_telescopes_of_two_sizes_in_real_files(test_data, tmp_path):
     found = {tuple(int(row[key]) for key in keys): row["gammaness"] for row in valid}
     assert_same(found, {key: wanted[key] for key in found}, atol=0.02)
     assert len(found) == len(table)
+
+
+def test_nodes_of_the_pipelines(stores, tmp_path):
+    """From the catalog's stores of all types: training of an ensemble, evaluation, search."""
+    given = GivenInputs.model_validate({"brightest": 8, "parameters": ["hillas_width"]})
+    training = TrainingParameters(epochs=1)
+    members = EnsembleParameters(members=2)
+    trained = training_of("skydirection")(stores, MODEL, given, training, members, tmp_path / "states", None)
+    assert [one.name for one in trained.cameras] == ["OtherCam", "ToyCam"]
+    predictions, _ = predict_test_events(stores, trained)
+    assert np.isfinite(predictions["reco_alt"]).all()
+    assert predictions["telescopes"].any(axis=0).all()
+    search = SearchParameters.model_validate({"n_trials": 1, "space": {"training.batch_size": {"values": [8, 16]}}})
+    trials, _ = search_of("energy", "energy")(stores, MODEL, given, training, search, tmp_path / "search", None)
+    assert trials["state"].tolist() == ["finished"]
+    with pytest.raises(UserError, match=r"^The event stores hold .* all pixels is for one of them: .*$"):
+        training_of("energy")(
+            stores, ModelParameters(name="cnn_rnn"), None, training, EnsembleParameters(), tmp_path / "states", None
+        )
