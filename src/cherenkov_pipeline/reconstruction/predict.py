@@ -14,9 +14,9 @@ from cherenkov_pipeline.dl1.selection import select
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.backend import jit_compile
 from cherenkov_pipeline.models.card import ModelCard
-from cherenkov_pipeline.models.saved import TrainedModel, check_fit
+from cherenkov_pipeline.models.saved import TrainedModel, check_fit, fitting_camera
 from cherenkov_pipeline.reconstruction.validity import check_dl1_settings, compare_settings, outside_zenith
-from cherenkov_pipeline.store import EventChunk, EventStore
+from cherenkov_pipeline.store import EventChunk, EventStore, JoinedStores
 from cherenkov_pipeline.store.chunks import cameras, iter_chunks
 from cherenkov_pipeline.store.inputs import InputMaker, input_maker
 from cherenkov_pipeline.store.parameters import InputParameters
@@ -190,11 +190,11 @@ def make_predictor(trained: TrainedModel, camera: "CameraGeometry") -> Predictor
     UserError
         If the model was trained on another camera.
     """
-    order = check_fit(trained, camera)
+    number, order = fitting_camera(trained, camera)
     inputs = InputParameters.model_validate(trained.card.inputs)
     if jit_compile() is False:
         trained.model.jit_compile = False
-    return Predictor(trained, input_maker(trained.camera, inputs), order)
+    return Predictor(trained, input_maker(trained.cameras[number], inputs), order)
 
 
 def predict_store(
@@ -240,7 +240,7 @@ def predict_store(
     return predictions
 
 
-def check_split(card: ModelCard, store: EventStore) -> None:
+def check_split(card: ModelCard, store: EventStore | JoinedStores) -> None:
     """Check that the test events of a store are not among the training events of a model.
 
     Raises
