@@ -183,7 +183,8 @@ def test_mlflow_has_parameters_metrics_files_and_revision(kedro):
 
 def test_mlflow_keeps_the_models_of_all_tasks(kedro):
     """One run trains four tasks, whose files have the same names."""
-    cards = (kedro.data / "mlflow" / "artifacts").glob("*/artifacts/*/model/model.card.json")
+    (run,) = mlflow_rows(kedro, "SELECT run_uuid FROM runs WHERE name = '__default__'")[0]
+    cards = (kedro.data / "mlflow" / "artifacts").glob(f"{run}/artifacts/*/model/model.card.json")
     assert sorted(json.loads(path.read_text())["task"] for path in cards) == sorted(DEFAULT)
 
 
