@@ -1,6 +1,7 @@
 """How every benchmark speaks: a table for people, one line of JSON for programs."""
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 
 from astropy.table import Table
@@ -19,3 +20,16 @@ def print_table(rows: Sequence[Mapping[str, object]]) -> None:
         if table[name].dtype.kind == "f":
             table[name].info.format = ".4g"
     print("\n".join(table.pformat(max_lines=-1, max_width=-1)), flush=True)
+
+
+class Clock:
+    """Says what is done, and how long it took."""
+
+    def __init__(self):
+        self.last = time.monotonic()
+
+    def say(self, what: str) -> None:
+        """Print a line with the seconds since the last one."""
+        now = time.monotonic()
+        print(f"{now - self.last:6.0f} s  {what}", flush=True)
+        self.last = now

@@ -1,5 +1,6 @@
 """What the benchmark of the showers simulates: files through the package's own pipeline, special cases in memory."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,6 +185,11 @@ def muon_image(energy: float, distance: float, rng: np.random.Generator) -> np.n
         if read_out(arrivals, electronics, counts, waveforms, rng):
             break
     return extract(waveforms, electronics)[0]
+
+
+def test_data() -> Path:
+    """Folder of the real files."""
+    return Path(os.environ.get("CHERENKOV_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
 def real_events(path: Path, folder: Path) -> Table:

@@ -40,8 +40,8 @@ from benchmarks._quality_figures import (
     resolution_ratio,
 )
 from benchmarks._quality_samples import REAL_PART, Sample, convert, simulate
-from benchmarks._report import print_table, report
-from benchmarks._shower_samples import REAL_CONDITIONS, REAL_EVENTS
+from benchmarks._report import Clock, print_table, report
+from benchmarks._shower_samples import REAL_CONDITIONS, REAL_EVENTS, test_data
 from cherenkov_pipeline.directions import separation, true_direction
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.models.options import ForestParameters
@@ -106,19 +106,6 @@ def main() -> None:
         else:
             print(f"no real events: {path} does not exist (set CHERENKOV_TEST_DATA)", flush=True)
     report(rows(figures), flat(figures) | sizes(sample) | times | real)
-
-
-class Clock:
-    """Says what is done, and how long it took."""
-
-    def __init__(self):
-        self.last = time.monotonic()
-
-    def say(self, what: str) -> None:
-        """Print a line with the seconds since the last one."""
-        now = time.monotonic()
-        print(f"{now - self.last:6.0f} s  {what}", flush=True)
-        self.last = now
 
 
 @dataclass(frozen=True)
@@ -362,11 +349,6 @@ def flat(figures: dict[str, EnergyBins]) -> dict[str, Any]:
         result |= {name: every.value, f"{name}_low": every.low, f"{name}_high": every.high}
         result[f"{name}_bins"] = [round(found.value, 4) for key, found in bins.items() if key != "all"]
     return result
-
-
-def test_data() -> Path:
-    """Folder of the real files."""
-    return Path(os.environ.get("CHERENKOV_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
 if __name__ == "__main__":

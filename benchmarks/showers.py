@@ -7,9 +7,7 @@ half an hour; ``--scale 0.2`` is enough to see where one stands.
 
 import argparse
 import operator
-import os
 import tempfile
-import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from matplotlib.figure import Figure
 from pyirf.cuts import calculate_percentile_cut, evaluate_binned_cut
 from pyirf.spectral import CRAB_HEGRA, DAMPE_P_He_SPECTRUM
 
-from benchmarks._report import report
+from benchmarks._report import Clock, report
 from benchmarks._shower_samples import (
     AREA_ENERGIES,
     N_TELESCOPES,
@@ -31,6 +29,7 @@ from benchmarks._shower_samples import (
     populations,
     real_events,
     simulate_samples,
+    test_data,
 )
 from cherenkov_pipeline.directions import along_axis, true_direction
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
@@ -131,19 +130,6 @@ def measure(folder: Path, temporary: Path, scale: float, n_workers: int) -> Meas
         print(f"no real events: {path} does not exist (set CHERENKOV_TEST_DATA)", flush=True)
     figures["images"] = gallery(samples, rng)
     return comparisons, figures
-
-
-class Clock:
-    """Says what is done, and how long it took."""
-
-    def __init__(self):
-        self.last = time.monotonic()
-
-    def say(self, what: str) -> None:
-        """Print a line with the seconds since the last one."""
-        now = time.monotonic()
-        print(f"{now - self.last:6.0f} s  {what}", flush=True)
-        self.last = now
 
 
 def areas(samples: dict[str, Sample]) -> Measured:
@@ -391,11 +377,6 @@ def median(table: Table, column: str, rng: np.random.Generator) -> Estimate:
 def compare(key: str, label: str, official: float, found: Estimate, limit: float, relative: bool = True) -> Comparison:
     """Set an estimate beside the official figure."""
     return Comparison(key, label, official, found.value, (found.high - found.low) / 2, limit, relative)
-
-
-def test_data() -> Path:
-    """Folder of the real files."""
-    return Path(os.environ.get("CHERENKOV_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
 if __name__ == "__main__":

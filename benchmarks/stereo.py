@@ -24,8 +24,8 @@ from astropy.table import QTable
 
 from benchmarks._quality_figures import Function, auc_gain, measure, over_seeds, resolution_ratio
 from benchmarks._quality_samples import simulate
-from benchmarks._report import report
-from benchmarks.quality import Clock, describe, flat, rows, sizes
+from benchmarks._report import Clock, report
+from benchmarks.quality import describe, flat, rows, sizes
 from cherenkov_pipeline.directions import separation, true_direction
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.performance.bootstrap import shower_labels
