@@ -1,5 +1,7 @@
 """One stereo model for telescopes of two types: trained, saved, and applied to stores and files."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ctapipe.io import TableLoader
@@ -12,9 +14,12 @@ from cherenkov_pipeline.dl1.parameters import DL1Parameters
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileSet, run_plan
 from cherenkov_pipeline.models.card import ModelCard
+from cherenkov_pipeline.models.export import export_onnx, predict_onnx, random_events
 from cherenkov_pipeline.models.parameters import ModelParameters, PretrainedParameters
 from cherenkov_pipeline.models.registry import SHAPE
 from cherenkov_pipeline.models.saved import TrainedModel, load_model, save_model
+from cherenkov_pipeline.performance.parameters import ComparisonParameters, EvaluationParameters
+from cherenkov_pipeline.pipelines.comparison.nodes import choose_models_of, compare_models, predict_with_all
 from cherenkov_pipeline.pipelines.evaluation.nodes import predict_test_events
 from cherenkov_pipeline.pipelines.search.nodes import search_of
 from cherenkov_pipeline.pipelines.training.nodes import training_of
@@ -26,7 +31,9 @@ from cherenkov_pipeline.reconstruction.read import read_predictions
 from cherenkov_pipeline.reconstruction.stereo import predict_stereo_dl1, predict_stereo_store
 from cherenkov_pipeline.store import EventStore, JoinedStores
 from cherenkov_pipeline.store.build import plan_store
+from cherenkov_pipeline.store.chunks import cameras
 from cherenkov_pipeline.store.parameters import GivenInputs, InputParameters, SplitParameters, StoreParameters
+from cherenkov_pipeline.store.part import StorePart
 from cherenkov_pipeline.store.stereo import StereoBatches
 from cherenkov_pipeline.training.ensemble_parameters import EnsembleParameters
 from cherenkov_pipeline.training.parameters import TrainingParameters
@@ -82,6 +89,12 @@ def predicted(trained, store):
     return predict_stereo_store(trained, store, split=None)
 
 
+@pytest.fixture(scope="module")
+def of_one_type(tmp_path_factory, stores) -> TrainedModel:
+    folder = tmp_path_factory.mktemp("of_one_type")
+    return train_task(stores[TYPES[0]], "energy", MODEL, INPUTS, TrainingParameters(epochs=1), folder)
+
+
 def by_event(table):
     return {int(row["event_id"]): row for row in table}
 
@@ -127,6 +140,21 @@ def test_every_event_has_a_row(predicted):
     for event_id, row in by_event(predicted).items():
         assert row["telescopes"].tolist() == [tel_id in SEEN_BY[event_id] for tel_id in (1, 2, 3, 4)]
     assert len(np.unique(predicted["reco_energy"])) > 0.8 * len(SEEN_BY)
+
+
+def test_only_what_is_needed_is_read(trained, stores, predicted, monkeypatch):
+    read, events = set(), StorePart.events
+
+    def noted(part, names):
+        read.update(names)
+        return events(part, names)
+
+    monkeypatch.setattr(StorePart, "events", noted)
+    fresh = JoinedStores([EventStore(store.paths) for store in stores.values()])
+    found = predict_stereo_store(trained, fresh, split=None)
+    assert found.colnames == predicted.colnames
+    assert {"hillas_width", "true_energy"} < read
+    assert not read & {"hillas_length", "hillas_skewness", "timing_slope", "concentration_pixel"}
 
 
 def test_inputs_are_those_of_the_training(trained, store, predicted):
@@ -195,6 +223,37 @@ def test_a_third_camera_counts_nothing(trained, path, tmp_path):
     assert_same({one: energies(table)[one] for one in known}, {one: wanted[one] for one in known}, rtol=1e-6)
 
 
+@pytest.mark.parametrize("tel_ids", [(1, 3), (2, 4)])
+def test_a_file_without_images_of_one_type(trained, path, tmp_path, tel_ids):
+    """Whether its array has telescopes of the other type or not."""
+    events = [event for event in EVENTS if set(event.tel_ids) <= set(tel_ids)]
+    wanted = energies(predict_stereo_dl1([trained], path, ALL)["energy"])
+    every = {tel_id: camera() if tel_id % 2 else camera(**SMALL) for tel_id in (1, 2, 3, 4)}
+    for name, array in (("all", mixed_array()), ("some", subarray({one: every[one] for one in tel_ids}))):
+        file = write_dl1(tmp_path / f"{name}.dl1.h5", array, events)
+        assert len(cameras(file)) == 1
+        table = predict_stereo_dl1([trained], file, ALL)["energy"]
+        assert table.meta["tel_ids"] == sorted(array.tel)
+        assert table["is_valid"].all()
+        for event in events:
+            used = by_event(table)[event.event_id]["telescopes"]
+            assert used.tolist() == [one in event.tel_ids for one in sorted(array.tel)]
+        assert_same(energies(table), {event.event_id: wanted[event.event_id] for event in events}, rtol=1e-4)
+
+
+def test_a_model_of_all_types_goes_before_one_of_some(trained, of_one_type, path, tmp_path):
+    """Else it would miss the images of the type that the other one is for."""
+    wanted = predict_stereo_dl1([trained], path, ALL)["energy"]
+    renamed = replace(of_one_type, card=of_one_type.card.model_copy(update={"name": "of_one_type"}))
+    for models in ([renamed, trained], [trained, renamed]):
+        found = predict_stereo_dl1(models, path, ALL)["energy"]
+        np.testing.assert_array_equal(found["telescopes"], wanted["telescopes"])
+        assert_same(energies(found), energies(wanted), rtol=1e-6)
+    files = FileSet("dl1", ({"path": str(path)},))
+    dl2 = run_plan(plan_dl2(files, [renamed, trained], ALL, ReconstructionParameters()), tmp_path)
+    assert dl2.records[0]["stereo_models"] == {"energy": "stereo_set_network_energy"}
+
+
 def test_files_that_do_not_fit(trained, tmp_path):
     for name, array, problem in (
         ("moved", mixed_array(distance=100), "telescope [1-4] stands [0-9]+ m from its place"),
@@ -220,13 +279,18 @@ def test_what_is_for_one_type_is_refused(store, stores, saved, tmp_path):
 
 
 def test_pretrained_by_a_model_of_the_same_types(store, saved, tmp_path):
-    begun = PretrainedParameters(path=str(saved[0]), prefixes=["backbone_"], freeze=["backbone_"])
+    other = load_model(saved[0])
+    scales = other.model.get_layer("input_parameters")
+    scales.mean = [[value + 0.25 for value in one] for one in scales.mean]
+    save_model(other, tmp_path / "begun.keras")
+    begun = PretrainedParameters(path=str(tmp_path / "begun.keras"), prefixes=["backbone_"], freeze=["backbone_"])
     model = MODEL.model_copy(update={"pretrained": begun})
     trained = train_task(store, "energy", model, INPUTS, TrainingParameters(epochs=1), tmp_path)
     name = "backbone_array_telescope_1"
     for one, two in zip(*(net.get_layer(name).get_weights() for net in (trained.model, saved[1].model)), strict=True):
         np.testing.assert_array_equal(one, two)
-    assert trained.model.get_layer("input_parameters").mean == saved[1].model.get_layer("input_parameters").mean
+    assert trained.model.get_layer("input_parameters").mean == scales.mean
+    assert scales.mean != saved[1].model.get_layer("input_parameters").mean
 
 
 def test_each_type_is_scaled_by_itself(saved, store):
@@ -244,6 +308,26 @@ def test_each_type_is_scaled_by_itself(saved, store):
 def test_test_events_with_their_cost(trained, store):
     predictions, cost = predict_and_measure(trained, store, "test")
     assert cost["n_events"] == len(predictions) == len(np.unique(store.columns(["event_id"])[store.indices("test")]))
+
+
+def test_no_test_events(trained, store, monkeypatch):
+    monkeypatch.setattr(JoinedStores, "indices", lambda *_: np.zeros(0, dtype=int))
+    with pytest.raises(UserError, match="no test events"):
+        predict_and_measure(trained, store, "test")
+
+
+def test_onnx(trained, store, tmp_path):
+    types = random_events(trained.model, 50)["telescope_types"]
+    assert types.shape == (50, 4, 2)
+    assert set(np.unique(types)) == {0, 1}
+    np.testing.assert_array_equal(types.sum(axis=-1), 1)
+    assert types.any(axis=(0, 1)).all()
+    exported = export_onnx(trained.model, tmp_path / "array.onnx", trained.card)
+    batches = StereoBatches(store, np.arange(len(store)), INPUTS, lambda table: table["event_id"], 60, shuffle=False)
+    inputs, _ = batches[0]
+    expected = np.asarray(trained.model.predict_on_batch(inputs))
+    np.testing.assert_allclose(predict_onnx(exported, inputs), expected, rtol=1e-4, atol=1e-5)
+    assert np.ptp(expected, axis=0).min() > 0
 
 
 def test_dl2_files(trained, path, tmp_path):
@@ -307,3 +391,21 @@ def test_nodes_of_the_pipelines(stores, tmp_path):
         training_of("energy")(
             stores, ModelParameters(name="cnn_rnn"), None, training, EnsembleParameters(), tmp_path / "states", None
         )
+
+
+def test_models_of_several_types_are_compared(saved, stores, store, predicted, tmp_path):
+    other = train_task(store, "energy", MODEL, INPUTS, TrainingParameters(epochs=1, seed=1), tmp_path / "states")
+    save_model(other, tmp_path / "other.keras")
+    models = {"one": str(saved[0]), "other": str(tmp_path / "other.keras")}
+    choose = choose_models_of("energy")
+    with pytest.raises(UserError, match="two models or more, and there is none"):
+        choose(stores, {}, ComparisonParameters(), None)
+    candidates = choose(stores, {}, ComparisonParameters(models=models), None)
+    predictions, costs, histories = predict_with_all(stores, candidates)
+    assert sorted(costs["model"]) == ["one", "other"]
+    own = predictions[predictions["model"] == "one"]
+    assert_same(energies(own), {key: energies(predicted)[key] for key in map(int, own["event_id"])})
+    evaluation = EvaluationParameters(resamples=100, minimum_events=2)
+    metrics, *_, summary = compare_models(candidates, predictions, costs, histories, evaluation)
+    assert set(metrics["model"]) == {"one", "other"}
+    assert "other" in summary

@@ -3,10 +3,13 @@ import pytest
 from tests.store.toy_dl1 import ToyEvent, camera, subarray, write_dl1
 from tests.store.toy_store import EVENTS, build, mixed_array, two_types
 
+from cherenkov_pipeline.dl1.parameters import DL1Parameters, SelectionParameters
+from cherenkov_pipeline.dl1.settings import make_settings, write_settings
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.store import JoinedStores
+from cherenkov_pipeline.store import EventStore, JoinedStores
 from cherenkov_pipeline.store.chunks import iter_array_chunks, iter_chunks
 from cherenkov_pipeline.store.parameters import AugmentationParameters, InputParameters
+from cherenkov_pipeline.store.part import StorePart
 from cherenkov_pipeline.store.stereo import StereoBatches
 
 PARAMETERS = InputParameters(
@@ -88,6 +91,49 @@ def test_rows_and_columns_belong_together(joined, stores):
         np.concatenate([chunk.table["event_id"] for chunk in chunks.values()]), table["event_id"][rows]
     )
     assert joined.telescope_types == {1: TYPES[1], 2: TYPES[0], 3: TYPES[1], 4: TYPES[0]}
+    for chunk in joined.read(rows, ("tel_id", "event_id")).values():
+        assert chunk.table.colnames == ["tel_id", "event_id"]
+
+
+def test_columns_are_kept_by_the_stores_alone(joined):
+    one, two = (joined.columns(["hillas_width"])["hillas_width"] for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+    assert not np.shares_memory(one, two)
+
+
+@pytest.mark.parametrize("units", [("GeV", "TeV"), ("TeV", "GeV"), ("TeV", None), (None, "TeV")])
+def test_units_of_the_stores_may_differ(stores, units):
+    fresh = [EventStore(stores[telescope_type].paths) for telescope_type in TYPES]
+    for store, unit in zip(fresh, units, strict=True):
+        for part in store.parts:
+            assert part.units.pop("true_energy") == "TeV"
+            part.units.update({} if unit is None else {"true_energy": unit})
+    joined = JoinedStores(fresh)
+    values = [np.asarray(stores[telescope_type].table["true_energy"]) for telescope_type in TYPES]
+    if "GeV" in units:
+        # numbers stay what they are in the store whose unit counts
+        values[1] = values[1] * (1000 if units[0] == "GeV" else 0.001)
+    wanted, column = np.concatenate(values), joined.columns(["true_energy"])["true_energy"]
+    assert column.unit == (units[0] or units[1])
+    np.testing.assert_allclose(column, wanted, rtol=1e-6)
+    chunks = joined.read(np.arange(len(joined)), ["true_energy"]).values()
+    assert {chunk.table["true_energy"].unit for chunk in chunks} == {column.unit}
+    np.testing.assert_array_equal(np.concatenate([chunk.table["true_energy"] for chunk in chunks]), column)
+
+
+def test_provenance_is_that_of_all_types(joined):
+    provenance = joined.provenance
+    assert provenance["telescope_type"] == joined.telescope_type == ", ".join(TYPES)
+    assert provenance["camera"] == "OtherCam, ToyCam"
+    assert provenance["camera_fingerprint"] == ", ".join(store.camera_fingerprint for store in joined.stores)
+    assert provenance["n_pixels"] == joined.n_pixels == max(store.n_pixels for store in joined.stores)
+    assert provenance["n_images"] == len(joined)
+
+
+def test_joining_reads_no_events(stores, monkeypatch):
+    fresh = [EventStore(store.paths) for store in stores.values()]
+    monkeypatch.setattr(StorePart, "events", lambda *_: pytest.fail("events are read"))
+    assert len(JoinedStores(fresh)) == sum(map(len, stores.values()))
 
 
 def test_files_are_told_apart_across_the_types(tmp_path):
@@ -102,6 +148,8 @@ def test_files_are_told_apart_across_the_types(tmp_path):
     assert [item["n_selected"] for item in sorted(joined.provenance["inputs"], key=lambda item: item["path"])] == [
         3, 2, 3,
     ]  # fmt: skip
+    read = [name for chunk in joined.read(np.arange(len(joined))).values() for name in chunk.table["production"]]
+    np.testing.assert_array_equal(read, joined.columns(["production"])["production"])
     batches = make(joined)
     found = {
         (joined.productions[key["production"]], int(key["event_id"])): (rows >= 0).tolist()
@@ -121,12 +169,31 @@ def test_what_does_not_go_together(stores, joined, tmp_path):
     split_otherwise = two_types(tmp_path, split={"seed": 1})
     with pytest.raises(UserError, match=r"is split otherwise than .*\(seed 1 instead of 0\)"):
         JoinedStores([one, split_otherwise[two.telescope_type]])
+    (tmp_path / "cut").mkdir()
+    cut_otherwise = two_types(tmp_path / "cut", selection=SelectionParameters(quality={"bright": "hillas_width > 0"}))
+    with pytest.raises(UserError, match=r"was selected otherwise than .*with the same selection\.$"):
+        JoinedStores([one, cut_otherwise[two.telescope_type]])
     with pytest.raises(UserError, match="one telescope type are one store"):
         JoinedStores([one, one])
+    for alone in ([], [one]):
+        with pytest.raises(UserError, match=r"two telescope types or more: take the event store itself"):
+            JoinedStores(alone)
     with pytest.raises(UserError, match="all pixels is for one of them"):
         make(joined, PARAMETERS.model_copy(update={"channels": ("image",)}))
     with pytest.raises(UserError, match="are not augmented"):
         make(joined, augmentation=AugmentationParameters(night_sky=1))
+
+
+def test_files_of_another_cleaning_are_refused(tmp_path):
+    found = []
+    for threshold in (8, 9):
+        path = write_dl1(tmp_path / f"{threshold}.dl1.h5", mixed_array(), EVENTS[:12])
+        settings = make_settings(DL1Parameters(cleaning={"picture_threshold_pe": threshold}), calibrated=True)
+        write_settings(path, settings)
+        found.append({store.telescope_type: store for store in build(tmp_path / f"store_{threshold}", path)})
+    assert len(JoinedStores(list(found[0].values())).provenance["dl1_settings"]["cleaning"]) > 0
+    with pytest.raises(UserError, match=r"different settings \(cleaning\.picture_threshold_pe 9\.0 instead of 8\.0\)"):
+        JoinedStores([found[0][TYPES[0]], found[1][TYPES[1]]])
 
 
 def test_a_telescope_of_two_types(stores, tmp_path):

@@ -23,7 +23,7 @@ JOINED = ("parameters", "positions")
 """Inputs that are joined to the features of one image where the backbone does not read them itself."""
 
 OPTIONAL = tuple(name for name in UNSCALED if name not in JOINED)
-"""Inputs that are offered to a backbone and need not be read: masks and the shower's frame."""
+"""Inputs that are offered to a backbone and need not be read: masks, the shower's frame and kinds."""
 
 ZERO_IS_NOTHING = ("image", "pixels", "brightest", "positions")
 """Inputs that are scaled without being moved: an empty pixel stays empty."""

@@ -67,10 +67,11 @@ class StandardizeByType(Standardize):
 
     def call(self, inputs: Any, types: Any) -> Any:
         """Scale."""
-        own = []
+        own, axes = [], [1] * (len(inputs.shape) - 3)
         for values in (self.mean, self.deviation):
-            found = keras.ops.matmul(types, keras.ops.convert_to_tensor(values, dtype=types.dtype))
-            axes = [1] * (len(inputs.shape) - 3)
+            table = keras.ops.convert_to_tensor(values, dtype=types.dtype)
+            # a matrix product may be rounded to TF32
+            found = keras.ops.sum(keras.ops.expand_dims(types, -1) * table, axis=-2)
             own.append(keras.ops.reshape(found, (-1, inputs.shape[1], *axes, inputs.shape[-1])))
         return (inputs - own[0]) / own[1]
 

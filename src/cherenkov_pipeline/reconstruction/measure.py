@@ -7,8 +7,8 @@ import numpy as np
 from astropy.table import QTable
 
 from cherenkov_pipeline.models.saved import TrainedModel
-from cherenkov_pipeline.reconstruction.predict import make_predictor, predict_store
-from cherenkov_pipeline.reconstruction.stereo import is_stereo, predict_stereo_store, predictor_of_store, read_types
+from cherenkov_pipeline.reconstruction.predict import make_predictor, predict_store, rows_to_predict
+from cherenkov_pipeline.reconstruction.stereo import is_stereo, predict_stereo_store, predictor_of_store, read_images
 from cherenkov_pipeline.store import EventStore, JoinedStores
 
 PROCESS = Path("/proc/self")
@@ -46,11 +46,11 @@ def predict_and_measure(
     UserError
         As `~cherenkov_pipeline.reconstruction.predict.predict_store`.
     """
-    rows, stereo = store.indices(split), is_stereo(trained)
+    rows, stereo = rows_to_predict(store, split), is_stereo(trained)
     predictor = predictor_of_store(trained, store) if stereo else make_predictor(trained, store.camera)
     for n_images in WARM_UP:
         first = rows[:n_images]
-        images = read_types(store, first) if stereo else store.read(first)
+        images = read_images(predictor, store, first) if stereo else store.read(first)
         predictor.predict(images, np.ones(len(first), dtype=bool))
     is_reset = reset_peak_memory()
     start = time.perf_counter()

@@ -228,9 +228,7 @@ def predict_store(
         check_split(trained.card, store)
     compare_settings(trained.card, store.provenance["dl1_settings"], store.path)
     predictor = make_predictor(trained, store.camera)
-    rows = store.indices(split)
-    if not len(rows):
-        raise UserError(f"{store.path} has no {split or 'events'} events to predict: add files or change the split.")
+    rows = rows_to_predict(store, split)
     tables = []
     for start in range(0, len(rows), chunk_size):
         chunk = store.read(rows[start : start + chunk_size])
@@ -238,6 +236,20 @@ def predict_store(
     predictions = vstack(tables, metadata_conflicts="silent")
     predictions.add_column(np.array(store.productions)[store.table["production"][rows]], name="production", index=0)
     return predictions
+
+
+def rows_to_predict(store: EventStore | JoinedStores, split: str | None) -> np.ndarray:
+    """Rows of one side of a store's split.
+
+    Raises
+    ------
+    UserError
+        If there are none.
+    """
+    rows = store.indices(split)
+    if not len(rows):
+        raise UserError(f"{store.path} has no {split or 'events'} events to predict: add files or change the split.")
+    return rows
 
 
 def check_split(card: ModelCard, store: EventStore | JoinedStores) -> None:
@@ -313,7 +325,8 @@ def match_models(
     Returns
     -------
     dict
-        Telescope type -> its camera, and task -> model; a task without a fitting model is absent.
+        Telescope type -> its camera, and task -> model, of several the first in `widest_first`; a task without a
+        fitting model is absent.
 
     Raises
     ------
@@ -327,7 +340,7 @@ def match_models(
     reasons: dict[str, str] = {}
     for telescope_type, camera in cameras(path).items():
         by_task: dict[str, TrainedModel] = {}
-        for trained in models:
+        for trained in widest_first(models):
             try:
                 check_fit(trained, camera)
             except UserError as error:
@@ -343,6 +356,11 @@ def match_models(
         reason = reasons.get(missing[0], "It holds no image: leave it out.")
         raise UserError(f"{path} cannot be reconstructed: {', '.join(missing)}. {reason}")
     return found
+
+
+def widest_first(models: Sequence[TrainedModel]) -> list[TrainedModel]:
+    """Order models by their number of cameras, most first: one of several types needs the images of all of them."""
+    return sorted(models, key=lambda trained: -len(trained.card.cameras))
 
 
 def task_names(models: Sequence[TrainedModel]) -> list[str]:

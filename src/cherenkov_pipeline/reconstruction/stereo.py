@@ -27,6 +27,7 @@ from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.saved import TrainedModel, fitting_camera
 from cherenkov_pipeline.reconstruction.predict import (
     BATCH_SIZE,
+    COPIED,
     NO_SIGNAL,
     NOT_FINITE,
     NOT_SELECTED,
@@ -38,6 +39,7 @@ from cherenkov_pipeline.reconstruction.predict import (
     match_models,
     of_task,
     physical_table,
+    rows_to_predict,
     task_names,
     unpredicted,
 )
@@ -110,7 +112,7 @@ class StereoPredictor:
         n_used = (used >= 0).sum(axis=1)
         events = _event_table(images, found, used)
         reason = np.full(len(found), VALID, dtype=REASON)
-        reason[n_used < self._parameters.min_telescopes] = TOO_FEW
+        reason[n_used < self.parameters.min_telescopes] = TOO_FEW
         reason[n_used == 0] = NO_SIGNAL
         reason[~_any(selected, found)] = NOT_SELECTED
         pointing = np.stack([u.Quantity(events[name], "rad").value for name in POINTING])
@@ -150,7 +152,8 @@ class StereoPredictor:
         return {**inputs, "positions": pointing_positions(self.telescopes, *pointing)}
 
     @property
-    def _parameters(self) -> InputParameters:
+    def parameters(self) -> InputParameters:
+        """What the model reads."""
         return InputParameters.model_validate(self.trained.card.inputs)
 
 
@@ -234,15 +237,13 @@ def predict_stereo_store(
         check_split(trained.card, store)
     compare_settings(trained.card, store.provenance["dl1_settings"], store.path)
     predictor = predictor_of_store(trained, store)
-    rows = store.indices(split)
-    if not len(rows):
-        raise UserError(f"{store.path} has no {split or 'events'} events to predict: add files or change the split.")
+    rows = rows_to_predict(store, split)
     items = _events(store.columns((*EVENT, "tel_id"))[rows], store.telescopes["tel_id"])
     tables = []
     for start in range(0, len(items), chunk_size):
         events = items[start : start + chunk_size]
         images = rows[np.sort(events[events >= 0])]
-        tables.append(predictor.predict(read_types(store, images), np.ones(len(images), dtype=bool)))
+        tables.append(predictor.predict(read_images(predictor, store, images), np.ones(len(images), dtype=bool)))
     predictions = vstack(tables, metadata_conflicts="silent")
     production = np.asarray(store.columns(EVENT)["production"])[rows[_first(items)]]
     predictions.add_column(np.array(store.productions)[production], name="production", index=0)
@@ -257,9 +258,13 @@ def predictor_of_store(trained: TrainedModel, store: EventStore | JoinedStores) 
     return make_stereo_predictor(trained, cameras, places, store.path)
 
 
-def read_types(store: EventStore | JoinedStores, rows: np.ndarray) -> dict[str, EventChunk]:
-    """Read images of a store, rows in increasing order: telescope type -> its images."""
-    return store.read(rows) if isinstance(store, JoinedStores) else {store.telescope_type: store.read(rows)}
+def read_images(
+    predictor: StereoPredictor, store: EventStore | JoinedStores, rows: np.ndarray
+) -> dict[str, EventChunk]:
+    """Read images of a store, rows in increasing order: telescope type -> its images, with the columns that count."""
+    wanted = dict.fromkeys((*EVENT, *COPIED, *predictor.parameters.columns))
+    found = store.read(rows, [name for name in wanted if name in store.colnames])
+    return found if isinstance(store, JoinedStores) else {store.telescope_type: found}
 
 
 def predict_stereo_dl1(
@@ -275,7 +280,8 @@ def predict_stereo_dl1(
     Parameters
     ----------
     models : sequence of TrainedModel
-        Those that are stereo are used. Where several of one task fit a camera, the first is taken.
+        Those that are stereo are used. Where several of one task fit a camera, that of the most telescope types is
+        taken, of these the first.
     path : path-like
     selection : SelectionParameters
         Images that are used; conditions on true values do not count.

@@ -131,7 +131,7 @@ class StereoBatches(Batches):
             "telescopes": (places >= 0).astype(np.float32),
             "positions": self._positions[items],
         }
-        if isinstance(self.store, JoinedStores):
+        if len(self.store.stores) > 1:
             types = [one.telescope_type for one in self.store.stores]
             inputs["telescope_types"] = type_inputs(self.store.telescope_types, types, len(items))
         return inputs

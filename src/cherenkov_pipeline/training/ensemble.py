@@ -89,7 +89,7 @@ def combine(
     Raises
     ------
     UserError
-        If the members differ in task, inputs, camera or split of the data.
+        If the members differ in task, inputs, cameras or split of the data.
     """
     first = members[0].card
     for card in (trained.card for trained in members[1:]):
