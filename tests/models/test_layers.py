@@ -5,7 +5,7 @@ from tests.store.toy_dl1 import geometry
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.build import Scales, build_model
-from cherenkov_pipeline.models.layers import HexagonalConv2D, MapPixels, Standardize, hexagon
+from cherenkov_pipeline.models.layers import HexagonalConv2D, MapPixels, Standardize, StandardizeByType, hexagon
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.store.mapping import image_mapping
 from cherenkov_pipeline.tasks import TASKS
@@ -43,6 +43,24 @@ def test_an_input_is_scaled_in_single_precision():
         keras.config.set_dtype_policy("float32")
     scaled = keras.ops.convert_to_numpy(layer(np.array([[70_000.0]], dtype=np.float32)))
     np.testing.assert_array_equal(scaled, [[1]])
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 5, 2), (4, 3, 2)])
+def test_each_type_has_its_scale_to_the_last_digit(shape, monkeypatch):
+    """Graphics cards multiply matrices in TF32, of 10 bits: the scales must not go through that."""
+    product = keras.ops.matmul
+
+    def rounded(*matrices):
+        return product(*(keras.ops.cast(keras.ops.cast(one, "bfloat16"), "float32") for one in matrices))
+
+    monkeypatch.setattr(keras.ops, "matmul", rounded)
+    rng = np.random.default_rng(0)
+    mean, deviation = rng.normal(100, 1, (2, 2)).astype(np.float32), rng.uniform(1, 2, (2, 2)).astype(np.float32)
+    values, number = rng.normal(100, 1, shape).astype(np.float32), rng.integers(2, size=shape[:2])
+    types = np.eye(2, dtype=np.float32)[number]
+    found = keras.ops.convert_to_numpy(StandardizeByType(mean, deviation)(values, types))
+    inner = (slice(None), slice(None), *[np.newaxis] * (len(shape) - 3))
+    np.testing.assert_allclose(found, (values - mean[number][inner]) / deviation[number][inner], rtol=1e-6)
 
 
 def test_hexagon():

@@ -14,6 +14,7 @@ from cherenkov_pipeline.models.stereo_geometry import (
     PoolTelescopes,
     ShowerGeometry,
 )
+from cherenkov_pipeline.models.telescopes import PresentTelescopes
 
 N = 20
 TELESCOPES = np.array([[-1.0, 0.3, 0.0], [0.9, -0.4, 0.1], [0.2, 1.1, -0.1]])
@@ -156,3 +157,10 @@ def test_pools_leave_absent_telescopes_out(showers):
     np.testing.assert_allclose(heard[:, 0, :5], pairs[:, 0, 2], rtol=1e-5)
     np.testing.assert_allclose(heard[:, 0, 10], 1)
     assert not call(OtherTelescopes(), pairs, showers["telescopes"] * [1, 0, 0])[:, 0].any()
+
+
+@pytest.mark.parametrize("kind", [PairGeometry, OtherTelescopes, JoinDirections, ShowerGeometry, PresentTelescopes])
+def test_layers_keep_their_names(kind):
+    """A model that is saved and loaded has the same fingerprint."""
+    layer = kind.from_config(kind(name="backbone_own").get_config())
+    assert layer.name == "backbone_own"

@@ -99,3 +99,48 @@ def test_a_joint_network_offers_its_direction_to_its_direction_alone():
     found = predict(model, inputs)
     np.testing.assert_allclose(found[:, 3:5], np.asarray(offered.predict_on_batch(inputs)), atol=1e-5)
     np.testing.assert_allclose(found[:, 0], targets[:, 0].mean(), rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def of_two_types():
+    """A network for two types of telescopes with random weights, its inputs; the types are scaled differently."""
+    inputs, targets, _ = registered.sample(NAME)
+    inputs["telescope_types"] = np.tile(np.eye(2, dtype=np.float32)[[0, 1, 0]], (registered.N_EVENTS, 1, 1))
+    inputs["parameters"][:, 1] *= 3
+    scales = measure_scales(inputs, targets)
+    mean = np.array(scales.inputs["parameters"][0])
+    np.testing.assert_allclose(mean[1] / mean[0], 3, rtol=0.2)
+    shapes = {name: values.shape[1:] for name, values in inputs.items()}
+    keras.utils.set_random_seed(1)
+    model = build_model(registered.small(NAME), get_task("energy"), shapes, scales, None)
+    rng = np.random.default_rng(0)
+    for variable in model.trainable_variables:
+        variable.assign(rng.normal(0, 0.3, variable.shape))
+    return model, inputs
+
+
+def test_order_of_telescopes_of_several_types_does_not_count(of_two_types):
+    model, inputs = of_two_types
+    turned = {name: values[:, [1, 2, 0]] for name, values in inputs.items()}
+    np.testing.assert_allclose(predict(model, turned), predict(model, inputs), rtol=1e-3, atol=1e-3)
+
+
+def test_the_type_counts_where_a_telescope_is_present(of_two_types):
+    model, inputs = of_two_types
+    expected = predict(model, inputs)
+    for telescope in range(registered.N_TELESCOPES):
+        other = {name: np.array(values) for name, values in inputs.items()}
+        other["telescope_types"][:, telescope] = other["telescope_types"][:, telescope, ::-1]
+        changed = np.abs(predict(model, other) - expected).max(axis=1) > 1e-5
+        present = inputs["telescopes"][:, telescope] > 0
+        assert changed[present].mean() > 0.8
+        assert not changed[~present].any()
+
+
+def test_a_type_without_images_is_scaled_as_the_others():
+    inputs, targets, _ = registered.sample(NAME)
+    single = measure_scales(inputs, targets).inputs["parameters"]
+    types = np.eye(2, dtype=np.float32)[[0, 0, 0]]
+    inputs["telescope_types"] = np.tile(types, (registered.N_EVENTS, 1, 1))
+    for values, expected in zip(measure_scales(inputs, targets).inputs["parameters"], single, strict=True):
+        assert values == [expected, expected]

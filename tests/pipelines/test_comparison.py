@@ -108,7 +108,7 @@ def test_same_model_twice_is_refused(store, folder, tmp_path):
     one = folder / "energy" / "model.keras" / VERSIONS["first"] / "model.keras"
     shutil.copytree(one.parent, tmp_path / "copied")
     with pytest.raises(UserError, match="again and first are the same model"):
-        choose_candidates("energy", {"again": ("", one), "first": ("", tmp_path / "copied")}, store)
+        choose_candidates("energy", {"again": ("", one), "first": ("", tmp_path / "copied")}, {"toy": store})
 
 
 def test_copy_of_the_weights_under_another_card_is_refused(store, saved, folder, tmp_path):
@@ -124,7 +124,7 @@ def test_model_that_was_replaced_meanwhile_is_refused(store, saved, folder, tmp_
     for name, version in VERSIONS.items():
         shutil.copytree(folder / "energy" / "model.keras" / version, tmp_path / name)
     models = {name: ("", tmp_path / name / "model.keras") for name in VERSIONS}
-    _, candidates = choose_candidates("energy", models, store)
+    _, candidates = choose_candidates("energy", models, {"toy": store})
     shutil.rmtree(tmp_path / "second")
     shutil.copytree(tmp_path / "first", tmp_path / "second")
     with pytest.raises(UserError, match="was replaced after it had been chosen"):
@@ -136,7 +136,13 @@ def test_store_with_another_split_is_refused(store, folder):
     split = store.provenance["split"]
     other = SimpleNamespace(path="other.store.h5", provenance={"split": {**split, "seed": split["seed"] + 1}})
     with pytest.raises(UserError, match=r"other\.store\.h5 is split otherwise than the training data"):
-        choose_candidates(None, models, other)
+        choose_candidates(None, models, {"toy": other})
+
+
+def test_models_of_images_see_one_telescope_type(store, saved):
+    models = {name: f"energy_model:{version}" for name, version in VERSIONS.items()}
+    with pytest.raises(UserError, match=r"hold LST, MST: choose one with dl1\.telescope_types"):
+        choose_models_of("energy")({"LST": store, "MST": store}, saved, ComparisonParameters(models=models), None)
 
 
 def test_models_of_several_tasks_are_refused(store, saved):
@@ -171,7 +177,7 @@ def test_models_of_images_and_of_events_are_refused(store, folder, tmp_path):
     card = tmp_path / "second" / "model.card.json"
     card.write_text(card.read_text().replace('"mode": "mono"', '"mode": "stereo"'))
     with pytest.raises(UserError, match=r"no event in common \(first: mono, second: stereo\)"):
-        choose_candidates("energy", {name: ("", tmp_path / name) for name in VERSIONS}, store)
+        choose_candidates("energy", {name: ("", tmp_path / name) for name in VERSIONS}, {"toy": store})
 
 
 def test_all_saved_models_need_a_task_where_several_have_some(saved):

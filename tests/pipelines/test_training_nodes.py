@@ -16,7 +16,7 @@ from cherenkov_pipeline.training.parameters import TrainingParameters
 @pytest.fixture
 def completed(monkeypatch):
     """Train in name only, with an input as it is written in a file; gives the input that the training got."""
-    monkeypatch.setattr("cherenkov_pipeline.store.only_store", lambda stores: stores)
+    monkeypatch.setattr("cherenkov_pipeline.store.store_for", lambda mode, stores: stores)
     monkeypatch.setattr("cherenkov_pipeline.training.task.train_task", lambda *arguments, run: arguments[3])
 
     def train(model, written):

@@ -1,6 +1,10 @@
 """Stores of toy DL1 files."""
 
+from collections.abc import Sequence
 from pathlib import Path
+
+from ctapipe.instrument import SubarrayDescription
+from tests.store.toy_dl1 import ToyEvent, camera, subarray, write_dl1
 
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.files import FileSet, fingerprint_file, run_plan
@@ -23,3 +27,24 @@ def build(folder: Path, *paths: Path, selection=ALL, **parameters) -> list[Event
     for record in run_plan(plan, folder).records:
         parts.setdefault(record["telescope_type"], []).append(record["path"])
     return [EventStore(found) for found in parts.values()]
+
+
+SMALL = {"rings": 8, "pitch": 0.03, "name": "OtherCam"}
+"""A camera of fewer, larger pixels."""
+
+EVENTS = [
+    ToyEvent(400 - 3 * number, number, tel_ids=((1, 2, 3, 4), (1, 3), (2, 4, 1), (1,), (4,), (3, 4))[number % 6])
+    for number in range(60)
+]
+"""Telescopes 1 and 3 have the camera ToyCam, 2 and 4 `SMALL`."""
+
+
+def mixed_array(**options) -> SubarrayDescription:
+    """Four telescopes of two types in turn."""
+    return subarray({tel_id: camera() if tel_id % 2 else camera(**SMALL) for tel_id in (1, 2, 3, 4)}, **options)
+
+
+def two_types(folder: Path, events: Sequence[ToyEvent] = EVENTS, **parameters) -> dict[str, EventStore]:
+    """Stores of one DL1 file, ``gamma.dl1.h5`` in the folder, by telescope type."""
+    path = write_dl1(folder / "gamma.dl1.h5", mixed_array(), events)
+    return {store.telescope_type: store for store in build(folder / "store", path, **parameters)}

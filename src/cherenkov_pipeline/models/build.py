@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.backend import keras
-from cherenkov_pipeline.models.layers import MapPixels, Standardize
+from cherenkov_pipeline.models.layers import MapPixels, Standardize, StandardizeByType
 from cherenkov_pipeline.models.likelihoods import LIKELIHOODS, Likelihood
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.models.pretrained import Pretrained, load_pretrained
@@ -23,7 +23,7 @@ JOINED = ("parameters", "positions")
 """Inputs that are joined to the features of one image where the backbone does not read them itself."""
 
 OPTIONAL = tuple(name for name in UNSCALED if name not in JOINED)
-"""Inputs that are offered to a backbone and need not be read: masks and the shower's frame."""
+"""Inputs that are offered to a backbone and need not be read: masks, the shower's frame and kinds."""
 
 ZERO_IS_NOTHING = ("image", "pixels", "brightest", "positions")
 """Inputs that are scaled without being moved: an empty pixel stays empty."""
@@ -38,12 +38,13 @@ class Scales:
     target_mean, target_deviation : sequence of float
         One a target.
     inputs : mapping
-        Name of the input -> (mean, deviation), each one number a channel. An input without an entry is used as it is.
+        Name of the input -> (mean, deviation), each one number a channel, or (n_types, channels) of several telescope
+        types. An input without an entry is used as it is.
     """
 
     target_mean: Sequence[float]
     target_deviation: Sequence[float]
-    inputs: Mapping[str, tuple[Sequence[float], Sequence[float]]] = field(default_factory=dict)
+    inputs: Mapping[str, tuple[Sequence[Any], Sequence[Any]]] = field(default_factory=dict)
 
 
 def measure_scales(inputs: Mapping[str, np.ndarray], targets: np.ndarray) -> Scales:
@@ -53,7 +54,7 @@ def measure_scales(inputs: Mapping[str, np.ndarray], targets: np.ndarray) -> Sca
     ----------
     inputs : mapping
         Name -> array (n, ..., channels), finite. Of `UNSCALED` ones only ``telescopes`` counts: absent telescopes are
-        left out.
+        left out; and with ``telescope_types``, each type is measured by itself.
     targets : ndarray
         (n, n_targets); what is not finite is left out.
 
@@ -67,11 +68,17 @@ def measure_scales(inputs: Mapping[str, np.ndarray], targets: np.ndarray) -> Sca
     UserError
         If no event has one of the targets.
     """
-    present = inputs.get("telescopes")
+    present, types = inputs.get("telescopes"), inputs.get("telescope_types")
 
-    def scale(name: str, values: np.ndarray) -> tuple[list[float], list[float]]:
-        if present is not None:
-            values = values[present > 0]
+    def scale(name: str, values: np.ndarray) -> tuple[list[Any], list[Any]]:
+        if types is not None:
+            own = [present * types[..., number] for number in range(types.shape[-1])]
+            # a type without an image in the sample is scaled as all are
+            found = [scale_of(name, values[(images if images.any() else present) > 0]) for images in own]
+            return [mean for mean, _ in found], [deviation for _, deviation in found]
+        return scale_of(name, values if present is None else values[present > 0])
+
+    def scale_of(name: str, values: np.ndarray) -> tuple[list[float], list[float]]:
         axes = tuple(range(values.ndim - 1))
         mean = values.mean(axes, dtype=float)
         if name in ZERO_IS_NOTHING:
@@ -139,7 +146,7 @@ def build_model(
     if pretrained:
         scales = _learnt_scales(scales, pretrained, shapes)
     inputs = {name: keras.Input(shape, name=name) for name, shape in shapes.items()}
-    seen = {name: _normalized(x, name, scales) for name, x in inputs.items()}
+    seen = {name: _normalized(x, name, scales, inputs.get("telescope_types")) for name, x in inputs.items()}
     if "pixels" in seen and mapping is not None:
         seen["image"] = MapPixels.of(mapping, name="input_image_map")(seen.pop("pixels"))
     features, point = _features(backbone, seen, parameters)
@@ -238,15 +245,23 @@ def _learnt_scales(scales: Scales, pretrained: Pretrained, shapes: Mapping[str, 
     """Scales with those that the pre-trained layers know."""
     learnt = {name: scale for name, scale in pretrained.scales.items() if name in scales.inputs}
     for name, (mean, _) in learnt.items():
-        if len(mean) != shapes[name][-1]:
+        if np.ndim(mean) == 2 and np.shape(mean)[0] != shapes.get("telescope_types", (0, 1))[-1]:
             raise UserError(
-                f"{pretrained.path} was trained with {len(mean)} channels of the input {name!r}, this task's input"
-                f" has {shapes[name][-1]}: take the same."
+                f"{pretrained.path} was trained on {len(mean)} telescope types, which these data do not have: take a"
+                " model of these types, or of one alone."
+            )
+        if np.shape(mean)[-1] != shapes[name][-1]:
+            raise UserError(
+                f"{pretrained.path} was trained with {np.shape(mean)[-1]} channels of the input {name!r}, this task's"
+                f" input has {shapes[name][-1]}: take the same."
             )
     return replace(scales, inputs={**scales.inputs, **learnt})
 
 
-def _normalized(x: keras.KerasTensor, name: str, scales: Scales) -> keras.KerasTensor:
+def _normalized(x: keras.KerasTensor, name: str, scales: Scales, types: keras.KerasTensor | None) -> keras.KerasTensor:
     if name not in scales.inputs:
         return x
-    return Standardize(*scales.inputs[name], name=f"input_{name}")(x)
+    mean, deviation = scales.inputs[name]
+    if np.ndim(mean) == 2:
+        return StandardizeByType(mean, deviation, name=f"input_{name}")(x, types)
+    return Standardize(mean, deviation, name=f"input_{name}")(x)

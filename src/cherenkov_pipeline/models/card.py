@@ -64,8 +64,12 @@ class ModelCard(_Section):
     model: ModelParameters
     inputs: dict[str, Any] = Field(description="Input parameters: channels, mapping.")
     camera: Camera
+    further_cameras: tuple[Camera, ...] = Field((), description="Of a stereo model of several telescope types.")
     telescopes: dict[int, tuple[float, float, float]] | None = Field(
         None, description="Of a stereo model: x, y, z of each telescope, ground frame, m; null: one telescope."
+    )
+    telescope_types: dict[int, str] | None = Field(
+        None, description="Of a stereo model of several telescope types: that of each telescope; null: one type."
     )
     data: Data
     validity: Validity
@@ -78,6 +82,11 @@ class ModelCard(_Section):
     versions: dict[str, str] = Field(description="When the training began.")
     created: datetime = Field(description="When the training began.")
     file_fingerprint: str | None = Field(None, description="Of the .keras file that this card describes.")
+
+    @property
+    def cameras(self) -> tuple[Camera, ...]:
+        """All cameras that the model was trained for."""
+        return (self.camera, *self.further_cameras)
 
 
 def card_path(path: str | os.PathLike) -> Path:

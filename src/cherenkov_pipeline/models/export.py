@@ -105,13 +105,18 @@ def predict_onnx(path: str | os.PathLike, inputs: Mapping[str, np.ndarray]) -> n
 
 
 def random_events(model: keras.Model, n: int, seed: int = 0) -> dict[str, np.ndarray]:
-    """Make up inputs of a network: normal numbers, masks of 0 and 1."""
+    """Make up inputs of a network: normal numbers, masks of 0 and 1, one type a telescope."""
     rng = np.random.default_rng(seed)
     events = {}
     for tensor in model.inputs:
         shape = (n, *tensor.shape[1:])
-        is_mask = tensor.name.endswith("mask") or tensor.name == "telescopes"
-        events[tensor.name] = (rng.random(shape) < 0.7 if is_mask else rng.normal(size=shape)).astype(np.float32)
+        if tensor.name.endswith("mask") or tensor.name == "telescopes":
+            values = rng.random(shape) < 0.7
+        elif tensor.name == "telescope_types":
+            values = np.eye(shape[-1])[rng.integers(shape[-1], size=shape[:-1])]
+        else:
+            values = rng.normal(size=shape)
+        events[tensor.name] = values.astype(np.float32)
     return events
 
 

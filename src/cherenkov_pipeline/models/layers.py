@@ -49,6 +49,38 @@ class Standardize(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
+class StandardizeByType(Standardize):
+    """`Standardize` with numbers of each telescope type.
+
+    Called with values (n, n_telescopes, ..., channels) and ``telescope_types`` (n, n_telescopes, n_types).
+
+    Parameters
+    ----------
+    mean, deviation : sequence of sequence of float
+        (n_types, channels)
+    """
+
+    def __init__(self, mean: Sequence[Sequence[float]], deviation: Sequence[Sequence[float]], **options: Any):
+        super().__init__([], [], **options)
+        self.mean = [[float(value) for value in one] for one in mean]
+        self.deviation = [[float(value) for value in one] for one in deviation]
+
+    def call(self, inputs: Any, types: Any) -> Any:
+        """Scale."""
+        own, axes = [], [1] * (len(inputs.shape) - 3)
+        for values in (self.mean, self.deviation):
+            table = keras.ops.convert_to_tensor(values, dtype=types.dtype)
+            # a matrix product may be rounded to TF32
+            found = keras.ops.sum(keras.ops.expand_dims(types, -1) * table, axis=-2)
+            own.append(keras.ops.reshape(found, (-1, inputs.shape[1], *axes, inputs.shape[-1])))
+        return (inputs - own[0]) / own[1]
+
+    def compute_output_shape(self, input_shape: Sequence[int | None], *_: Any) -> tuple[int | None, ...]:
+        """Return the inputs' shape."""
+        return tuple(input_shape)
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
 class MapPixels(keras.layers.Layer):
     """Map pixels (n, n_pixels, channels) to an image (n, rows, columns, channels), as the batches do.
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.backend import keras
@@ -29,8 +30,8 @@ class Pretrained:
     parameters: PretrainedParameters
 
     @property
-    def scales(self) -> dict[str, tuple[Sequence[float], Sequence[float]]]:
-        """Name of the input -> mean and deviation that the network was trained with, one a channel."""
+    def scales(self) -> dict[str, tuple[Sequence[Any], Sequence[Any]]]:
+        """Name of the input -> mean and deviation that the network was trained with, see `Scales`."""
         return {
             layer.name.removeprefix(INPUT_PREFIX): (layer.mean, layer.deviation)
             for layer in self.model.layers

@@ -40,6 +40,8 @@ logger = logging.getLogger(__name__)
 MODEL_FILE = "model.keras"
 HISTORY_SUFFIX = ".history.ecsv"
 CAMERA_SUFFIX = ".camera.ecsv"
+FURTHER_SUFFIX = ".camera-{}.ecsv"
+"""Of the second camera and so on."""
 
 Builder = tuple[str, Mapping[str, ModelEntry], Mapping[str, Any]]
 """Arguments of `resolve`."""
@@ -58,12 +60,20 @@ class TrainedModel:
         One row an epoch: ``epoch``, ``loss``, ``val_loss``, metrics, ``learning_rate``, ``seconds``.
     camera : ctapipe.instrument.CameraGeometry
         Of the training data, in the camera frame: its pixel order is the model's.
+    further_cameras : tuple of ctapipe.instrument.CameraGeometry
+        Of a stereo model of several telescope types, in the order of the card.
     """
 
     model: keras.Model
     card: ModelCard
     history: QTable
     camera: "CameraGeometry"
+    further_cameras: "tuple[CameraGeometry, ...]" = ()
+
+    @property
+    def cameras(self) -> "tuple[CameraGeometry, ...]":
+        """All cameras of the training data, in the order of the card."""
+        return (self.camera, *self.further_cameras)
 
     @property
     def fingerprint(self) -> str:
@@ -76,7 +86,13 @@ class TrainedModel:
             weights.update(np.ascontiguousarray(values))
         card = self.card
         return fingerprint(
-            self.model.to_json(), weights.hexdigest(), card.task, card.name, card.inputs, card.camera, card.validity
+            self.model.to_json(),
+            weights.hexdigest(),
+            card.task,
+            card.name,
+            card.inputs,
+            *card.cameras,
+            card.validity,
         )
 
 
@@ -106,8 +122,9 @@ def save_model(trained: TrainedModel, path: str | os.PathLike) -> TrainedModel:
         # the model last: a model that exists is complete
         with atomic_path(path.with_suffix(HISTORY_SUFFIX)) as history:
             trained.history.write(history, format="ascii.ecsv")
-        with atomic_path(path.with_suffix(CAMERA_SUFFIX)) as camera:
-            _camera_table(trained.camera).write(camera, format="ascii.ecsv")
+        for geometry, place in zip(trained.cameras, _camera_paths(path, card), strict=True):
+            with atomic_path(place) as camera:
+                _camera_table(geometry).write(camera, format="ascii.ecsv")
         with atomic_path(card_path(path)) as text:
             text.write_text(card.model_dump_json(indent=1) + "\n")
     return replace(trained, card=card)
@@ -133,12 +150,12 @@ def load_model(path: str | os.PathLike) -> TrainedModel:
     _, model = load_network(path)
     try:
         history = QTable.read(path.with_suffix(HISTORY_SUFFIX), format="ascii.ecsv")
-        camera = _read_camera(path.with_suffix(CAMERA_SUFFIX))
+        camera, *further = (_read_camera(place) for place in _camera_paths(path, card))
     except FileNotFoundError as error:
         raise UserError(
             f"{error.filename} is gone: copy it beside {path.name}, from where the model was saved."
         ) from None
-    return TrainedModel(model, card, history, camera)
+    return TrainedModel(model, card, history, camera, tuple(further))
 
 
 def load_network(path: str | os.PathLike) -> tuple[Path, keras.Model]:
@@ -232,15 +249,43 @@ def check_fit(trained: TrainedModel, camera: "CameraGeometry") -> np.ndarray | N
     UserError
         If it is another camera: says why.
     """
-    if camera_fingerprint(camera) == trained.card.camera.fingerprint:
-        return None
-    try:
-        return pixel_order(trained.camera, camera)
-    except UserError as error:
-        raise UserError(
-            f"The model {trained.card.name} ({trained.card.task}) was trained on {trained.card.camera.telescope_type} "
-            f"and does not fit the camera {camera.name}: take a model of this camera. {error}"
-        ) from error
+    return fitting_camera(trained, camera)[1]
+
+
+def fitting_camera(trained: TrainedModel, camera: "CameraGeometry") -> tuple[int, np.ndarray | None]:
+    """Find the one of the model's cameras that a camera is.
+
+    Parameters
+    ----------
+    trained, camera
+        See `check_fit`.
+
+    Returns
+    -------
+    number : int
+        Position in ``trained.cameras``.
+    order : ndarray or None
+        What `check_fit` returns.
+
+    Raises
+    ------
+    UserError
+        As `check_fit`.
+    """
+    card, mark, reasons = trained.card, camera_fingerprint(camera), []
+    for number, known in enumerate(card.cameras):
+        if mark == known.fingerprint:
+            return number, None
+    for number, known in enumerate(trained.cameras):
+        try:
+            return number, pixel_order(known, camera)
+        except UserError as error:
+            reasons.append(str(error))
+    types = " and ".join(known.telescope_type for known in card.cameras)
+    raise UserError(
+        f"The model {card.name} ({card.task}) was trained on {types} and does not fit the camera {camera.name}: take a"
+        f" model of this camera. {' '.join(dict.fromkeys(reasons))}"
+    )
 
 
 def model_path(path: str | os.PathLike) -> Path:
@@ -257,6 +302,12 @@ def model_path(path: str | os.PathLike) -> Path:
     if path.suffix != ".keras":
         raise UserError(f"A model's file ends in .keras. Received: {path}")
     return path
+
+
+def _camera_paths(path: Path, card: ModelCard) -> list[Path]:
+    """Files of the cameras beside a model."""
+    further = (FURTHER_SUFFIX.format(number) for number in range(2, len(card.cameras) + 1))
+    return [path.with_suffix(suffix) for suffix in (CAMERA_SUFFIX, *further)]
 
 
 def _camera_table(camera: "CameraGeometry") -> Table:

@@ -70,8 +70,9 @@ LARGEST_OFFSET = 10.0
 class _Geometry(keras.layers.Layer):
     """Geometry is computed in single precision, also where the network computes in half precision."""
 
-    def __init__(self, **options: Any):
-        super().__init__(**{"dtype": "float32", **options})
+    # Keras' own configuration of a layer has its name only where these are called kwargs
+    def __init__(self, **kwargs: Any):
+        super().__init__(**{"dtype": "float32", **kwargs})
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

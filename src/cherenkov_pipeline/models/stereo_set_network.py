@@ -10,6 +10,9 @@ Telescopes and images are compared in the frame of each image, on the camera cen
 mirroring images, telescopes and sky together does the same to the direction and leaves everything else as it is. The
 order of the telescopes does not count.
 
+Images of several telescope types go through the same encoder, which hears of the type beside the image parameters: the
+brightest pixels, in degrees, are alike in all cameras. Each type's inputs are scaled by themselves.
+
 The encoder's layers have the names that they have in the set network of single telescopes, whose weights they can take
 over; all others begin with ``backbone_array_``.
 """
@@ -41,8 +44,8 @@ def stereo_set_network(
     Parameters
     ----------
     inputs : mapping
-        Those of `~cherenkov_pipeline.models.set_network.set_network` with a telescope axis, ``telescopes`` and
-        ``positions``, see `cherenkov_pipeline.store.stereo`.
+        Those of `~cherenkov_pipeline.models.set_network.set_network` with a telescope axis, ``telescopes``,
+        ``positions`` and, of several types, ``telescope_types``, see `cherenkov_pipeline.store.stereo`.
     encoder, units, dropout
         See `~cherenkov_pipeline.models.options.StereoSetNetworkOptions`.
 
@@ -58,6 +61,11 @@ def stereo_set_network(
     images = {
         name: FoldTelescopes(name=f"backbone_array_fold_{name}")(inputs[name]) for name in OF_IMAGES if name in inputs
     }
+    if "telescope_types" in inputs:
+        # the first dense layers that read them are an embedding of the type
+        types = FoldTelescopes(name="backbone_array_fold_types")(inputs["telescope_types"])
+        known = [images[name] for name in ("parameters",) if name in images]
+        images["parameters"] = keras.layers.Concatenate(name="backbone_array_image_types")([*known, types])
     image = UnfoldTelescopes(frame.shape[1], name="backbone_array_unfold")(set_network(images, **encoder))
 
     x = keras.layers.Concatenate(name="backbone_array_heard")([image, _messages(image, inputs, units[0])])

@@ -62,8 +62,9 @@ class PresentTelescopes(keras.layers.Layer):
     A mask that a recurrent layer hands on ends here.
     """
 
-    def __init__(self, **options: Any):
-        super().__init__(**options)
+    # Keras' own configuration of a layer has its name only where these are called kwargs
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
         self.supports_masking = True
 
     def compute_mask(self, *_: Any) -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.card import ModelCard
 from cherenkov_pipeline.models.saved import read_card
+from cherenkov_pipeline.store.choice import store_for
 from cherenkov_pipeline.tasks import get_task
 
 if TYPE_CHECKING:
@@ -66,9 +67,9 @@ class Candidate(BaseModel):
 
 
 def choose_candidates(
-    task: str | None, models: Mapping[str, tuple[str, Path]], store: "EventStore"
+    task: str | None, models: Mapping[str, tuple[str, Path]], stores: "Mapping[str, EventStore]"
 ) -> tuple[str, list[Candidate]]:
-    """Check that some saved models can be compared on the test events of a store; no network is loaded.
+    """Check that some saved models can be compared on the test events of a data set; no network is loaded.
 
     Parameters
     ----------
@@ -76,7 +77,8 @@ def choose_candidates(
         None: the one that all models do.
     models : mapping of str to (str, Path)
         By label: how the model was named, and its ``.keras`` file.
-    store : EventStore
+    stores : mapping of str to EventStore
+        Of the telescope types of the data set: stereo models see them together.
 
     Returns
     -------
@@ -87,7 +89,8 @@ def choose_candidates(
     ------
     UserError
         If there are fewer than two models, two are the same one, one is of another task, some take images and some
-        events, or the store is split otherwise than the training data of one.
+        events, the models are for one telescope type and there are several, or the stores are split otherwise than
+        the training data of one.
     """
     from cherenkov_pipeline.reconstruction.predict import check_split
 
@@ -107,6 +110,7 @@ def choose_candidates(
     if len({one.mode for one in candidates}) > 1:
         modes = ", ".join(f"{one.label}: {one.mode}" for one in candidates)
         raise UserError(f"Models of images and of whole events have no event in common ({modes}): compare one kind.")
+    store = store_for(candidates[0].mode, stores)
     for card in cards.values():
         check_split(card, store)
     return task, candidates

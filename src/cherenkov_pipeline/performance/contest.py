@@ -10,19 +10,19 @@ from cherenkov_pipeline.models.saved import load_model
 from cherenkov_pipeline.performance.candidates import Candidate, check_distinct
 from cherenkov_pipeline.performance.comparison import stacked
 from cherenkov_pipeline.reconstruction.measure import predict_and_measure
-from cherenkov_pipeline.store import EventStore
+from cherenkov_pipeline.store import EventStore, JoinedStores
 
 CHUNK = 2048
 HISTORY = ("epoch", "loss", "val_loss", "learning_rate")
 
 
-def contest(candidates: Sequence[Candidate], store: EventStore) -> tuple[QTable, QTable, QTable]:
+def contest(candidates: Sequence[Candidate], store: EventStore | JoinedStores) -> tuple[QTable, QTable, QTable]:
     """Predict the test events of a store with every model, one after the other.
 
     Parameters
     ----------
     candidates : sequence of Candidate
-    store : EventStore
+    store : EventStore or JoinedStores
 
     Returns
     -------
@@ -56,7 +56,7 @@ def contest(candidates: Sequence[Candidate], store: EventStore) -> tuple[QTable,
     return stacked(predictions), QTable(rows=costs), stacked(histories)
 
 
-def _read_once(store: EventStore) -> None:
+def _read_once(store: EventStore | JoinedStores) -> None:
     """Read the test events, so that the first model does not wait for the disk longer than the others."""
     rows = store.indices("test")
     for start in range(0, len(rows), CHUNK):

@@ -44,7 +44,7 @@ from cherenkov_pipeline.files import FileJob, FilePlan, FileSet, fingerprint, fi
 from cherenkov_pipeline.models.saved import TrainedModel
 from cherenkov_pipeline.reconstruction.combine import combine
 from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
-from cherenkov_pipeline.reconstruction.predict import match_models, predict_dl1, task_names
+from cherenkov_pipeline.reconstruction.predict import match_models, predict_dl1, task_names, widest_first
 from cherenkov_pipeline.reconstruction.stereo import is_stereo, predict_stereo_dl1
 from cherenkov_pipeline.revision import code_fingerprint
 from cherenkov_pipeline.tasks import DEPTH, Task, get_task
@@ -308,10 +308,10 @@ def _by_mode(models: Sequence[TrainedModel]) -> tuple[list[TrainedModel], list[T
 
 
 def _prefixes(models: Sequence[TrainedModel], parameters: ReconstructionParameters) -> dict[str, str]:
-    """Prefix of each task's columns: of its first model."""
+    """Prefix of each task's columns: of the model that goes before its others."""
     return {
         name: f"{parameters.prefix or trained.card.name}_{name}"
-        for trained in reversed(models)
+        for trained in reversed(widest_first(models))
         for name in task_names([trained])
     }
 

@@ -7,9 +7,9 @@ import numpy as np
 from astropy.table import QTable
 
 from cherenkov_pipeline.models.saved import TrainedModel
-from cherenkov_pipeline.reconstruction.predict import make_predictor, predict_store
-from cherenkov_pipeline.reconstruction.stereo import is_stereo, make_stereo_predictor, predict_stereo_store
-from cherenkov_pipeline.store import EventStore
+from cherenkov_pipeline.reconstruction.predict import make_predictor, predict_store, rows_to_predict
+from cherenkov_pipeline.reconstruction.stereo import is_stereo, predict_stereo_store, predictor_of_store, read_images
+from cherenkov_pipeline.store import EventStore, JoinedStores
 
 PROCESS = Path("/proc/self")
 
@@ -20,13 +20,15 @@ WARM_UP = (8, 16)
 """Images in the batches before the measurement: after two sizes, TensorFlow's graph takes batches of any size."""
 
 
-def predict_and_measure(trained: TrainedModel, store: EventStore, split: str) -> tuple[QTable, dict[str, float]]:
+def predict_and_measure(
+    trained: TrainedModel, store: EventStore | JoinedStores, split: str
+) -> tuple[QTable, dict[str, float]]:
     """Predict one side of a store's split, and measure what that costs.
 
     Parameters
     ----------
     trained : TrainedModel
-    store : EventStore
+    store : EventStore or JoinedStores
     split : {"train", "validation", "test"}
 
     Returns
@@ -44,12 +46,12 @@ def predict_and_measure(trained: TrainedModel, store: EventStore, split: str) ->
     UserError
         As `~cherenkov_pipeline.reconstruction.predict.predict_store`.
     """
-    predictor, rows = make_predictor(trained, store.camera), store.indices(split)
-    if stereo := is_stereo(trained):
-        predictor = make_stereo_predictor(predictor, store.telescopes, store.path)
+    rows, stereo = rows_to_predict(store, split), is_stereo(trained)
+    predictor = predictor_of_store(trained, store) if stereo else make_predictor(trained, store.camera)
     for n_images in WARM_UP:
-        chunk = store.read(rows[:n_images])
-        predictor.predict(chunk, np.ones(len(chunk), dtype=bool))
+        first = rows[:n_images]
+        images = read_images(predictor, store, first) if stereo else store.read(first)
+        predictor.predict(images, np.ones(len(first), dtype=bool))
     is_reset = reset_peak_memory()
     start = time.perf_counter()
     predictions = predict_stereo_store(trained, store, split) if stereo else predict_store(trained, store, split)

@@ -14,9 +14,9 @@ from cherenkov_pipeline.dl1.selection import select
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.backend import jit_compile
 from cherenkov_pipeline.models.card import ModelCard
-from cherenkov_pipeline.models.saved import TrainedModel, check_fit
+from cherenkov_pipeline.models.saved import TrainedModel, check_fit, fitting_camera
 from cherenkov_pipeline.reconstruction.validity import check_dl1_settings, compare_settings, outside_zenith
-from cherenkov_pipeline.store import EventChunk, EventStore
+from cherenkov_pipeline.store import EventChunk, EventStore, JoinedStores
 from cherenkov_pipeline.store.chunks import cameras, iter_chunks
 from cherenkov_pipeline.store.inputs import InputMaker, input_maker
 from cherenkov_pipeline.store.parameters import InputParameters
@@ -190,11 +190,11 @@ def make_predictor(trained: TrainedModel, camera: "CameraGeometry") -> Predictor
     UserError
         If the model was trained on another camera.
     """
-    order = check_fit(trained, camera)
+    number, order = fitting_camera(trained, camera)
     inputs = InputParameters.model_validate(trained.card.inputs)
     if jit_compile() is False:
         trained.model.jit_compile = False
-    return Predictor(trained, input_maker(trained.camera, inputs), order)
+    return Predictor(trained, input_maker(trained.cameras[number], inputs), order)
 
 
 def predict_store(
@@ -228,9 +228,7 @@ def predict_store(
         check_split(trained.card, store)
     compare_settings(trained.card, store.provenance["dl1_settings"], store.path)
     predictor = make_predictor(trained, store.camera)
-    rows = store.indices(split)
-    if not len(rows):
-        raise UserError(f"{store.path} has no {split or 'events'} events to predict: add files or change the split.")
+    rows = rows_to_predict(store, split)
     tables = []
     for start in range(0, len(rows), chunk_size):
         chunk = store.read(rows[start : start + chunk_size])
@@ -240,7 +238,21 @@ def predict_store(
     return predictions
 
 
-def check_split(card: ModelCard, store: EventStore) -> None:
+def rows_to_predict(store: EventStore | JoinedStores, split: str | None) -> np.ndarray:
+    """Rows of one side of a store's split.
+
+    Raises
+    ------
+    UserError
+        If there are none.
+    """
+    rows = store.indices(split)
+    if not len(rows):
+        raise UserError(f"{store.path} has no {split or 'events'} events to predict: add files or change the split.")
+    return rows
+
+
+def check_split(card: ModelCard, store: EventStore | JoinedStores) -> None:
     """Check that the test events of a store are not among the training events of a model.
 
     Raises
@@ -313,7 +325,8 @@ def match_models(
     Returns
     -------
     dict
-        Telescope type -> its camera, and task -> model; a task without a fitting model is absent.
+        Telescope type -> its camera, and task -> model, of several the first in `widest_first`; a task without a
+        fitting model is absent.
 
     Raises
     ------
@@ -327,7 +340,7 @@ def match_models(
     reasons: dict[str, str] = {}
     for telescope_type, camera in cameras(path).items():
         by_task: dict[str, TrainedModel] = {}
-        for trained in models:
+        for trained in widest_first(models):
             try:
                 check_fit(trained, camera)
             except UserError as error:
@@ -343,6 +356,11 @@ def match_models(
         reason = reasons.get(missing[0], "It holds no image: leave it out.")
         raise UserError(f"{path} cannot be reconstructed: {', '.join(missing)}. {reason}")
     return found
+
+
+def widest_first(models: Sequence[TrainedModel]) -> list[TrainedModel]:
+    """Order models by their number of cameras, most first: one of several types needs the images of all of them."""
+    return sorted(models, key=lambda trained: -len(trained.card.cameras))
 
 
 def task_names(models: Sequence[TrainedModel]) -> list[str]:

@@ -10,7 +10,7 @@ from astropy.table import Table
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.store.augmentation import Augmentation, Changes, check_parameters
 from cherenkov_pipeline.store.events import EventStore
-from cherenkov_pipeline.store.inputs import image_parameters, input_maker
+from cherenkov_pipeline.store.inputs import InputMaker, image_parameters, input_maker
 from cherenkov_pipeline.store.order import BLOCK, BLOCKS_PER_WINDOW, WindowReader, epoch_order
 from cherenkov_pipeline.store.packing import pixel_dtype
 from cherenkov_pipeline.store.parameters import AugmentationParameters, InMemory, InputParameters
@@ -94,7 +94,7 @@ class Batches(keras.utils.PyDataset):
         self.batch_size = batch_size
         self.seed = seed
         self.shuffle = shuffle
-        self.maker = input_maker(store.camera, parameters)
+        self.maker = self._input_maker()
         self._rows = np.unique(self.indices)
         self._items = self._grouped()
         self._place = self._items.max(axis=1)  # of one image of each item: there is at least one
@@ -157,6 +157,9 @@ class Batches(keras.utils.PyDataset):
         windows = (np.unique(self._items[self._order[start : start + step]]) for start in range(0, n, step))
         self._windows = [window[window >= 0] for window in windows]
         self._reader = WindowReader(self._read, self._windows)
+
+    def _input_maker(self) -> InputMaker:
+        return input_maker(self.store.camera, self.parameters)
 
     def _grouped(self) -> np.ndarray:
         """Images of each item, (n_items, n_images): positions in ``_rows``; -1 where there is none."""

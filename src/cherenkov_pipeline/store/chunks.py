@@ -6,7 +6,7 @@ joins the tables and knows merged files. Each file is closed when its last slice
 
 import gc
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -151,45 +151,88 @@ def iter_chunks(path: str | os.PathLike, telescope_type: str, chunk_size: int = 
     UserError
         If the file is no DL1 file, has no images or parameters, or not this telescope type.
     """
-    with open_images(path, telescope_type) as images:
+    for chunks in iter_array_chunks(path, [telescope_type], chunk_size):
+        yield chunks[telescope_type]
+
+
+def iter_array_chunks(
+    path: str | os.PathLike, telescope_types: Sequence[str], chunk_size: int = 2048
+) -> Iterator[dict[str, EventChunk]]:
+    """Read the images of several telescope types in slices of the same events.
+
+    Parameters
+    ----------
+    path : path-like
+        DL1 file with images and parameters.
+    telescope_types : sequence of str
+        See `iter_chunks`.
+    chunk_size : int
+        Greatest number of images in a slice, of all types together. All images of an event are in the same one, which
+        is therefore larger where a single event has more images than that.
+
+    Yields
+    ------
+    dict
+        Telescope type -> its images, in the order of the file, sorted by telescope within an event; without types that
+        have none in this slice.
+
+    Raises
+    ------
+    UserError
+        As `iter_chunks`.
+    """
+    with open_images(path, *telescope_types) as images:
         for table in images.tables():
             for rows in _whole_events(table, chunk_size):
-                yield EventChunk(table[rows], *images.read(table[list(KEYS)][rows]))
+                events, chunks = table[rows], {}
+                for telescope_type, tel_ids in images.tel_ids.items():
+                    own = events[np.isin(events["tel_id"], tel_ids)] if len(images.tel_ids) > 1 else events
+                    if len(own):
+                        chunks[telescope_type] = EventChunk(own, *images.read(own[list(KEYS)]))
+                yield chunks
 
 
 @contextmanager
-def open_images(path: str | os.PathLike, telescope_type: str) -> Iterator["DL1Images"]:
-    """Open the images of one telescope type in a DL1 file; parameters as those of `iter_chunks`."""
+def open_images(path: str | os.PathLike, *telescope_types: str) -> Iterator["DL1Images"]:
+    """Open the images of some telescope types in a DL1 file; parameters as those of `iter_array_chunks`."""
     with _open(path) as loader:
         types = telescopes_by_type(loader.subarray)
-        if telescope_type not in types:
-            raise UserError(f"{path} has no telescopes of type {telescope_type!r}, only {', '.join(types)}.")
-        yield DL1Images(loader, telescope_type, _with_images(loader, types[telescope_type], Path(path)), Path(path))
+        for name in telescope_types:
+            if name not in types:
+                raise UserError(f"{path} has no telescopes of type {name!r}, only {', '.join(types)}.")
+        tel_ids = {name: _with_images(loader, types[name], Path(path)) for name in telescope_types}
+        yield DL1Images(loader, tel_ids, Path(path))
 
 
 class DL1Images:
-    """Tables and images of one telescope type in an open DL1 file, by `open_images`.
+    """Tables and images of some telescope types in an open DL1 file, by `open_images`.
 
     ctapipe's loader joins the tables; images are read past it, by ctapipe as well, since its joins would copy them
     several times.
+
+    Attributes
+    ----------
+    tel_ids : dict
+        Telescope type -> its telescopes that have any image.
     """
 
-    def __init__(self, loader: "TableLoader", telescope_type: str, tel_ids: Sequence[int], path: Path):
-        self._loader, self._telescope_type, self._tel_ids, self._path = loader, telescope_type, tel_ids, path
-        self._next_row = dict.fromkeys(tel_ids, 0)
+    def __init__(self, loader: "TableLoader", tel_ids: Mapping[str, Sequence[int]], path: Path):
+        self._loader, self.tel_ids, self._path = loader, tel_ids, path
+        self._all = sorted(tel_id for own in tel_ids.values() for tel_id in own)
+        self._next_row = dict.fromkeys(self._all, 0)
 
     @property
     def telescopes(self) -> np.ndarray:
-        """All telescopes of this type in the subarray: records of `cherenkov_pipeline.store.layout.TELESCOPE_DTYPE`."""
-        return telescope_places(self._loader.subarray, self._telescope_type)
+        """All telescopes of these types in the subarray: `cherenkov_pipeline.store.layout.TELESCOPE_DTYPE`."""
+        return np.concatenate([telescope_places(self._loader.subarray, name) for name in self.tel_ids])
 
     def tables(self) -> Iterator[Table]:
         """Give the table of `EventChunk` in slices of whole events, in the order of the file; never empty."""
-        if not self._tel_ids:
+        if not self._all:
             return
         events = self._loader.read_telescope_events_chunked(
-            max(1, _ROWS_AT_A_TIME // len(self._tel_ids)),
-            telescopes=self._tel_ids,
+            max(1, _ROWS_AT_A_TIME // len(self._all)),
+            telescopes=self._all,
             dl1_images=False,
             dl1_parameters=True,
             dl1_muons=False,
@@ -217,7 +260,8 @@ class DL1Images:
         Parameters
         ----------
         keys : astropy.table.Table
-            ``obs_id``, ``event_id``, ``tel_id`` of the n images that follow those of the last call.
+            ``obs_id``, ``event_id``, ``tel_id`` of the n images, of one telescope type, that follow those of the last
+            call.
 
         Returns
         -------

@@ -95,6 +95,11 @@ class EventStore:
         return f"<EventStore {self.path.name}: {len(self):,} images of {self.telescope_type} ({sides})>"
 
     @property
+    def stores(self) -> tuple["EventStore", ...]:
+        """The stores of all telescope types: this one."""
+        return (self,)
+
+    @property
     def path(self) -> Path:
         """The file, or the folder of several."""
         return self.paths[0] if len(self.paths) == 1 else self.paths[0].parent

@@ -8,9 +8,9 @@ Inputs of a network, by name:
 - ``shower_frame``: (4,), centre and axis of the shower, see `cherenkov_pipeline.store.brightest`;
 - ``parameters``: (k,), image parameters.
 
-Stereo batches have a telescope axis before these, and ``telescopes`` and ``positions``, see
-`cherenkov_pipeline.store.stereo`. All are float32 and finite: a broken pixel or a parameter that could not be
-computed counts as 0.
+Stereo batches have a telescope axis before these, and ``telescopes``, ``positions`` and, of several telescope types,
+``telescope_types``, see `cherenkov_pipeline.store.stereo`. All are float32 and finite: a broken pixel or a parameter
+that could not be computed counts as 0.
 """
 
 from dataclasses import dataclass
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from astropy.table import Table
     from ctapipe.instrument import CameraGeometry
 
-UNSCALED = ("brightest_mask", "shower_frame", "telescopes", "positions")
-"""Inputs that a network must see as they are: masks, directions and places."""
+UNSCALED = ("brightest_mask", "shower_frame", "telescopes", "positions", "telescope_types")
+"""Inputs that a network must see as they are: masks, directions, places and kinds."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Batches of events seen by several telescopes of one type."""
+"""Batches of events seen by several telescopes, of one type or of several."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,8 +7,13 @@ import numpy as np
 from astropy.table import Table
 
 from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.store.augmentation import Augmentation
 from cherenkov_pipeline.store.batches import Batches
+from cherenkov_pipeline.store.inputs import InputMaker
+from cherenkov_pipeline.store.joined import JoinedStores
+from cherenkov_pipeline.store.joined_inputs import JoinedMaker, joined_maker
 from cherenkov_pipeline.store.layout import TELESCOPE_DTYPE
+from cherenkov_pipeline.store.parameters import AugmentationParameters
 
 EVENT = ("production", "obs_id", "event_id")
 """What makes an event: gammas and protons of two files may well have the same ``obs_id`` and ``event_id``."""
@@ -30,13 +35,16 @@ class StereoBatches(Batches):
     - ``positions``: (n, n_telescopes, 3), in units of `POSITION_UNIT`, of all telescopes, present or not, in the frame
       of the event's pointing, see `pointing_positions`.
 
+    Of several telescope types there is a third, ``telescope_types``: (n, n_telescopes, n_types), 1 in the place of each
+    telescope's type, present or not.
+
     The telescopes are those of `~cherenkov_pipeline.store.events.EventStore.telescopes`, by ``tel_id``. Labels are
-    those of the event; augmentation other than night sky is refused. A split by shower stays one: all images of a
-    shower are on one side of it.
+    those of the event; augmentation other than night sky is refused, and any of several types. A split by shower stays
+    one: all images of a shower are on one side of it.
 
     Parameters
     ----------
-    store : EventStore
+    store : EventStore or JoinedStores
     indices : array-like of int
         Rows of the store; those of one event belong together, wherever they stand.
     parameters : InputParameters
@@ -55,8 +63,8 @@ class StereoBatches(Batches):
     Raises
     ------
     UserError
-        If there are no images, no events with enough of them, files of the store are of different arrays, or an event
-        has no pointing.
+        If there are no images, no events with enough of them, files of the store are of different arrays, an event
+        has no pointing, or whole images of several cameras are wanted.
     """
 
     @property
@@ -77,7 +85,20 @@ class StereoBatches(Batches):
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of one event of each input."""
-        return stereo_shapes(super().shapes, len(self.tel_ids))
+        return stereo_shapes(super().shapes, len(self.tel_ids), len(self.store.stores))
+
+    def _input_maker(self) -> InputMaker | JoinedMaker:
+        if isinstance(self.store, JoinedStores):
+            return joined_maker(self.store, self.parameters)
+        return super()._input_maker()
+
+    def _augmented(self, parameters: AugmentationParameters | None, vectors: Sequence[int]) -> Augmentation | None:
+        if isinstance(self.store, JoinedStores) and parameters is not None and parameters.active:
+            raise UserError(
+                f"Images of several cameras ({self.store.telescope_type}) are not augmented: leave "
+                "training.augmentation out."
+            )
+        return super()._augmented(parameters, vectors)
 
     def _grouped(self) -> np.ndarray:
         keys = self.store.columns((*EVENT, "tel_id"))[self._rows]
@@ -105,17 +126,44 @@ class StereoBatches(Batches):
     def _inputs(self, index: int, items: np.ndarray) -> dict[str, np.ndarray]:
         places = self._items[items]
         images = self._image_inputs(index, places.ravel())
-        return {
+        inputs = {
             **{name: values.reshape(*places.shape, *values.shape[1:]) for name, values in images.items()},
             "telescopes": (places >= 0).astype(np.float32),
             "positions": self._positions[items],
         }
+        if len(self.store.stores) > 1:
+            types = [one.telescope_type for one in self.store.stores]
+            inputs["telescope_types"] = type_inputs(self.store.telescope_types, types, len(items))
+        return inputs
 
 
-def stereo_shapes(shapes: Mapping[str, tuple[int, ...]], n_telescopes: int) -> dict[str, tuple[int, ...]]:
+def stereo_shapes(
+    shapes: Mapping[str, tuple[int, ...]], n_telescopes: int, n_types: int = 1
+) -> dict[str, tuple[int, ...]]:
     """Shape of one event of each input, from those of one image."""
     images = {name: (n_telescopes, *shape) for name, shape in shapes.items()}
-    return {**images, "telescopes": (n_telescopes,), "positions": (n_telescopes, 3)}
+    types = {"telescope_types": (n_telescopes, n_types)} if n_types > 1 else {}
+    return {**images, "telescopes": (n_telescopes,), "positions": (n_telescopes, 3), **types}
+
+
+def type_inputs(telescope_types: Mapping[int, str], types: Sequence[str], n_events: int) -> np.ndarray:
+    """Make the input ``telescope_types``.
+
+    Parameters
+    ----------
+    telescope_types : mapping
+        Type of each telescope, by ``tel_id``.
+    types : sequence of str
+        All types, in the order of the last axis.
+    n_events : int
+
+    Returns
+    -------
+    ndarray
+        (n_events, n_telescopes, n_types) float32, telescopes by ``tel_id``.
+    """
+    places = [types.index(telescope_types[tel_id]) for tel_id in sorted(telescope_types)]
+    return np.tile(np.eye(len(types), dtype=np.float32)[places], (n_events, 1, 1))
 
 
 def group_events(images: Table, tel_ids: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ the predictions lowers what is random in one training, and the members' disagree
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from cherenkov_pipeline.models.cost import model_cost
 from cherenkov_pipeline.models.likelihoods import LIKELIHOODS, Likelihood, calibrate_model, predict_events
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.models.saved import TrainedModel
-from cherenkov_pipeline.store import EventStore
+from cherenkov_pipeline.store import EventStore, JoinedStores
 from cherenkov_pipeline.store.batches import Batches
 from cherenkov_pipeline.store.parameters import InputParameters
 from cherenkov_pipeline.tasks import get_task
@@ -27,7 +28,7 @@ from cherenkov_pipeline.training.task import train_task, weighted_batches, with_
 
 
 def train_ensemble(
-    store: EventStore,
+    store: EventStore | JoinedStores,
     task_name: str,
     model: ModelParameters,
     inputs: InputParameters,
@@ -66,13 +67,15 @@ def train_ensemble(
     return combine(members, store, training)
 
 
-def combine(members: Sequence[TrainedModel], store: EventStore, training: TrainingParameters) -> TrainedModel:
+def combine(
+    members: Sequence[TrainedModel], store: EventStore | JoinedStores, training: TrainingParameters
+) -> TrainedModel:
     """Make one model of several that were trained for one task on the same inputs.
 
     Parameters
     ----------
     members : sequence of TrainedModel
-    store : EventStore
+    store : EventStore or JoinedStores
         Its validation events calibrate the ensemble.
     training : TrainingParameters
         Of the members; batch size, weights, loss weights and ``calibrate`` count.
@@ -86,11 +89,11 @@ def combine(members: Sequence[TrainedModel], store: EventStore, training: Traini
     Raises
     ------
     UserError
-        If the members differ in task, inputs, camera or split of the data.
+        If the members differ in task, inputs, cameras or split of the data.
     """
     first = members[0].card
     for card in (trained.card for trained in members[1:]):
-        for name in ("task", "inputs", "camera", "dl1_settings"):
+        for name in ("task", "inputs", "cameras", "dl1_settings"):
             if getattr(card, name) != getattr(first, name):
                 raise UserError(f"The members of an ensemble must have the same {name}: train them alike.")
         if card.data.split != first.data.split:
@@ -119,7 +122,7 @@ def combine(members: Sequence[TrainedModel], store: EventStore, training: Traini
             "file_fingerprint": None,
         }
     )
-    return TrainedModel(model, card, history, members[0].camera)
+    return replace(members[0], model=model, card=card, history=history)
 
 
 def _metrics(model: keras.Model, likelihood: Likelihood, validation: Batches) -> dict[str, float]:

@@ -27,7 +27,7 @@ from cherenkov_pipeline.files import fingerprint
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.revision import code_fingerprint
-from cherenkov_pipeline.store import EventStore
+from cherenkov_pipeline.store import EventStore, JoinedStores
 from cherenkov_pipeline.store.parameters import InputParameters
 from cherenkov_pipeline.training.parameters import TrainingParameters, input_parameters
 from cherenkov_pipeline.training.search_parameters import ROOTS, ChoiceParameters, RangeParameters, SearchParameters
@@ -75,7 +75,7 @@ class SearchResult:
 
 
 def search_configurations(
-    store: EventStore,
+    store: EventStore | JoinedStores,
     task_name: str,
     parameters: Mapping[str, Any],
     search: SearchParameters,

@@ -23,7 +23,7 @@ from cherenkov_pipeline.models.pretrained import learning_rate_factors
 from cherenkov_pipeline.models.registry import HEADS, REGISTRY, own_source
 from cherenkov_pipeline.models.saved import TrainedModel, load_network, model_path, read_card
 from cherenkov_pipeline.revision import code_fingerprint
-from cherenkov_pipeline.store import EventStore
+from cherenkov_pipeline.store import EventStore, JoinedStores
 from cherenkov_pipeline.store.batches import Batches
 from cherenkov_pipeline.store.parameters import InputParameters
 from cherenkov_pipeline.store.split import split_changes
@@ -55,7 +55,7 @@ ON_THE_GROUND = ("true_core_x", "true_core_y")
 
 
 def train_task(
-    store: EventStore,
+    store: EventStore | JoinedStores,
     task_name: str,
     model: ModelParameters,
     inputs: InputParameters,
@@ -68,8 +68,9 @@ def train_task(
 
     Parameters
     ----------
-    store : EventStore
-        Its training events are learnt from, its validation events decide when to stop and calibrate the model.
+    store : EventStore or JoinedStores
+        Its training events are learnt from, its validation events decide when to stop and calibrate the model. Joined
+        stores are for stereo models that read the brightest pixels or image parameters.
     task_name : str
         In `cherenkov_pipeline.tasks.TASKS`, or several with a plus between them. The loss of a network of several
         tasks counts each event where it has the task's particle.
@@ -96,13 +97,16 @@ def train_task(
     ------
     UserError
         If there are no training or validation events, a label is missing or the same for all, the model does not take
-        its options, an option has no effect, or the pre-trained weights may have been learnt from test events: before
-        the training starts. Otherwise as `~cherenkov_pipeline.training.trainer.train`.
+        its options, an option has no effect, the pre-trained weights may have been learnt from test events, or the
+        model or the task is for one telescope type: before the training starts. Otherwise as
+        `~cherenkov_pipeline.training.trainer.train`.
     """
     check_devices(training)
     task = with_loss_weights(get_task(task_name), training)
     if LIKELIHOODS[task.likelihood_of(inputs.mode)].needs_frame:
         inputs = inputs.model_copy(update={"shower_frame": True})
+    if isinstance(store, JoinedStores):
+        _check_types(store, task, model, inputs)
     if model.pretrained:
         _check_pretrained(store, model.pretrained)
     rows = {split: store.indices(split, task.particles) for split in ("train", "validation")}
@@ -120,7 +124,7 @@ def train_task(
 
 
 def task_batches(
-    store: EventStore, task: Task, inputs: InputParameters, training: TrainingParameters, split: str
+    store: EventStore | JoinedStores, task: Task, inputs: InputParameters, training: TrainingParameters, split: str
 ) -> Batches:
     """Batches of a task: of the training events as they are learnt from, of others as they are.
 
@@ -156,7 +160,7 @@ def task_batches(
 
 
 def weighted_batches(
-    store: EventStore, task: Task, inputs: InputParameters, training: TrainingParameters
+    store: EventStore | JoinedStores, task: Task, inputs: InputParameters, training: TrainingParameters
 ) -> dict[str, Batches]:
     """Batches of the training and of the validation events, by the name of the split, weighted alike.
 
@@ -174,7 +178,7 @@ def weighted_batches(
 class _Training:
     """One training of one task on the images of ``rows``."""
 
-    store: EventStore
+    store: EventStore | JoinedStores
     task: Task
     model: ModelParameters
     inputs: InputParameters
@@ -275,18 +279,24 @@ class _Training:
         n_events: Mapping[str, int],
     ) -> TrainedModel:
         store, best = self.store, history[summary["best_epoch"] - 1]
+        camera, *further = (
+            Camera(
+                telescope_type=one.telescope_type,
+                name=one.camera.name,
+                n_pixels=one.n_pixels,
+                fingerprint=one.camera_fingerprint,
+            )
+            for one in store.stores
+        )
         card = ModelCard(
             name=Path(self.model.name).name.rpartition(":")[2],
             task=self.task.name,
             model=self.model,
             inputs=self.inputs.model_dump(mode="json"),
-            camera=Camera(
-                telescope_type=store.telescope_type,
-                name=store.camera.name,
-                n_pixels=store.n_pixels,
-                fingerprint=store.camera_fingerprint,
-            ),
+            camera=camera,
+            further_cameras=tuple(further),
             telescopes=places_by_id(store.telescopes) if self.inputs.mode == "stereo" else None,
+            telescope_types=store.telescope_types if further else None,
             data=Data(
                 fingerprint=store.fingerprint,
                 n_train=n_events["train"],
@@ -301,7 +311,8 @@ class _Training:
             versions=origin["versions"],
             created=origin["created"],
         )
-        return TrainedModel(network, card, history, store.camera)
+        geometry, *others = (one.camera for one in store.stores)
+        return TrainedModel(network, card, history, geometry, tuple(others))
 
 
 def with_loss_weights(task: Task, training: TrainingParameters) -> Task:
@@ -329,12 +340,36 @@ def with_loss_weights(task: Task, training: TrainingParameters) -> Task:
     return replace(task, likelihood=weighted("mono"), stereo_likelihood=weighted("stereo"))
 
 
-def _check_pretrained(store: EventStore, pretrained: PretrainedParameters) -> None:
-    """Refuse weights that may have been learnt from test events of the store; without a card that is not known."""
+def _check_types(store: JoinedStores, task: Task, model: ModelParameters, inputs: InputParameters) -> None:
+    """Refuse what is for one telescope type."""
+    if inputs.mode != "stereo":
+        raise UserError(
+            f"The event stores hold {store.telescope_type}, and {model.name} reads images one by one: choose one with"
+            " dl1.telescope_types and process the data again, or take the model stereo_set_network."
+        )
+    if of_camera := [one.name for one in task.members if one.to_truth]:
+        raise UserError(
+            f"The task {of_camera[0]} is a place in one camera, but the event stores hold {store.telescope_type}: train"
+            " skydirection, or choose one type with dl1.telescope_types."
+        )
+
+
+def _check_pretrained(store: EventStore | JoinedStores, pretrained: PretrainedParameters) -> None:
+    """Refuse weights that do not belong to the telescope types, or may have been learnt from test events of the store.
+
+    Without a card neither is known.
+    """
     path = model_path(pretrained.path)
     if not card_path(path).is_file():
         return
-    if changed := split_changes(read_card(path).data.split, store.provenance["split"]):
+    card = read_card(path)
+    types = [one.telescope_type for one in store.stores]
+    if card.further_cameras and [one.telescope_type for one in card.cameras] != types:
+        raise UserError(
+            f"{path} was trained on {', '.join(one.telescope_type for one in card.cameras)}, but {store.path} has "
+            f"{store.telescope_type}: take a model of these telescope types, or of one alone."
+        )
+    if changed := split_changes(card.data.split, store.provenance["split"]):
         raise UserError(
             f"{store.path} is split otherwise than the training data of {path} ({changed}): the pre-trained weights "
             "may have been learnt from its test events; make the store with the same split, or train those again."
@@ -368,7 +403,7 @@ def _check_augmentation(task: Task, training: TrainingParameters) -> None:
         )
 
 
-def _check_events(store: EventStore, task: Task, split: str, rows: np.ndarray) -> None:
+def _check_events(store: EventStore | JoinedStores, task: Task, split: str, rows: np.ndarray) -> None:
     """Refuse an empty or unlabelled set."""
     particles = " or ".join(task.particles)
     if not len(rows):

@@ -11,7 +11,7 @@ from astropy.table import Table
 
 from cherenkov_pipeline.dl1.contents import PARTICLES, particle_name
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.store import EventStore
+from cherenkov_pipeline.store import EventStore, JoinedStores
 from cherenkov_pipeline.training.parameters import SpectrumParameters, WeightParameters
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class EventWeights:
         return weights
 
 
-def fit_weights(parameters: WeightParameters, events: Table, store: EventStore) -> EventWeights | None:
+def fit_weights(parameters: WeightParameters, events: Table, store: EventStore | JoinedStores) -> EventWeights | None:
     """Make the weights that the parameters ask for.
 
     Parameters
@@ -93,7 +93,7 @@ def fit_weights(parameters: WeightParameters, events: Table, store: EventStore) 
     parameters : WeightParameters
     events : astropy.table.Table
         The training events, with `COLUMNS`.
-    store : EventStore
+    store : EventStore or JoinedStores
         Where they are from: its DL1 files tell the simulated spectrum.
 
     Returns
@@ -151,7 +151,7 @@ def _flux(target: float | str, energy: np.ndarray) -> np.ndarray:
     return energy**target
 
 
-def _simulated_index(store: EventStore, particle: int) -> float:
+def _simulated_index(store: EventStore | JoinedStores, particle: int) -> float:
     """Power of the spectrum with which a particle was simulated, from the DL1 files of the store."""
     from ctapipe.io import read_table
 

@@ -19,7 +19,6 @@ def choose_models_of(task: str | None) -> Callable[..., Candidates]:
     ) -> Candidates:
         from cherenkov_pipeline.performance.candidates import choose_candidates
         from cherenkov_pipeline.pipelines.comparison.references import all_saved, named_models
-        from cherenkov_pipeline.store import only_store
 
         if None not in (task, comparison.task) and task != comparison.task:
             raise UserError(f"comparison.task is {comparison.task}: kedro run --pipeline=comparison_{comparison.task}.")
@@ -28,7 +27,7 @@ def choose_models_of(task: str | None) -> Callable[..., Candidates]:
             models = named_models(chosen, comparison.models, saved, mlflow_run)
         else:
             chosen, models = all_saved(chosen, saved)
-        found, candidates = choose_candidates(chosen, models, only_store(stores))
+        found, candidates = choose_candidates(chosen, models, stores)
         return {"task": found, "models": [one.model_dump(mode="json") for one in candidates]}
 
     return choose_models
@@ -38,9 +37,10 @@ def predict_with_all(stores: EventStores, candidates: Candidates) -> tuple[QTabl
     """Predict the test events with every model; also what that costs, and how the trainings went."""
     from cherenkov_pipeline.performance.candidates import Candidate
     from cherenkov_pipeline.performance.contest import contest
-    from cherenkov_pipeline.store import only_store
+    from cherenkov_pipeline.store import store_for
 
-    return contest([Candidate.model_validate(one) for one in candidates["models"]], only_store(stores))
+    models = [Candidate.model_validate(one) for one in candidates["models"]]
+    return contest(models, store_for(models[0].mode, stores))
 
 
 def compare_models(

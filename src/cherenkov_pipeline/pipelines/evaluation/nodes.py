@@ -12,9 +12,10 @@ from cherenkov_pipeline.pipelines.flow import DataFrame, EventStores, Figure, QT
 def predict_test_events(stores: EventStores, model: TrainedModel) -> tuple[QTable, dict[str, Any]]:
     """Predict the events that no training saw, and measure what that costs."""
     from cherenkov_pipeline.reconstruction.measure import predict_and_measure
-    from cherenkov_pipeline.store import only_store
+    from cherenkov_pipeline.store import store_for
 
-    return predict_and_measure(model, only_store(stores), "test")
+    mode = model.card.inputs.get("mode", "mono")
+    return predict_and_measure(model, store_for(mode, stores), "test")
 
 
 def tabulate_with(evaluation: Evaluation) -> Callable[..., list[QTable]]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cherenkov_pipeline.models.parameters import ModelParameters
+from cherenkov_pipeline.models.registry import REGISTRY
 from cherenkov_pipeline.pipelines.flow import EventStores, Figure, QTable
 from cherenkov_pipeline.store.parameters import GivenInputs
 from cherenkov_pipeline.training.parameters import TrainingParameters
@@ -23,7 +24,7 @@ def search_of(name: str, task: str) -> Callable[..., tuple[QTable, str]]:
         mlflow_run: str | None,
     ) -> tuple[QTable, str]:
         from cherenkov_pipeline.pipelines.search.tracking import trial_recorder
-        from cherenkov_pipeline.store import only_store
+        from cherenkov_pipeline.store import store_for
         from cherenkov_pipeline.training.search import search_configurations
 
         # as they were written: what was not written depends on what the search changes
@@ -34,8 +35,10 @@ def search_of(name: str, task: str) -> Callable[..., tuple[QTable, str]]:
             "input": inputs.model_dump(mode="json", exclude_unset=True) if inputs else {},
             "training": training.model_dump(mode="json", exclude_unset=True),
         }
+        entry = REGISTRY.get(model.name)
+        mode = written["input"].get("mode", entry.mode if entry else "mono")
         result = search_configurations(
-            only_store(stores),
+            store_for(mode, stores),
             task,
             written,
             search,

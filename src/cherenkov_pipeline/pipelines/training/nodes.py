@@ -26,7 +26,7 @@ def training_of(task: str) -> Callable[..., TrainedModel]:
         checkpoints: Path,
         mlflow_run: str | None,
     ) -> TrainedModel:
-        from cherenkov_pipeline.store import only_store
+        from cherenkov_pipeline.store import store_for
         from cherenkov_pipeline.training.ensemble import train_ensemble
         from cherenkov_pipeline.training.task import train_task
 
@@ -34,7 +34,7 @@ def training_of(task: str) -> Callable[..., TrainedModel]:
             completed = input_parameters(model, inputs)
         except ValidationError as error:
             raise UserError(f"The input of {task} does not go with {model.name}: {first_problem(error)}.") from error
-        arguments = (only_store(stores), task, model, completed, training, checkpoints)
+        arguments = (store_for(completed.mode, stores), task, model, completed, training, checkpoints)
         if ensemble.members == 1:
             return train_task(*arguments, run=mlflow_run)
         return train_ensemble(*arguments, n_members=ensemble.members, run=mlflow_run)
