@@ -122,14 +122,15 @@ def forest(store, task, parameters, inputs, training, seconds: float) -> dict[st
 
 def network(parameters, task, batches, events, seconds: float) -> dict[str, Any]:
     """Train and predict."""
-    from cherenkov_pipeline.models.backend import jit_compile, keras
+    from cherenkov_pipeline.models.backend import COMPILING_PAYS, jit_compile, keras
     from cherenkov_pipeline.models.build import build_model, measure_scales, task_likelihood
 
     inputs, targets = batches[0]
     scales = measure_scales(inputs, targets)
     model = build_model(parameters, task, batches.shapes, scales, batches.maker.mapping)
     likelihood = task_likelihood(task, "telescopes" in batches.shapes)
-    model.compile(keras.optimizers.AdamW(1e-3), likelihood.loss(), jit_compile=jit_compile())
+    as_in_long_trainings = jit_compile(model, COMPILING_PAYS)
+    model.compile(keras.optimizers.AdamW(1e-3), likelihood.loss(), jit_compile=as_in_long_trainings)
     same = [(inputs, targets)]
     n_events = len(targets)
     trained = [rate(lambda n, source=source: fit(model, source, n), n_events, seconds) for source in (batches, same)]

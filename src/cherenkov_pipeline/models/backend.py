@@ -33,7 +33,7 @@ with _quiet_start():
     # the first tensor starts the devices
     keras.ops.zeros(())
 
-__all__ = ["jit_compile", "keras", "make_reproducible"]
+__all__ = ["COMPILING_PAYS", "jit_compile", "keras", "make_reproducible"]
 
 
 COMPILING_PAYS = 3000
