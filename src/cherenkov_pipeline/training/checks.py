@@ -1,0 +1,111 @@
+"""What cannot be trained: said in one line before the work starts.
+
+All functions here raise `~cherenkov_pipeline.errors.UserError`.
+"""
+
+import numpy as np
+
+from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.models.card import card_path
+from cherenkov_pipeline.models.parameters import HeadParameters, ModelParameters, PretrainedParameters
+from cherenkov_pipeline.models.saved import model_path, read_card
+from cherenkov_pipeline.store import EventStore, JoinedStores
+from cherenkov_pipeline.store.parameters import InputParameters
+from cherenkov_pipeline.store.split import split_changes
+from cherenkov_pipeline.tasks import Task
+from cherenkov_pipeline.training.parameters import TrainingParameters
+
+ON_THE_GROUND = ("true_core_x", "true_core_y")
+"""Labels that an image cannot take along when it is mirrored or turned."""
+
+
+def check_types(store: JoinedStores, task: Task, model: ModelParameters, inputs: InputParameters) -> None:
+    """Refuse what is for one telescope type."""
+    if inputs.mode != "stereo":
+        raise UserError(
+            f"The event stores hold {store.telescope_type}, and {model.name} reads images one by one: choose one with"
+            " dl1.telescope_types and process the data again, or take the model stereo_set_network."
+        )
+    if of_camera := [one.name for one in task.members if one.to_truth]:
+        raise UserError(
+            f"The task {of_camera[0]} is a place in one camera, but the event stores hold {store.telescope_type}: train"
+            " skydirection, or choose one type with dl1.telescope_types."
+        )
+
+
+def check_pretrained(store: EventStore | JoinedStores, pretrained: PretrainedParameters) -> None:
+    """Refuse weights that do not belong to the telescope types, or may have been learnt from test events of the store.
+
+    Without a card neither is known.
+    """
+    path = model_path(pretrained.path)
+    if not card_path(path).is_file():
+        return
+    card = read_card(path)
+    types = [one.telescope_type for one in store.stores]
+    if card.further_cameras and [one.telescope_type for one in card.cameras] != types:
+        raise UserError(
+            f"{path} was trained on {', '.join(one.telescope_type for one in card.cameras)}, but {store.path} has "
+            f"{store.telescope_type}: take a model of these telescope types, or of one alone."
+        )
+    if changed := split_changes(card.data.split, store.provenance["split"]):
+        raise UserError(
+            f"{store.path} is split otherwise than the training data of {path} ({changed}): the pre-trained weights "
+            "may have been learnt from its test events; make the store with the same split, or train those again."
+        )
+
+
+def check_growing(model: ModelParameters, inputs: InputParameters, training: TrainingParameters) -> None:
+    """Refuse options that mean something to networks alone, where they are not what they are by default."""
+    if inputs.mode == "stereo":
+        raise UserError(f"The model {model.name} is for mono input: leave input.mode out, or choose a stereo model.")
+    without_effect = {
+        "model.pretrained": model.pretrained,
+        "model.head": model.head != HeadParameters(),
+        "input.channels": inputs.channels,
+        "input.brightest": inputs.brightest,
+    }
+    for name, given in without_effect.items():
+        if given:
+            raise UserError(f"{name} has no effect on {model.name}, which reads image parameters alone: leave it out.")
+    for name in ("augmentation", "fraction", "precision", "devices", "tensorboard"):
+        if getattr(training, name) != TrainingParameters.model_fields[name].default:
+            raise UserError(f"training.{name} has no effect on {model.name}, whose trees are grown: leave it out.")
+
+
+def check_augmentation(task: Task, training: TrainingParameters) -> None:
+    """Refuse to mirror or turn images whose labels stay where they are."""
+    augmentation = training.augmentation
+    if (augmentation.mirror or augmentation.rotation) and set(task.labels) & set(ON_THE_GROUND):
+        raise UserError(
+            f"The labels of {task.name} are places on the ground, which an image cannot take along: set "
+            "training.augmentation.mirror and .rotation to false."
+        )
+
+
+def check_events(store: EventStore | JoinedStores, task: Task, split: str, rows: np.ndarray) -> None:
+    """Refuse an empty or unlabelled set."""
+    particles = " or ".join(task.particles)
+    if not len(rows):
+        raise UserError(
+            f"{store.path} has no {split} events of {particles}: add such files, loosen the cuts or change the split."
+        )
+    for part in task.members:
+        missing = [name for name in part.labels if name not in store.colnames]
+        if missing:
+            raise UserError(
+                f"{store.path} has no column {missing[0]}, which {part.name} is learnt from: use simulated files."
+            )
+        own = np.intersect1d(rows, store.indices(split, part.particles), assume_unique=True)
+        targets = part.to_target(store.columns(part.labels)[own])
+        unlabelled = ~np.isfinite(targets).all(axis=1)
+        if unlabelled.any():
+            raise UserError(
+                f"{unlabelled.sum()} of {len(own)} {split} events in {store.path} have no usable "
+                f"{', '.join(part.labels)}: leave their files or events out."
+            )
+        if split == "train" and part.likelihood == "bernoulli" and len(np.unique(targets)) < 2:
+            raise UserError(
+                f"All training events of {part.name} in {store.path} are of one kind, so that there is nothing to tell "
+                "apart: add files of the other particles."
+            )
