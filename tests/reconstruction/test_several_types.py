@@ -374,6 +374,7 @@ def test_telescopes_of_two_sizes_in_real_files(test_data, tmp_path):
     assert len(found) == len(table)
 
 
+@pytest.mark.slow
 def test_nodes_of_the_pipelines(stores, tmp_path):
     """From the catalog's stores of all types: training of an ensemble, evaluation, search."""
     given = GivenInputs.model_validate({"brightest": 8, "parameters": ["hillas_width"]})
