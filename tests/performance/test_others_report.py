@@ -8,9 +8,8 @@ from cherenkov_pipeline.performance.comparison import compare, match_predictions
 from cherenkov_pipeline.performance.energy import energy_tables
 from cherenkov_pipeline.performance.qualities import QUALITIES
 from cherenkov_pipeline.performance.report.comparison import comparison_figures, comparison_report
-from cherenkov_pipeline.performance.report.energy import energy_figures, energy_result
+from cherenkov_pipeline.performance.report.energy import energy_result
 from cherenkov_pipeline.performance.report.others import dl2_report
-from cherenkov_pipeline.performance.report.overlays import overlays
 from cherenkov_pipeline.performance.report.render import render_markdown, render_report
 from cherenkov_pipeline.reconstruction.others import Method
 
@@ -25,9 +24,9 @@ METHOD = Method(
 
 def test_report_of_dl2_files_says_what_is_not_known(make_predictions, parameters, provenance, created):
     tables = energy_tables(make_predictions(100), parameters)
-    result = energy_result(tables, energy_figures(tables, "CTLearn", parameters))
+    result = energy_result(tables, {})
     page = render_report(content := dl2_report("CTLearn", METHOD, result, provenance, created))
-    assert "Nothing is known about which events CTLearn was trained on" in content.summary
+    assert "Nothing is known about which events CTLearn learnt from" in content.summary
     assert "nothing is known about the cost of CTLearn" in page
     assert "no training or tuning saw them" not in page
     assert "9.dl2.h5 and 2 more" in page
@@ -46,14 +45,12 @@ def test_comparison_says_it_of_the_files_alone(with_model, make_predictions, par
     costs = costs_of(["model"] if with_model else [])
     matched = match_predictions(predictions)
     comparison = compare(matched, QUALITIES["energy"], parameters)
-    tables = {label: energy_tables(table, parameters) for label, table in matched.predictions.items()}
     figures = comparison_figures(comparison, costs, {"model": history} if with_model else {})
     assert set(figures) == ({"ranking", "cost", "loss"} if with_model else {"ranking"})
-    figures |= overlays("energy", tables, None, "mono")
     content = comparison_report("energy", candidates, matched, comparison, costs, figures, created)
     page = render_report(content)
     listed = "forest and CTLearn"
-    assert f"Nothing is known about which events {listed} was trained on" in page
+    assert f"Nothing is known about which events {listed} learnt from" in page
     assert f"nothing is known about the cost of {listed}" in page
     assert ("no training or tuning saw them" in page) == with_model
     assert ("Training" in [section.title for section in content.sections]) == with_model

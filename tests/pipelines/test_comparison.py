@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from astropy.table import QTable
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 from tests.reconstruction.ctlearn_dl2 import write_ctlearn
@@ -22,10 +21,9 @@ from cherenkov_pipeline.performance.candidates import choose_candidates
 from cherenkov_pipeline.performance.contest import contest
 from cherenkov_pipeline.performance.energy import energy_tables
 from cherenkov_pipeline.performance.parameters import ComparisonParameters, EvaluationParameters
-from cherenkov_pipeline.pipelines.comparison import create_dl2_pipeline, create_pipeline
+from cherenkov_pipeline.pipelines.comparison import create_pipeline
 from cherenkov_pipeline.pipelines.comparison.nodes import choose_models_of
 from cherenkov_pipeline.pipelines.comparison.references import all_saved, is_dl2, named_models
-from cherenkov_pipeline.reconstruction.others import find_method, read_method
 from cherenkov_pipeline.reconstruction.predict import predict_store
 from cherenkov_pipeline.store import EventStore
 from cherenkov_pipeline.training.parameters import TrainingParameters, input_parameters
@@ -62,10 +60,7 @@ def saved(folder) -> dict[str, Path]:
 
 
 def run(store, saved, task=None, **comparison) -> dict:
-    return run_pipeline(create_pipeline(task), store, saved, **comparison)
-
-
-def run_pipeline(pipeline, store=None, saved=None, **comparison) -> dict:
+    pipeline = create_pipeline(task)
     inputs = {
         "event_store": {"toy": store},
         "saved_models": saved,
@@ -137,38 +132,9 @@ def test_dl2_of_others_is_compared_on_the_events_that_all_have(store, saved, ctl
             for key in ("value", "low", "high", "n"):
                 assert metric[key] == pytest.approx(models[LABELS[0]]["metrics"][name][key], rel=1e-5), name
     assert models["CTLearn"]["metrics"]["coverage_68"]["value"] is None
-    assert "Nothing is known about which events CTLearn was trained on" in found["report"]
+    assert "Nothing is known about which events CTLearn learnt from" in found["report"]
     assert "nothing is known about the cost of CTLearn" in found["summary"] + found["report"]
-    assert "CTLearn" not in found["costs_table"]["model"]
     assert {"ranking.png", "cost.png", "loss.png"} <= set(found["figures"])
-
-
-def test_dl2_files_alone_need_no_store_and_no_models(store, ctlearns, tmp_path):
-    events = predictions_of(ctlearns)
-    events["reco_energy"] *= 1.3
-    other = write_ctlearn(tmp_path / "other.dl2.h5", events, subarray({1: camera()}), {"energy": "Forest"})
-    found = run_pipeline(create_dl2_pipeline(), task="energy", models={"a": str(ctlearns), "b": str(other)})
-    assert sorted(found["ranking"]["models"]) == ["a", "b"]
-    assert len(found["costs_table"]) == 0
-    assert "loss.png" not in found["figures"]
-    copy = shutil.copy(other, tmp_path / "copy.dl2.h5")
-    for models, message in (
-        ({"a": str(other), "b": str(copy)}, "a and b are the same model"),
-        ({"a": str(other), "b": "energy_model:2026"}, "b is none: use comparison_energy"),
-        ({"a": str(other)}, "takes two models or more, and the only model is a"),
-    ):
-        with pytest.raises(UserError, match=message):
-            run_pipeline(create_dl2_pipeline(), task="energy", models=models)
-    with pytest.raises(UserError, match="say which one"):
-        run_pipeline(create_dl2_pipeline(), models={"a": str(ctlearns), "b": str(other)})
-    events["true_energy"] *= 2
-    elsewhere = write_ctlearn(tmp_path / "elsewhere.dl2.h5", events, subarray({1: camera()}))
-    with pytest.raises(UserError, match="have no event in common"):
-        run_pipeline(create_dl2_pipeline(), task="energy", models={"a": str(other), "b": str(elsewhere)})
-
-
-def predictions_of(path: Path) -> QTable:
-    return read_method(find_method(str(path), "energy"))
 
 
 def test_references_to_dl2_files_are_told_from_others(tmp_path, folder):

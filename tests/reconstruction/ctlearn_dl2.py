@@ -69,7 +69,9 @@ def write_ctlearn(
     version : str
         Of the data model.
     """
-    images = predictions if "tel_id" in predictions.colnames else _seen_by(predictions, array.tel_ids[0])
+    images = QTable({name: _native(column) for name, column in predictions.columns.items()})
+    if "tel_id" not in images.colnames:
+        images["tel_id"] = array.tel_ids[0]
     with warnings.catch_warnings(), tables.open_file(path, "w") as file:
         warnings.simplefilter("ignore", tables.NaturalNameWarning)
         file.root._v_attrs["CTA PRODUCT DATA MODEL VERSION"] = version
@@ -100,10 +102,9 @@ def write_ctlearn(
     return path
 
 
-def _seen_by(events: QTable, tel_id: int) -> QTable:
-    images = events.copy()
-    images["tel_id"] = tel_id
-    return images
+def _native(column: np.ndarray) -> np.ndarray:
+    """Columns of stores are little-endian by name, which PyTables does not mix with the machine's own order."""
+    return column.astype(column.dtype.newbyteorder("="))
 
 
 def _write_events(file: tables.File, images: QTable, array: SubarrayDescription) -> None:

@@ -16,8 +16,8 @@ LEVELS = {"telescope": "images of single telescopes", "subarray": "whole events"
 def unknown_training(name: str) -> str:
     """Say that the events may be training events."""
     return (
-        f"Nothing is known about which events {name} was trained on: if these are among them, its numbers are better "
-        "than those on new events."
+        f"Nothing is known about which events {name} learnt from: if these are among them, the numbers are better than "
+        "those on new events."
     )
 
 
