@@ -31,19 +31,24 @@ def register_pipelines() -> dict[str, Pipeline]:
             ("comparison", comparison.create_pipeline),
         )
     }
+    for_dl2 = {f"evaluate_dl2_{task}": evaluation.create_dl2_pipeline(task) for task in TASKS}
     joint = {
         "train_joint": training.create_pipeline("joint", JOINT),
         "search_joint": search.create_pipeline("joint", JOINT),
         "evaluate_joint": sum((evaluation.create_pipeline(task, "joint") for task in JOINT), Pipeline([])),
     }
     last = {"reconstruction": reconstruction.create_pipeline(DEFAULT)}
-    comparisons = {"comparison": comparison.create_pipeline()}
+    comparisons = {
+        "comparison": comparison.create_pipeline(),
+        "comparison_dl2": comparison.create_dl2_pipeline(),
+    }
     response = {"instrument_response": instrument_response.create_pipeline()}
     plain = [*first.values(), *(for_tasks[f"{stage}_{task}"] for task in DEFAULT for stage in ("train", "evaluate"))]
     return {
         "__default__": sum([*plain, *last.values()], Pipeline([])),
         **first,
         **for_tasks,
+        **for_dl2,
         **joint,
         **comparisons,
         **last,

@@ -5,9 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
+from tests.reconstruction.ctlearn_dl2 import write_ctlearn
+from tests.store.toy_dl1 import camera, subarray
 from tests.training.toy_showers import shower_store
 
 from cherenkov_pipeline.datasets.saved_models import SavedModelsDataset
@@ -20,7 +23,7 @@ from cherenkov_pipeline.performance.energy import energy_tables
 from cherenkov_pipeline.performance.parameters import ComparisonParameters, EvaluationParameters
 from cherenkov_pipeline.pipelines.comparison import create_pipeline
 from cherenkov_pipeline.pipelines.comparison.nodes import choose_models_of
-from cherenkov_pipeline.pipelines.comparison.references import all_saved, named_models
+from cherenkov_pipeline.pipelines.comparison.references import all_saved, is_dl2, named_models
 from cherenkov_pipeline.reconstruction.predict import predict_store
 from cherenkov_pipeline.store import EventStore
 from cherenkov_pipeline.training.parameters import TrainingParameters, input_parameters
@@ -76,6 +79,17 @@ def found(store, saved) -> dict:
     return run(store, saved)
 
 
+@pytest.fixture(scope="module")
+def ctlearns(store, folder, tmp_path_factory) -> Path:
+    """Predictions of our first model for all events of the store but some, as CTLearn writes them."""
+    trained = load_model(folder / "energy" / "model.keras" / VERSIONS["first"])
+    predictions = predict_store(trained, store, None)
+    predictions = predictions[np.asarray(predictions["event_id"]) % 40 != 9]
+    predictions["reco_energy"][np.asarray(predictions["event_id"]) % 40 == 19] = np.nan
+    path = tmp_path_factory.mktemp("others") / "simulation_123.dl2.h5"
+    return write_ctlearn(path, predictions, subarray({1: camera()}), ("energy",))
+
+
 LABELS = ("set_network 20 Nov 10:00", "set_network 21 Nov 11:30")
 
 
@@ -102,6 +116,35 @@ def test_numbers_are_those_of_the_evaluation(found, store, folder):
             assert shown[name]["value"] == pytest.approx(row["value"], rel=1e-6)
         values.append(shown["mae_log"]["value"])
     assert values[0] != values[1]
+
+
+def test_dl2_of_others_is_compared_on_the_events_that_all_have(store, saved, ctlearns):
+    found = run(store, saved, "energy", models={"ours": "all", "CTLearn": f"{ctlearns}::CTLearnRegressor"})
+    models = found["ranking"]["models"]
+    assert sorted(models) == sorted([*LABELS, "CTLearn"])
+    test = np.asarray(store.table["event_id"])[store.indices("test")]
+    gammas = test[np.asarray(store.table["true_shower_primary_id"])[store.indices("test")] == 0]
+    n_used = int(((gammas % 40 != 9) & (gammas % 40 != 19)).sum())
+    assert 0 < found["ranking"]["n_events"] == n_used < len(gammas)
+    # it is our first model that made the file
+    for name, metric in models["CTLearn"]["metrics"].items():
+        if not name.startswith(("coverage", "pull")):
+            for key in ("value", "low", "high", "n"):
+                assert metric[key] == pytest.approx(models[LABELS[0]]["metrics"][name][key], rel=1e-5), name
+    assert models["CTLearn"]["metrics"]["coverage_68"]["value"] is None
+    assert "Nothing is known about which events CTLearn learnt from" in found["report"]
+    assert "nothing is known about the cost of CTLearn" in found["summary"] + found["report"]
+    assert {"ranking.png", "cost.png", "loss.png"} <= set(found["figures"])
+
+
+def test_references_to_dl2_files_are_told_from_others(tmp_path, folder):
+    for reference in ("a.dl2.h5", "a.hdf5::CTLearn", "runs/*.h5", "runs::CTLearn", "runs/*"):
+        assert is_dl2(reference), reference
+    for reference in ("all", "energy_model:2026-11-21T10.00.00.000Z", "model.keras", "0123456789abcdef" * 2):
+        assert not is_dl2(reference), reference
+    assert not is_dl2(str(folder / "energy" / "model.keras" / VERSIONS["first"]))
+    (tmp_path / "a.dl2.h5").touch()
+    assert is_dl2(str(tmp_path))
 
 
 def test_same_model_twice_is_refused(store, folder, tmp_path):

@@ -1,19 +1,20 @@
 """An untrained model of the toy camera, and DL1 files for it."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from tests.store.toy_dl1 import ToyEvent, camera, geometry, subarray, write_dl1
 from tests.toy_store import toy_store
 
-from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.parameters import ModelParameters
-from cherenkov_pipeline.models.saved import TrainedModel
 from cherenkov_pipeline.store import EventStore
 from cherenkov_pipeline.store.parameters import InputParameters
 from cherenkov_pipeline.training.parameters import TrainingParameters
-from cherenkov_pipeline.training.task import train_task
+
+if TYPE_CHECKING:
+    from cherenkov_pipeline.models.saved import TrainedModel
 
 INPUTS = InputParameters(channels=("log_image", "peak_time"), mapping="axial")
 MODEL = ModelParameters(options={"filters": [4]}, head={"options": {"units": [4]}})
@@ -25,7 +26,11 @@ def store(tmp_path_factory) -> EventStore:
 
 
 @pytest.fixture(scope="session")
-def trained(store, tmp_path_factory) -> TrainedModel:
+def trained(store, tmp_path_factory) -> "TrainedModel":
+    # tests of tables need no Keras
+    from cherenkov_pipeline.models.backend import keras
+    from cherenkov_pipeline.training.task import train_task
+
     training = TrainingParameters(epochs=1, batch_size=32, optimizer={"learning_rate": 0.05})
     trained = train_task(store, "energy", MODEL, INPUTS, training, tmp_path_factory.mktemp("states"))
     # weights that make every prediction depend on its image

@@ -1,4 +1,4 @@
-"""The models that are compared: which ones, whether they can be compared, and whether they are different models."""
+"""What is compared, models and DL2 files of others: whether that can be done, and whether they are different ones."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.card import ModelCard
 from cherenkov_pipeline.models.saved import read_card
+from cherenkov_pipeline.reconstruction.discover import Level
+from cherenkov_pipeline.reconstruction.others import Method, find_method
 from cherenkov_pipeline.store.choice import store_for
 from cherenkov_pipeline.tasks import get_task
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Candidate(BaseModel):
-    """A model that is compared, as its own card describes it."""
+    """A model that is compared, as its own card describes it, or DL2 files of others, of which little is known."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -30,17 +32,18 @@ class Candidate(BaseModel):
     task: str
     name: str
     mode: str
-    created: datetime
-    epochs: int
-    n_train: int
-    n_validation: int
-    data_fingerprint: str
     file_fingerprint: str
-    mlflow_run: str | None
-    training_s: float
-    parameters: int
-    layers: int
-    gflops: float | None
+    method: Method | None = None
+    created: datetime | None = None
+    epochs: int | None = None
+    n_train: int | None = None
+    n_validation: int | None = None
+    data_fingerprint: str | None = None
+    mlflow_run: str | None = None
+    training_s: float | None = None
+    parameters: int | None = None
+    layers: int | None = None
+    gflops: float | None = None
 
     @classmethod
     def from_card(cls, label: str, source: str, path: Path, card: ModelCard) -> Self:
@@ -65,11 +68,30 @@ class Candidate(BaseModel):
             gflops=card.cost.gflops if math.isfinite(card.cost.gflops) else None,
         )
 
+    @classmethod
+    def from_dl2(cls, label: str, source: str, method: Method) -> Self:
+        """Take what DL2 files tell: whose predictions they are."""
+        return cls(
+            label=label,
+            source=source,
+            path=method.paths[0],
+            task=method.task,
+            name=method.prefix,
+            mode="mono" if method.level == "telescope" else "stereo",
+            file_fingerprint=method.fingerprint,
+            method=method,
+        )
+
 
 def choose_candidates(
-    task: str | None, models: Mapping[str, tuple[str, Path]], stores: "Mapping[str, EventStore]"
+    task: str | None,
+    models: Mapping[str, tuple[str, Path]],
+    stores: "Mapping[str, EventStore]",
+    dl2: Mapping[str, str] | None = None,
 ) -> tuple[str, list[Candidate]]:
-    """Check that some saved models can be compared on the test events of a data set; no network is loaded.
+    """Check that some saved models can be compared on the test events of a data set, and DL2 files with them.
+
+    Neither networks nor events are loaded.
 
     Parameters
     ----------
@@ -79,6 +101,8 @@ def choose_candidates(
         By label: how the model was named, and its ``.keras`` file.
     stores : mapping of str to EventStore
         Of the telescope types of the data set: stereo models see them together.
+    dl2 : mapping of str to str, optional
+        By label: DL2 files of others, as `cherenkov_pipeline.reconstruction.others.find_method` takes them.
 
     Returns
     -------
@@ -88,14 +112,16 @@ def choose_candidates(
     Raises
     ------
     UserError
-        If there are fewer than two models, two are the same one, one is of another task, some take images and some
+        If there are fewer than two, two are the same one, one is of another task, some take images and some
         events, the models are for one telescope type and there are several, or the stores are split otherwise than
         the training data of one.
     """
     from cherenkov_pipeline.reconstruction.predict import check_split
 
-    if len(models) < 2:
-        named = f"the only model is {next(iter(models))}" if models else "there is none"
+    dl2 = dl2 or {}
+    labels = [*models, *dl2]
+    if len(labels) < 2:
+        named = f"the only model is {labels[0]}" if labels else "there is none"
         raise UserError(
             f"A comparison takes two models or more, and {named}: train another, or name them under comparison.models."
         )
@@ -110,10 +136,26 @@ def choose_candidates(
     if len({one.mode for one in candidates}) > 1:
         modes = ", ".join(f"{one.label}: {one.mode}" for one in candidates)
         raise UserError(f"Models of images and of whole events have no event in common ({modes}): compare one kind.")
-    store = store_for(candidates[0].mode, stores)
-    for card in cards.values():
-        check_split(card, store)
-    return task, candidates
+    if candidates:
+        store = store_for(candidates[0].mode, stores)
+        for card in cards.values():
+            check_split(card, store)
+    others = _find_methods(task, dl2, candidates[0].mode if candidates else None)
+    return task, candidates + others
+
+
+def _find_methods(task: str, dl2: Mapping[str, str], mode: str | None) -> list[Candidate]:
+    """Find what DL2 files hold for each image, or for each event: as the models take them, else as all files can."""
+    level = None if mode is None else {"mono": "telescope", "stereo": "subarray"}[mode]
+
+    def find(level: Level | None) -> dict[str, Method]:
+        return {label: find_method(text, task, level, name=f"comparison.models.{label}") for label, text in dl2.items()}
+
+    methods = find(level)
+    if len({method.level for method in methods.values()}) > 1:
+        methods = find("subarray")
+    check_distinct({label: method.fingerprint for label, method in methods.items()})
+    return [Candidate.from_dl2(label, dl2[label], method) for label, method in methods.items()]
 
 
 def _training(card: ModelCard) -> str:
@@ -129,6 +171,8 @@ def without_copies(paths: Mapping[str, Path]) -> dict[str, Path]:
 
 def _common_task(task: str | None, cards: Mapping[str, ModelCard]) -> str:
     tasks = {label: [member.name for member in get_task(card.task).members] for label, card in cards.items()}
+    if not cards and task is None:
+        raise UserError("DL2 files hold several tasks: say which one, --params=comparison.task=energy.")
     if task is not None:
         others = [f"{label} of {'+'.join(names)}" for label, names in tasks.items() if task not in names]
         if others:

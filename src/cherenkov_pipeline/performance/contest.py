@@ -1,6 +1,9 @@
-"""Every model predicts the same test events: predictions, costs and histories, each from the model's own file."""
+"""Every model predicts the same test events: predictions, costs and histories, each from the model's own file.
 
-from collections.abc import Sequence
+What others predicted comes from their DL2 files, whose events are found again among the test events.
+"""
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from astropy.table import QTable
@@ -8,52 +11,75 @@ from astropy.table import QTable
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.saved import load_model
 from cherenkov_pipeline.performance.candidates import Candidate, check_distinct
+from cherenkov_pipeline.performance.common_events import as_in
 from cherenkov_pipeline.performance.comparison import stacked
 from cherenkov_pipeline.reconstruction.measure import predict_and_measure
+from cherenkov_pipeline.reconstruction.others import fingerprints_of, read_method
 from cherenkov_pipeline.store import EventStore, JoinedStores
 
 CHUNK = 2048
 HISTORY = ("epoch", "loss", "val_loss", "learning_rate")
+COSTS = ("parameters", "layers", "gflops", "training_s", "inference_s", "inference_ms_per_event")
 
 
-def contest(candidates: Sequence[Candidate], store: EventStore | JoinedStores) -> tuple[QTable, QTable, QTable]:
-    """Predict the test events of a store with every model, one after the other.
+def contest(candidates: Sequence[Candidate], store: EventStore | JoinedStores | None) -> tuple[QTable, QTable, QTable]:
+    """Predict the test events of a store with every model, one after the other, and read what others predicted.
 
     Parameters
     ----------
     candidates : sequence of Candidate
-    store : EventStore or JoinedStores
+    store : EventStore, JoinedStores or None
+        None: there are no models, only DL2 files.
 
     Returns
     -------
     predictions : QTable
-        Predictions tables below each other, with the column ``model``.
+        Predictions tables below each other, with the column ``model``. Events of DL2 files have the names of the same
+        events in the first table, see `performance.common_events.as_in`.
     costs : QTable
         One row a model: ``model``, ``fingerprint`` (of network and weights), ``parameters``, ``layers``, ``gflops``,
         ``training_s``, ``inference_s``, ``inference_ms_per_event``; NaN where not known. What the process holds is the
-        memory of all of them, and left out.
+        memory of all of them, and left out. Of DL2 files no cost is known: they are left out.
     histories : QTable
-        One row an epoch and model: ``model``, ``epoch``, ``loss``, ``val_loss``, ``learning_rate``.
+        One row an epoch and model: ``model``, ``epoch``, ``loss``, ``val_loss``, ``learning_rate``; of models alone.
 
     Raises
     ------
     UserError
         If a file is not the one that was chosen, two models are the same, or one does not fit the store.
     """
-    predictions, histories, fingerprints, costs = {}, {}, {}, []
-    _read_once(store)
-    for one in candidates:
+    predictions, fingerprints, costs = {}, {}, []
+    histories = {one.label: QTable({name: np.empty(0) for name in HISTORY}) for one in candidates}
+    models = [one for one in candidates if one.method is None]
+    if models:
+        _read_once(store)
+    for one in models:
         trained = load_model(one.path)
-        if trained.card.file_fingerprint != one.file_fingerprint:
-            raise UserError(
-                f"{one.path} ({one.label}) was replaced after it had been chosen: start the comparison again."
-            )
+        _check_unchanged(one, trained.card.file_fingerprint == one.file_fingerprint)
         fingerprints[one.label] = trained.fingerprint
         check_distinct(fingerprints)
         predictions[one.label], measured = predict_and_measure(trained, store, "test")
         costs.append(_cost(one, trained.fingerprint, measured))
         histories[one.label] = _history(trained.history)
-    return stacked(predictions), QTable(rows=costs), stacked(histories)
+    for one in candidates:
+        if one.method is not None:
+            _check_unchanged(one, fingerprints_of(one.method.paths) == one.method.file_fingerprints)
+            table = read_method(one.method)
+            predictions[one.label] = as_in(table, next(iter(predictions.values()))) if predictions else table
+    return stacked(predictions), _cost_table(costs), stacked(histories)
+
+
+def _check_unchanged(candidate: Candidate, unchanged: bool) -> None:
+    if not unchanged:
+        raise UserError(
+            f"{candidate.path} ({candidate.label}) was replaced after it had been chosen: start the comparison again."
+        )
+
+
+def _cost_table(rows: Sequence[Mapping[str, object]]) -> QTable:
+    if rows:
+        return QTable(rows=list(rows))
+    return QTable(names=("model", "fingerprint", *COSTS), dtype=("U1", "U1", *[float] * len(COSTS)))
 
 
 def _read_once(store: EventStore | JoinedStores) -> None:

@@ -1,4 +1,4 @@
-"""Parameters of the evaluation (bins, smallest samples, bootstrap) and of the comparison (which models)."""
+"""Parameters of the evaluation (bins, smallest samples, bootstrap; DL2 files) and of the comparison (which models)."""
 
 from typing import Literal, Self
 
@@ -31,14 +31,25 @@ class EvaluationParameters(Parameters):
         return self
 
 
+class DL2Parameters(Parameters):
+    """Which DL2 files of others are evaluated."""
+
+    path: str | None = Field(None, description="one file, a folder or a glob")
+    prefix: str | None = Field(None, min_length=1, description="of the columns; null: the only one there is")
+    level: Literal["telescope", "subarray"] | None = Field(
+        None, description="each image by itself, or whole events; null: images where they were predicted"
+    )
+    name: str | None = Field(None, min_length=1, description="in the report; null: the prefix")
+
+
 class ComparisonParameters(Parameters):
     """Which models are compared."""
 
     task: str | None = Field(None, description="task of the models; null: the one that all of them do")
     models: dict[str, str] = Field(
         {},
-        description="label -> energy_model:<version>, identifier of an MLflow run, or path; none: all saved models of "
-        "the task",
+        description="label -> energy_model:<version>, identifier of an MLflow run, path of a model or of DL2 files; or "
+        "all: all saved models of the task, as where there are none here",
     )
 
     @field_validator("models")

@@ -1,6 +1,6 @@
 """Which predictions a DL2 file of any maker holds, in ctapipe's layout."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -8,17 +8,34 @@ import tables
 from ctapipe.io.hdf5dataformat import DL2_SUBARRAY_GROUP, DL2_TEL_GROUP
 
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.tasks import get_task
+from cherenkov_pipeline.tasks import TASKS, get_task
 
-GROUPS = {"telescope": DL2_TEL_GROUP, "subarray": DL2_SUBARRAY_GROUP}
+Level = Literal["telescope", "subarray"]
 
-PREFERRED = {"skydirection": ("_skydirection", "_cameradirection")}
-"""Ends of the prefixes that are taken first; of the others the task's own name. Any direction will do."""
+GROUPS: dict[Level, str] = {"telescope": DL2_TEL_GROUP, "subarray": DL2_SUBARRAY_GROUP}
+
+_SKY, _CAMERA = ("_skydirection", "SkyReconstructor"), ("_cameradirection", "CameraReconstructor")
+PREFERRED = {"skydirection": (*_SKY, *_CAMERA), "cameradirection": (*_CAMERA, *_SKY)}
+"""Ends of the prefixes that are taken first, ours and CTLearn's; of the other tasks the task's own name. Any direction
+will do for another."""
 
 
-def find_prefixes(
-    path: Path, level: Literal["telescope", "subarray"], wanted: Mapping[str, str | None]
-) -> dict[str, str]:
+def find_level(path: Path, task: str) -> Level:
+    """Tell whether a DL2 file has predictions of a task by single telescopes, or of whole events alone.
+
+    Raises
+    ------
+    UserError
+        If the file is no HDF5 file, or has none at all.
+    """
+    found = _prefixes(path, (task,))
+    for level in GROUPS:
+        if found[level][task]:
+            return level
+    raise UserError(f"{path} has no predictions of {task} in ctapipe's layout: give DL2 files that have.")
+
+
+def find_prefixes(path: Path, level: Level, wanted: Mapping[str, str | None]) -> dict[str, str]:
     """Find the predictions of some tasks in a DL2 file.
 
     Parameters
@@ -39,12 +56,19 @@ def find_prefixes(
         If the file is no HDF5 file, there are no predictions of a task, not those that are wanted, or several to
         choose from.
     """
+    found = _prefixes(path, wanted)[level]
+    return {task: _choose(path, level, task, found[task], prefix) for task, prefix in wanted.items()}
+
+
+def _prefixes(path: Path, tasks: Iterable[str]) -> dict[Level, dict[str, list[str]]]:
     try:
         with tables.open_file(path) as file:
-            found = {task: _children(file, f"{GROUPS[level]}/{get_task(task).dl2_group}") for task in wanted}
+            return {
+                level: {task: _children(file, f"{group}/{get_task(task).dl2_group}") for task in tasks}
+                for level, group in GROUPS.items()
+            }
     except tables.HDF5ExtError:
         raise UserError(f"{path} is no HDF5 file, or damaged: take it out.") from None
-    return {task: _choose(path, level, task, found[task], prefix) for task, prefix in wanted.items()}
 
 
 def _children(file: tables.File, group: str) -> list[str]:
@@ -57,7 +81,10 @@ def _choose(path: Path, level: str, task: str, found: list[str], wanted: str | N
             there = ", ".join(found) or "none"
             raise UserError(f"{path} has no {level} predictions of {task} named {wanted}: it has {there}.")
         return wanted
-    for end in (*PREFERRED.get(task, (f"_{task}",)), ""):
+    ends = PREFERRED.get(task, (f"_{task}",))
+    foreign = tuple(f"_{other}" for other in TASKS if f"_{other}" not in ends)
+    found = [prefix for prefix in found if not prefix.endswith(foreign)]
+    for end in (*ends, ""):
         candidates = [prefix for prefix in found if prefix.endswith(end)]
         if len(candidates) > 1:
             raise UserError(f"{path} has {level} predictions of {task} by {', '.join(candidates)}: name one of them.")

@@ -42,6 +42,7 @@ from cherenkov_pipeline.dl1.settings import read_settings, write_settings
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileJob, FilePlan, FileSet, fingerprint, fingerprint_file
 from cherenkov_pipeline.models.saved import TrainedModel
+from cherenkov_pipeline.reconstruction.columns import EVENT, find_rows, production_of, take_rows
 from cherenkov_pipeline.reconstruction.combine import combine
 from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
 from cherenkov_pipeline.reconstruction.predict import match_models, predict_dl1, task_names, widest_first
@@ -70,7 +71,6 @@ CONTAINERS: dict[str, type[Container]] = {
 }
 """Container of each property, ctapipe's where it has one."""
 
-EVENT = ("obs_id", "event_id")
 DATA_LEVELS = "CTA PRODUCT DATA LEVELS"
 ROOMS = ("dl1", "models", "reconstruction", "store", "tasks", "directions")
 """Code that makes the result."""
@@ -191,11 +191,6 @@ def write_dl2(
     return record
 
 
-def production_of(path: Path) -> str:
-    """Name of what is in a DL1 or DL2 file."""
-    return path.name.removesuffix(".h5").removesuffix(".dl1").removesuffix(".dl2")
-
-
 def _write_task(
     file: tables.File,
     task: Task,
@@ -262,24 +257,6 @@ def _for_all_events(combined: Table, events: Table) -> Table:
         if name not in EVENT:
             table[name][absent] = np.nan if table[name].dtype.kind == "f" else False
     return table
-
-
-def find_rows(wanted: Table, table: Table, names: Sequence[str] = (*EVENT, "tel_id")) -> np.ndarray:
-    """Row of ``table`` with the keys of each row of ``wanted``; -1 where there is none."""
-    keys = np.concatenate(
-        [np.stack([np.asarray(part[name], dtype=np.int64) for name in names], axis=1) for part in (table, wanted)]
-    )
-    codes = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
-    rows = np.full(codes.max(initial=-1) + 1, -1)
-    rows[codes[: len(table)]] = np.arange(len(table))
-    return rows[codes[len(table) :]]
-
-
-def take_rows(values: Any, positions: np.ndarray) -> Any:
-    """Rows of a floating-point column; NaN where the position is -1."""
-    taken = values[positions]
-    taken[positions < 0] = np.nan
-    return taken
 
 
 def _counts(predictions: QTable, what: str, source: Path, task_name: str) -> dict[str, Any]:

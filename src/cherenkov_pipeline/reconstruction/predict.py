@@ -15,6 +15,7 @@ from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.backend import jit_compile
 from cherenkov_pipeline.models.card import ModelCard
 from cherenkov_pipeline.models.saved import TrainedModel, check_fit, fitting_camera
+from cherenkov_pipeline.reconstruction.columns import COPIED
 from cherenkov_pipeline.reconstruction.validity import check_dl1_settings, compare_settings, outside_zenith
 from cherenkov_pipeline.store import EventChunk, EventStore, JoinedStores
 from cherenkov_pipeline.store.chunks import cameras, iter_chunks
@@ -28,27 +29,6 @@ if TYPE_CHECKING:
 
 BATCH_SIZE = 256
 """Images in a forward pass: larger ones are not faster on a CPU and take gigabytes in wide networks."""
-
-COPIED = (
-    "obs_id",
-    "event_id",
-    "tel_id",
-    "shower",
-    "true_energy",
-    "true_alt",
-    "true_az",
-    "true_core_x",
-    "true_core_y",
-    "true_x_max",
-    "true_shower_primary_id",
-    "telescope_pointing_altitude",
-    "telescope_pointing_azimuth",
-    "hillas_intensity",
-    "hillas_fov_lon",
-    "hillas_fov_lat",
-    "hillas_psi",
-)
-"""Columns of the events that the predictions carry along, where there are any."""
 
 VALID, NOT_SELECTED, NO_SIGNAL, NOT_FINITE, OTHER_CAMERA = (
     "",

@@ -1,24 +1,26 @@
 """DL2 files read back as the predictions table that they were made from, and that the evaluation takes."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import astropy.units as u
 import numpy as np
+import tables
 from astropy.table import Column, QTable, Table, vstack
 from ctapipe.instrument import SubarrayDescription
 from ctapipe.io import TableLoader
+from ctapipe.io.tableloader import IndexNotMatching
 
 from cherenkov_pipeline.directions import POINTING
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileSet
-from cherenkov_pipeline.reconstruction.dl2 import EVENT, find_rows, production_of, take_rows
-from cherenkov_pipeline.reconstruction.predict import COPIED
-from cherenkov_pipeline.store.chunks import PRIMARY, TRUTH
+from cherenkov_pipeline.reconstruction.columns import COPIED, EVENT, find_rows, production_of, take_rows
+from cherenkov_pipeline.reconstruction.discover import Level
+from cherenkov_pipeline.store.chunks import plain_events
+from cherenkov_pipeline.store.split import shower_ids
 from cherenkov_pipeline.tasks import Task, get_task
-
-Level = Literal["telescope", "subarray"]
 
 
 def read_predictions(dl2_files: FileSet, task_name: str | None = None, level: Level | None = None) -> QTable:
@@ -39,13 +41,14 @@ def read_predictions(dl2_files: FileSet, task_name: str | None = None, level: Le
     -------
     QTable
         Predictions table, as `~cherenkov_pipeline.reconstruction.predict.predict_dl1` gives it, without ``reason`` and
-        ``outside_validity``; of events without columns of single images. Of several tasks, ``is_valid`` says whether
-        all are valid. True values are NaN, and -1 for ``true_shower_primary_id``, where a file has none.
+        ``outside_validity``, with ``shower`` (`~cherenkov_pipeline.store.split.shower_ids`: uses of one shower have the
+        same); of events without columns of single images. Of several tasks, ``is_valid`` says whether all are valid.
+        True values are NaN, and -1 for ``true_shower_primary_id``, where a file has none.
 
     Raises
     ------
     UserError
-        If there are no files, or not this task in one of them.
+        If there are no files, one is not DL2 in ctapipe's layout, or has no predictions of this task.
     """
     if not len(dl2_files):
         raise UserError("There are no DL2 files to read: reconstruct some first.")
@@ -67,20 +70,14 @@ def _models(record: Mapping[str, Any], level: Level) -> dict[str, str]:
 
 
 def _read_predictions(path: Path, prefixes: Mapping[str, str], level: Level) -> QTable:
-    with TableLoader(path, focal_length_choice="EQUIVALENT") as loader:
-        images = loader.read_telescope_events(dl1_images=False, true_parameters=False, pointing=True)
-        events = images if level == "telescope" else loader.read_subarray_events()
+    images, events = _read_events(path, level)
     table = QTable({name: events[name] for name in COPIED if name in events.colnames})
     for key in (*EVENT, "tel_id") if level == "telescope" else EVENT:
         table[key] = np.asarray(events[key], dtype=np.int64)
-    for name, unit in TRUTH.items():
-        if name not in table.colnames and name in COPIED:
-            table[name] = np.full(len(table), np.nan) << u.Unit(unit)
-    if PRIMARY not in table.colnames:
-        table[PRIMARY] = -1
+    table["shower"] = shower_ids(events, production_of(path))
     if level == "subarray":
         first = find_rows(events, images, EVENT)
-        for name in (name for name in POINTING if name in images.colnames):
+        for name in POINTING:
             table[name] = take_rows(images[name].quantity.astype(float), first)
     infix = "_tel" if level == "telescope" else ""
     table["is_valid"] = np.ones(len(table), dtype=bool)
@@ -100,9 +97,22 @@ def _read_predictions(path: Path, prefixes: Mapping[str, str], level: Level) -> 
     return table
 
 
+def _read_events(path: Path, level: Level) -> tuple[Table, Table]:
+    """Read the events of single telescopes, and those of the level."""
+    try:
+        # others write their tables in the order of the keys; ctapipe joins them then, and warns
+        with warnings.catch_warnings(), TableLoader(path, focal_length_choice="EQUIVALENT") as loader:
+            warnings.simplefilter("ignore", IndexNotMatching)
+            images = loader.read_telescope_events(dl1_images=False, true_parameters=False, pointing=True)
+            events = images if level == "telescope" else loader.read_subarray_events()
+    except (OSError, ValueError, KeyError, tables.NoSuchNodeError) as error:
+        raise UserError(f"{path} is not DL2 in ctapipe's layout: {' '.join(str(error).split())}") from error
+    return plain_events(images), plain_events(events)
+
+
 def _predicted(events: Table, column: str, unit: u.Unit | None, path: Path) -> Column:
     """Column of the predictions; NaN for errors that a file of others does not have."""
-    if column.endswith("_uncert") and column not in events.colnames:
+    if "_uncert" in column and column not in events.colnames:
         return np.full(len(events), np.nan) << unit
     return _required(events, column, path)
 

@@ -250,7 +250,7 @@ class DL1Images:
             except ValueError as error:  # ctapipe: tables of different lengths, or without common rows
                 raise self._unfit(_first_line(error)) from error
             if len(table):
-                yield _plain(table)
+                yield plain_events(table)
             # tables of astropy refer to themselves; Python looks for such after so many objects, not bytes
             gc.collect()
 
@@ -337,8 +337,8 @@ def _with_images(loader: "TableLoader", tel_ids: Sequence[int], path: Path) -> l
     return [tel_id for tel_id in tel_ids if all(n_rows(f"{group}/tel_{tel_id:03d}") for group in (IMAGES, PARAMETERS))]
 
 
-def _plain(table: Table) -> Table:
-    """Columns of one number a row, without masks; true values and pointing also where the file has none."""
+def plain_events(table: Table) -> Table:
+    """Take the columns of one number a row, without masks; true values and pointing also where the file has none."""
     columns = {
         name: _filled(column)
         for name, column in table.columns.items()

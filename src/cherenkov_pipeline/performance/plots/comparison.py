@@ -63,7 +63,9 @@ def _interval(axes: Axes, value: float, low: float, high: float, height: float, 
 
 
 @styled
-def quality_over_cost(rows: Mapping[str, QTable.Row], costs: QTable, label: str) -> Figure:
+def quality_over_cost(
+    rows: Mapping[str, QTable.Row], costs: QTable, label: str, order: Sequence[str] | None = None
+) -> Figure:
     """Draw one metric over what the models cost: prediction, training, parameters.
 
     Parameters
@@ -74,13 +76,16 @@ def quality_over_cost(rows: Mapping[str, QTable.Row], costs: QTable, label: str)
         ``model`` and the columns of `COSTS`, one row a model.
     label : str
         Of the metric, with its unit.
+    order : sequence of str, optional
+        Labels in the order of their colours; default: that of the costs.
     """
     figure = new_figure(width=10.4, height=4.4)
     panels = figure.subplots(1, len(COSTS), sharey=True)
-    colors = colors_of(dict.fromkeys(str(name) for name in costs["model"]))
+    names = [str(name) for name in costs["model"]]
+    colors = colors_of(dict.fromkeys(order or names))
     for axes, (column, title) in zip(panels, COSTS.items(), strict=True):
-        cost = dict(zip(colors, np.asarray(costs[column], dtype=float), strict=True))
-        shown = [name for name in colors if cost[name] > 0 and np.isfinite(rows[name]["value"])]
+        cost = dict(zip(names, np.asarray(costs[column], dtype=float), strict=True))
+        shown = [name for name in names if cost[name] > 0 and np.isfinite(rows[name]["value"])]
         for name in shown:
             row = rows[name]
             if np.isfinite([row["low"], row["high"]]).all():

@@ -18,12 +18,14 @@ from cherenkov_pipeline.performance.report.common import intervals_convention
 from cherenkov_pipeline.performance.report.content import (
     Cell,
     Facts,
+    Figure,
     KeyNumber,
     ReportContent,
     Section,
     Table,
     Text,
 )
+from cherenkov_pipeline.performance.report.others import unknown_cost, unknown_training
 from cherenkov_pipeline.performance.report.overlays import CAPTIONS
 from cherenkov_pipeline.performance.report.tables import MISSING, cell, format_estimate, format_number, table_of
 from cherenkov_pipeline.performance.report.task import footer, illustrations
@@ -35,16 +37,17 @@ BEST, CLOSE = "★", "≈"
 def comparison_figures(
     comparison: ModelComparison, costs: QTable, histories: Mapping[str, QTable]
 ) -> dict[str, matplotlib.figure.Figure]:
-    """Draw ``ranking``, ``cost`` and ``loss``; the curves per energy are those of `report.overlays`."""
+    """Draw ``ranking``, and of models ``cost`` and ``loss``; the curves per energy are those of `report.overlays`."""
     name = comparison.metrics.meta["headline"]
     rows = rows_of_metric(comparison.metrics, name)
     best, label = next(iter(rows)), _short(next(iter(rows.values())))
-    order = [str(one) for one in costs["model"]]
-    return {
-        "ranking": plots.ranking(rows, against_best(comparison.differences, name, best), order, label),
-        "cost": plots.quality_over_cost(rows, costs, label),
-        "loss": shared_legend(loss_curves(histories)),
-    }
+    order = list(dict.fromkeys(str(one) for one in comparison.metrics["model"]))
+    figures = {"ranking": plots.ranking(rows, against_best(comparison.differences, name, best), order, label)}
+    if len(costs):
+        figures["cost"] = plots.quality_over_cost(rows, costs, label, order)
+    if histories:
+        figures["loss"] = shared_legend(loss_curves(histories))
+    return figures
 
 
 def comparison_report(
@@ -62,10 +65,11 @@ def comparison_report(
     ----------
     task : str
     candidates : sequence of Candidate
+        Models and DL2 files of others.
     matched : Matched
     comparison : ModelComparison
     costs : QTable
-        One row a model: ``model``, ``parameters``, ``layers``, ``gflops``, ``training_s``,
+        One row a model, none of DL2 files: ``model``, ``parameters``, ``layers``, ``gflops``, ``training_s``,
         ``inference_ms_per_event``.
     figures : mapping of str to Figure
         Those of `comparison_figures` and `report.overlays.overlays`.
@@ -78,6 +82,9 @@ def comparison_report(
     behind = against_best(comparison.differences, name, best)
     statements = [_statement(best, other, row) for other, row in behind.items()]
     notes = [f"{one} and {other} predict the same for every event." for one, other in comparison.equal]
+    others = [one.label for one in candidates if one.method is not None]
+    if others:
+        notes.append(unknown_training(_listed(others)))
     sections = (
         Section(
             "Result",
@@ -90,12 +97,12 @@ def comparison_report(
         Section("Metrics", (_metrics_table(comparison, [one.label for one in candidates]),)),
         Section("All pairs", (_pairs_table(comparison.differences, name),)),
         Section("Curves", illustrations(CAPTIONS[task], figures)),
-        Section("Cost", (*illustrations(_FIGURES["Cost"], figures), _costs_table(costs, rows))),
-        Section("Training", illustrations(_FIGURES["Training"], figures)),
+        Section("Cost", _cost_blocks(costs, rows, figures, others)),
+        *([Section("Training", illustrations(_FIGURES["Training"], figures))] if "loss" in figures else []),
         Section("Models", (_models_table(candidates),)),
         Section("Events", (_events_table(matched, comparison.n_used),)),
         *_published(task),
-        Section("Conventions", (Facts(_conventions(comparison.metrics)),)),
+        Section("Conventions", (Facts(_conventions(comparison.metrics, models=len(costs) > 0, others=others)),)),
     )
     return ReportContent(
         kind=f"Comparison · {task}",
@@ -162,7 +169,7 @@ def _summary(rows: Mapping[str, QTable.Row], behind: Mapping[str, QTable.Row], c
     value, interval = _estimate(row)
     beaten = [name for name, found in behind.items() if found["significant"]]
     close = [name for name in behind if name not in beaten]
-    text = f"On {format_number(comparison.n_used)} test events, {best} comes first: {row['label']} {value}{_unit(row)}"
+    text = f"On {format_number(comparison.n_used)} events, {best} comes first: {row['label']} {value}{_unit(row)}"
     text += f" ({interval})." if interval else "."
     confidence = f"{100 * comparison.metrics.meta['confidence']:g} %, paired"
     if beaten:
@@ -187,7 +194,7 @@ def _key_numbers(
         advantage, bounds = _estimate(found, "advantage")
         verdict = "significant" if found["significant"] else "not significant"
         numbers.append(KeyNumber(f"Ahead of {second}", advantage + _unit(found), f"{bounds}, {verdict}".lstrip(", ")))
-    return (*numbers, KeyNumber("Test events", format_number(comparison.n_used)))
+    return (*numbers, KeyNumber("Events", format_number(comparison.n_used)))
 
 
 def _ranks_table(rows: Mapping[str, QTable.Row], behind: Mapping[str, QTable.Row]) -> Table:
@@ -250,6 +257,16 @@ def _pairs_table(differences: QTable, name: str) -> Table:
     return Table(("Better", "Than", "By", "Significant"), tuple(rows), caption)
 
 
+def _cost_blocks(
+    costs: QTable,
+    rows: Mapping[str, QTable.Row],
+    figures: Mapping[str, matplotlib.figure.Figure],
+    others: Sequence[str],
+) -> tuple[Figure | Table | Text, ...]:
+    known = (*illustrations(_FIGURES["Cost"], figures), _costs_table(costs, rows)) if len(costs) else ()
+    return (*known, Text(unknown_cost(_listed(others)))) if others else known
+
+
 def _costs_table(costs: QTable, rows: Mapping[str, QTable.Row]) -> Table:
     names = {
         "model": "Model",
@@ -274,17 +291,18 @@ def _models_table(candidates: Sequence[Candidate]) -> Table:
         (
             Cell(one.label),
             Cell(f"{one.name} ({one.task})"),
-            Cell(f"{one.created:%Y-%m-%d %H:%M}", one.created.timestamp()),
+            Cell(f"{one.created:%Y-%m-%d %H:%M}", one.created.timestamp()) if one.created else Cell(MISSING),
             cell(one.epochs),
             cell(one.n_train),
-            Cell(one.data_fingerprint),
+            cell(one.data_fingerprint),
             Cell(one.file_fingerprint),
             Cell(one.source),
         )
         for one in candidates
     )
     header = ("Label", "Model", "Created (UTC)", "Epochs", "Training events", "Data", "File", "Named as")
-    caption = "Everything on this page was predicted anew from the file with this fingerprint."
+    caption = "Everything on this page was predicted anew from the model's file with this fingerprint"
+    caption += ", or read from DL2 files." if any(one.method is not None for one in candidates) else "."
     return Table(header, rows, caption, in_summary=True)
 
 
@@ -294,6 +312,7 @@ def _events_table(matched: Matched, n_used: int) -> Table:
         (
             Cell(label),
             cell(n),
+            cell(n - n_common),
             cell(n_common),
             cell(matched.n_invalid[label]),
             cell(n_common - matched.n_invalid[label]),
@@ -301,10 +320,11 @@ def _events_table(matched: Matched, n_used: int) -> Table:
         for label, n in matched.n_events.items()
     )
     caption = (
+        "Left out: what is not among the events of all of them (run, event, telescope, particle and true energy). "
         f"Of the common events, {format_number(n_used)} that every model predicts, and that the task is judged by, "
         "make up every number on this page."
     )
-    return Table(("Model", "Test events", "Common", "Not predicted", "Predicted"), rows, caption)
+    return Table(("Model", "Events", "Left out", "Common", "Not predicted", "Predicted"), rows, caption)
 
 
 def _published(task: str) -> tuple[Section, ...]:
@@ -347,9 +367,14 @@ def _energies(row: QTable.Row) -> str:
     return f"{low:g} TeV" if low == high else f"{low:g} to {high:g} TeV"
 
 
-def _conventions(metrics: QTable) -> dict[str, str]:
+def _conventions(metrics: QTable, models: bool, others: Sequence[str]) -> dict[str, str]:
+    events = "events that all of them predict"
+    if models:
+        events = "test events that every model predicts; no training or tuning saw them"
+    if others:
+        events += "; of " + _listed(others) + " it is not known which events were learnt from"
     return {
-        "Events": "test events that every model predicts; no training or tuning saw them",
+        "Events": events,
         "Rank": "by the distance to the value of a perfect model: 0 for errors, 1 for areas, 68.27 % for coverages",
         "Intervals": intervals_convention(metrics),
         "Paired": "the same showers are drawn for all models; the interval is that of the difference",

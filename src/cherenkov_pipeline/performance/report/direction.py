@@ -150,7 +150,7 @@ def _summary(metrics: Rows, confidence: float) -> str:
         return "No gamma event has a valid direction: there is nothing to evaluate."
     resolution, interval = estimate(metrics["angular_resolution"])
     text = (
-        f"On {format_number(n_valid)} of {format_number(n_valid + n_invalid)} test gammas the direction is "
+        f"On {format_number(n_valid)} of {format_number(n_valid + n_invalid)} gammas the direction is "
         f"reconstructed with a resolution (68.27 % containment) of {resolution}° ({interval})."
     )
     if np.isfinite(metrics["right_side"]["value"]):

@@ -134,7 +134,7 @@ def _summary(metrics: Rows, confidence: float) -> str:
     resolution, interval = estimate(metrics["resolution"])
     bias, bias_interval = estimate(metrics["bias"])
     text = (
-        f"On {format_number(n_valid)} of {format_number(n_valid + n_invalid)} test gammas the energy is reconstructed "
+        f"On {format_number(n_valid)} of {format_number(n_valid + n_invalid)} gammas the energy is reconstructed "
         f"with a resolution of {resolution} ({interval}) and a median bias of {bias} ({bias_interval})."
     )
     if metrics["coverage_68"]["n"]:

@@ -108,7 +108,7 @@ def _summary(metrics: Rows, quantity: Quantity) -> str:
         return f"No gamma event has a valid {quantity.title.lower()}: there is nothing to evaluate."
     value, interval = estimate(metrics[quantity.resolution.name])
     text = (
-        f"{quantity.title} of {format_number(n_valid)} of {format_number(n_valid + n_invalid)} test gammas. "
+        f"{quantity.title} of {format_number(n_valid)} of {format_number(n_valid + n_invalid)} gammas. "
         f"{quantity.resolution.label}: {value} {u.Unit(quantity.unit):unicode} ({interval})."
     )
     return text.replace(" ()", "")

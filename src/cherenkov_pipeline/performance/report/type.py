@@ -26,7 +26,7 @@ FIGURES = {
     "gammaness": ("Gammaness", "Gammas and other particles, each normalised to all of them."),
     "reliability": (
         "Calibration",
-        "Share of gammas over the predicted probability, in the mixture of particles of the test set.",
+        "Share of gammas over the predicted probability, in the mixture of particles of these events.",
     ),
     "confusion": ("Decisions", "At gammaness 0.5 and at the threshold that keeps 80 % of the gammas.", True),
 }
@@ -125,15 +125,15 @@ def _conventions(tables: Mapping[str, QTable], energy: str) -> dict[str, str]:
         "Background rejection": "one over the background efficiency",
         "Q": "gamma efficiency over the square root of the background efficiency",
         "Calibration error": "mean of |share of gammas − gammaness| over ten equal bins, weighted by their events",
-        "Mixture": "accuracy, precision, F1, Brier score, log loss and calibration are those of the test set's mixture "
-        "of particles; area and efficiencies do not depend on it",
+        "Mixture": "accuracy, precision, F1, Brier score, log loss and calibration are those of the mixture of "
+        "particles among these events; area and efficiencies do not depend on it",
         "Intervals": intervals_convention(tables["metrics"]),
     }
 
 
 def _summary(metrics: Rows, confidence: float) -> str:
     n_gamma, n_background = (int(metrics[f"events_{name}"]["value"]) for name in ("gamma", "background"))
-    numbers = f"{format_number(n_gamma)} test gammas and {format_number(n_background)} other particles"
+    numbers = f"{format_number(n_gamma)} gammas and {format_number(n_background)} other particles"
     if not np.isfinite(metrics["auc"]["value"]):
         return f"There are {numbers}: without both, there is no separation to evaluate."
     area, interval = estimate(metrics["auc"])

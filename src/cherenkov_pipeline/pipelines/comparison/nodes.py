@@ -6,41 +6,65 @@ from typing import Any
 
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.performance.parameters import ComparisonParameters, EvaluationParameters
+from cherenkov_pipeline.pipelines.comparison.references import ALL, is_dl2
 from cherenkov_pipeline.pipelines.flow import EventStores, Figure, QTable
 
 Candidates = dict[str, Any]
 
 
 def choose_models_of(task: str | None) -> Callable[..., Candidates]:
-    """Make the node function that finds and checks the models; without ``task`` it is that of the models."""
+    """Make the node function that finds and checks what is compared; without ``task`` it is that of the models."""
 
     def choose_models(
         stores: EventStores, saved: dict[str, Path], comparison: ComparisonParameters, mlflow_run: str | None
     ) -> Candidates:
-        from cherenkov_pipeline.performance.candidates import choose_candidates
         from cherenkov_pipeline.pipelines.comparison.references import all_saved, named_models
 
         if None not in (task, comparison.task) and task != comparison.task:
             raise UserError(f"comparison.task is {comparison.task}: kedro run --pipeline=comparison_{comparison.task}.")
         chosen = task or comparison.task
-        if comparison.models:
-            models = named_models(chosen, comparison.models, saved, mlflow_run)
-        else:
+        models = {}
+        if not comparison.models or ALL in comparison.models.values():
             chosen, models = all_saved(chosen, saved)
-        found, candidates = choose_candidates(chosen, models, stores)
-        return {"task": found, "models": [one.model_dump(mode="json") for one in candidates]}
+        dl2 = {label: text for label, text in comparison.models.items() if is_dl2(text)}
+        named = {label: text for label, text in comparison.models.items() if text != ALL and label not in dl2}
+        models |= named_models(chosen, named, saved, mlflow_run)
+        return _candidates(chosen, models, stores, dl2)
 
     return choose_models
 
 
+def choose_dl2(comparison: ComparisonParameters) -> Candidates:
+    """Find and check the DL2 files to compare, where there are no models and no events of one's own."""
+    others = [label for label, text in comparison.models.items() if not is_dl2(text)]
+    if others:
+        raise UserError(
+            f"comparison_dl2 compares DL2 files alone, and {', '.join(others)} is none: use comparison_energy or so."
+        )
+    return _candidates(comparison.task, {}, {}, comparison.models)
+
+
+def _candidates(task: str | None, models: dict[str, Any], stores: EventStores, dl2: dict[str, str]) -> Candidates:
+    from cherenkov_pipeline.performance.candidates import choose_candidates
+
+    found, candidates = choose_candidates(task, models, stores, dl2)
+    return {"task": found, "models": [one.model_dump(mode="json") for one in candidates]}
+
+
 def predict_with_all(stores: EventStores, candidates: Candidates) -> tuple[QTable, QTable, QTable]:
-    """Predict the test events with every model; also what that costs, and how the trainings went."""
+    """Predict the test events with every model, and read what others predicted; also costs and histories."""
     from cherenkov_pipeline.performance.candidates import Candidate
     from cherenkov_pipeline.performance.contest import contest
     from cherenkov_pipeline.store import store_for
 
-    models = [Candidate.model_validate(one) for one in candidates["models"]]
-    return contest(models, store_for(models[0].mode, stores))
+    found = [Candidate.model_validate(one) for one in candidates["models"]]
+    has_models = any(one.method is None for one in found)
+    return contest(found, store_for(found[0].mode, stores) if has_models else None)
+
+
+def read_dl2(candidates: Candidates) -> tuple[QTable, QTable, QTable]:
+    """Read what is in DL2 files, as `predict_with_all` without a model."""
+    return predict_with_all({}, candidates)
 
 
 def compare_models(

@@ -1,12 +1,20 @@
 """Comparison: one template, for the task that the parameters or the models tell, and for each task in its namespace."""
 
-from kedro.pipeline import Pipeline, node
+from kedro.pipeline import Node, Pipeline, node
 
-from cherenkov_pipeline.pipelines.comparison.nodes import choose_models_of, compare_models, predict_with_all
+from cherenkov_pipeline.pipelines.comparison.nodes import (
+    choose_dl2,
+    choose_models_of,
+    compare_models,
+    predict_with_all,
+    read_dl2,
+)
+
+READ = ["predictions", "costs_table", "histories_table"]
 
 
 def create_pipeline(task: str | None = None) -> Pipeline:
-    """Build the pipeline that compares models on the test events.
+    """Build the pipeline that compares models on the test events, and DL2 files of others with them.
 
     Parameters
     ----------
@@ -20,27 +28,8 @@ def create_pipeline(task: str | None = None) -> Pipeline:
             "candidates",
             name="choose_models",
         ),
-        node(
-            predict_with_all,
-            ["event_store", "candidates"],
-            ["predictions", "costs_table", "histories_table"],
-            name="predict_with_all",
-        ),
-        node(
-            compare_models,
-            ["candidates", "predictions", "costs_table", "histories_table", "params:evaluation"],
-            [
-                "metrics_table",
-                "differences_table",
-                "per_energy_table",
-                "ranking",
-                "figures",
-                "figures_pdf",
-                "report",
-                "summary",
-            ],
-            name="compare_models",
-        ),
+        node(predict_with_all, ["event_store", "candidates"], READ, name="predict_with_all"),
+        _compare(),
     ]
     return Pipeline(
         template,
@@ -48,4 +37,37 @@ def create_pipeline(task: str | None = None) -> Pipeline:
         inputs={"event_store", "saved_models", "mlflow_run"},
         parameters={"params:comparison", "params:evaluation"},
         tags="comparison",
+    )
+
+
+def create_dl2_pipeline() -> Pipeline:
+    """Build the pipeline that compares DL2 files alone: it needs no event store and no models."""
+    template = [
+        node(choose_dl2, "params:comparison", "candidates", name="choose_dl2"),
+        node(read_dl2, "candidates", READ, name="read_dl2"),
+        _compare(),
+    ]
+    return Pipeline(
+        template,
+        namespace="comparison_dl2",
+        parameters={"params:comparison", "params:evaluation"},
+        tags="comparison",
+    )
+
+
+def _compare() -> Node:
+    return node(
+        compare_models,
+        ["candidates", "predictions", "costs_table", "histories_table", "params:evaluation"],
+        [
+            "metrics_table",
+            "differences_table",
+            "per_energy_table",
+            "ranking",
+            "figures",
+            "figures_pdf",
+            "report",
+            "summary",
+        ],
+        name="compare_models",
     )

@@ -1,5 +1,6 @@
 """How users name the models to compare, and which files these are."""
 
+import glob
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -12,8 +13,22 @@ from cherenkov_pipeline.pipelines.comparison.tracking import recorded_model
 RUN = re.compile(r"[0-9a-f]{32}")
 VERSION = re.compile(r"\d{4}-\d\d-\d\dT[\d.]+Z")
 
+ALL = "all"
+"""Reference that stands for all saved models of the task."""
+
+DL2 = re.compile(r"\.(h5|hdf5)(::\w+)?$|::\w+$")
+"""How a reference to DL2 files of others ends; folders of such files are told by what is in them."""
+
 Models = dict[str, tuple[str, Path]]
 """By label: how the model was named, and its file."""
+
+
+def is_dl2(reference: str) -> bool:
+    """Tell whether a reference is one to DL2 files: a file, a pattern, or a folder with HDF5 files and no model."""
+    folder = Path(reference).expanduser()
+    if folder.is_dir():
+        return not any(folder.glob("*.keras")) and any(folder.rglob("*.h5"))
+    return DL2.search(reference) is not None or glob.has_magic(reference)
 
 
 def named_models(

@@ -1,11 +1,12 @@
 """Nodes of the evaluation, the same for every task."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.performance.evaluations import Evaluation
-from cherenkov_pipeline.performance.parameters import EvaluationParameters
+from cherenkov_pipeline.performance.parameters import DL2Parameters, EvaluationParameters
 from cherenkov_pipeline.pipelines.flow import DataFrame, EventStores, Figure, QTable, TrainedModel
 
 
@@ -42,11 +43,17 @@ def draw_with(evaluation: Evaluation) -> Callable[..., list[Figure]]:
     """Make the node function that draws the figures of ``evaluation``, in the order of their names."""
 
     def draw(model: TrainedModel, parameters: EvaluationParameters, *tables: QTable) -> list[Figure]:
-        named = dict(zip(evaluation.table_names, tables, strict=True))
-        figures = evaluation.figures(named, model.card.name, parameters)
-        return [figures[name] for name in evaluation.figure_names]
+        return _drawn(evaluation, tables, model.card.name, parameters)
 
     return draw
+
+
+def _drawn(
+    evaluation: Evaluation, tables: Sequence[QTable], name: str, parameters: EvaluationParameters
+) -> list[Figure]:
+    named = dict(zip(evaluation.table_names, tables, strict=True))
+    figures = evaluation.figures(named, name, parameters)
+    return [figures[name] for name in evaluation.figure_names]
 
 
 def draw_training(model: TrainedModel) -> tuple[Figure, Figure]:
@@ -97,6 +104,55 @@ def report_with(evaluation: Evaluation) -> Callable[..., tuple[str, str]]:
             summary_text(model.model),
             provenance_of(stores, provenance),
         )
+        return render_report(content), render_markdown(content)
+
+    return write_report
+
+
+def read_dl2_of(task: str) -> Callable[..., tuple[QTable, dict[str, Any]]]:
+    """Make the node function that reads what others predicted of ``task``, and says where it comes from."""
+
+    def read_dl2(parameters: DL2Parameters) -> tuple[QTable, dict[str, Any]]:
+        from cherenkov_pipeline.reconstruction.others import find_method, read_method
+
+        if not parameters.path:
+            raise UserError(
+                f"Say which DL2 files: kedro run --pipeline=evaluate_dl2_{task} --params=dl2.path=FILE_OR_FOLDER"
+            )
+        method = find_method(parameters.path, task, parameters.level, parameters.prefix)
+        source = {"name": parameters.name or method.prefix, "method": method.model_dump(mode="json")}
+        return read_method(method), source
+
+    return read_dl2
+
+
+def draw_dl2_with(evaluation: Evaluation) -> Callable[..., list[Figure]]:
+    """Make the node function that draws the figures of what others predicted, in the order of their names."""
+
+    def draw(source: dict[str, Any], parameters: EvaluationParameters, *tables: QTable) -> list[Figure]:
+        return _drawn(evaluation, tables, source["name"], parameters)
+
+    return draw
+
+
+def report_dl2_with(evaluation: Evaluation) -> Callable[..., tuple[str, str]]:
+    """Make the node function that writes the report of what others predicted, as a page and as a short summary."""
+
+    def write_report(
+        source: dict[str, Any], predictions: QTable, parameters: EvaluationParameters, *tables: QTable
+    ) -> tuple[str, str]:
+        from datetime import UTC, datetime
+
+        from cherenkov_pipeline.performance.report.others import dl2_report
+        from cherenkov_pipeline.performance.report.render import render_markdown, render_report
+        from cherenkov_pipeline.reconstruction.others import Method, method_provenance
+
+        method = Method.model_validate(source["method"])
+        named = dict(zip(evaluation.table_names, tables, strict=True))
+        figures = evaluation.figures(named, source["name"], parameters)
+        result = evaluation.result(named, figures)
+        provenance = method_provenance(method, predictions)
+        content = dl2_report(source["name"], method, result, provenance, datetime.now(UTC))
         return render_report(content), render_markdown(content)
 
     return write_report

@@ -4,9 +4,12 @@ from kedro.pipeline import Pipeline, node
 
 from cherenkov_pipeline.performance.evaluations import EVALUATIONS
 from cherenkov_pipeline.pipelines.evaluation.nodes import (
+    draw_dl2_with,
     draw_training,
     draw_with,
     predict_test_events,
+    read_dl2_of,
+    report_dl2_with,
     report_with,
     summarize,
     tabulate_with,
@@ -50,4 +53,31 @@ def create_pipeline(task: str, joint: str | None = None) -> Pipeline:
         },
         parameters={"params:evaluation"},
         tags="evaluation",
+    )
+
+
+def create_dl2_pipeline(task: str) -> Pipeline:
+    """Build the pipeline that evaluates DL2 files of others: it needs no event store and no model.
+
+    Parameters
+    ----------
+    task : str
+    """
+    evaluation = EVALUATIONS[task]
+    tables = [f"{name}_table" for name in evaluation.table_names]
+    figures = [f"{name}_figure" for name in evaluation.figure_names]
+    template = [
+        node(read_dl2_of(task), "params:dl2", ["predictions", "source"], name="read_dl2"),
+        node(tabulate_with(evaluation), ["predictions", "params:evaluation"], tables, name="tabulate"),
+        node(summarize, "metrics_table", "metrics", name="summarize"),
+        node(draw_dl2_with(evaluation), ["source", "params:evaluation", *tables], figures, name="draw"),
+        node(
+            report_dl2_with(evaluation),
+            ["source", "predictions", "params:evaluation", *tables],
+            ["report", "summary"],
+            name="write_report",
+        ),
+    ]
+    return Pipeline(
+        template, namespace=f"dl2_{task}", parameters={"params:dl2", "params:evaluation"}, tags="evaluation"
     )

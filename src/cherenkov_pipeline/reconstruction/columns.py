@@ -1,0 +1,54 @@
+"""Columns and rows of predictions tables and of ctapipe's tables."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.table import Table
+
+EVENT = ("obs_id", "event_id")
+
+COPIED = (
+    "obs_id",
+    "event_id",
+    "tel_id",
+    "shower",
+    "true_energy",
+    "true_alt",
+    "true_az",
+    "true_core_x",
+    "true_core_y",
+    "true_x_max",
+    "true_shower_primary_id",
+    "telescope_pointing_altitude",
+    "telescope_pointing_azimuth",
+    "hillas_intensity",
+    "hillas_fov_lon",
+    "hillas_fov_lat",
+    "hillas_psi",
+)
+"""Columns of the events that the predictions carry along, where there are any."""
+
+
+def production_of(path: Path) -> str:
+    """Name of what is in a DL1 or DL2 file."""
+    return path.name.removesuffix(".h5").removesuffix(".dl1").removesuffix(".dl2")
+
+
+def find_rows(wanted: Table, table: Table, names: Sequence[str] = (*EVENT, "tel_id")) -> np.ndarray:
+    """Row of ``table`` with the keys of each row of ``wanted``; -1 where there is none."""
+    keys = np.concatenate(
+        [np.stack([np.asarray(part[name], dtype=np.int64) for name in names], axis=1) for part in (table, wanted)]
+    )
+    codes = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
+    rows = np.full(codes.max(initial=-1) + 1, -1)
+    rows[codes[: len(table)]] = np.arange(len(table))
+    return rows[codes[len(table) :]]
+
+
+def take_rows(values: Any, positions: np.ndarray) -> Any:
+    """Rows of a floating-point column; NaN where the position is -1."""
+    taken = values[positions]
+    taken[positions < 0] = np.nan
+    return taken

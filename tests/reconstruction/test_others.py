@@ -1,0 +1,177 @@
+"""DL2 files of others are judged by the same numbers as our own predictions."""
+
+import shutil
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.table import QTable, vstack
+from tests.reconstruction.ctlearn_dl2 import write_ctlearn
+from tests.reconstruction.other_dl2 import write_other_dl2
+from tests.store.toy_dl1 import camera, subarray
+from tests.toy_events import toy_events
+
+from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.performance.evaluations import EVALUATIONS
+from cherenkov_pipeline.performance.parameters import EvaluationParameters
+from cherenkov_pipeline.reconstruction.others import find_method, method_provenance, read_method
+
+FEW = EvaluationParameters(resamples=100, minimum_events=5)
+
+
+@pytest.fixture(scope="module")
+def array():
+    return subarray({1: camera(), 2: camera()})
+
+
+@pytest.fixture
+def images() -> QTable:
+    """Predictions of two telescopes, in no order of the keys, some of which could not be made."""
+    events = toy_events(60, flipped=0.2)
+    events["reco_energy"] = 1.1 * events["true_energy"]
+    for name in ("reco_energy", "gammaness", "reco_alt", "reco_az"):
+        events[name][:3] = np.nan
+    events["is_valid"][:3] = False
+    other = events.copy()
+    other["tel_id"] = 2
+    order = np.random.default_rng(0).permutation(120)
+    return vstack([events, other], metadata_conflicts="silent")[order]
+
+
+def read(path, task: str, **options) -> QTable:
+    return read_method(find_method(str(path), task, **options))
+
+
+@pytest.mark.parametrize("task", ["energy", "type", "skydirection", "cameradirection"])
+def test_metrics_of_ctlearns_file_are_those_of_the_predictions(task, images, array, tmp_path):
+    tasks = ("energy", "type", "cameradirection" if task == "cameradirection" else "skydirection")
+    found = read(write_ctlearn(tmp_path / "gamma.dl2.h5", images, array, tasks), task)
+    assert len(found) == len(images)
+    assert found["is_valid"].sum() == len(images) - 6
+    images["reco_energy_uncert"], images["reco_ang_distance_uncert"] = np.nan * u.TeV, np.nan * u.deg
+    if task == "type":
+        found["reco_energy"] = images["reco_energy"][_places(found, images)]
+    expected, metrics = (EVALUATIONS[task].tables(table, FEW)["metrics"] for table in (images, found))
+    for one, other in zip(expected, metrics, strict=True):
+        assert one["metric"] == other["metric"]
+        np.testing.assert_allclose([one["value"], one["n"]], [other["value"], other["n"]], rtol=1e-6)
+    assert np.isfinite(metrics["value"][0])
+
+
+def _places(found: QTable, images: QTable) -> list[int]:
+    places = {key: n for n, key in enumerate(zip(images["event_id"], images["tel_id"], strict=True))}
+    return [places[key] for key in zip(found["event_id"], found["tel_id"], strict=True)]
+
+
+def test_place_in_the_camera_is_made_of_the_direction(images, array, tmp_path):
+    found = read(write_ctlearn(tmp_path / "gamma.dl2.h5", images, array, ("cameradirection",)), "cameradirection")
+    exact = images.copy()
+    exact["reco_alt"], exact["reco_az"] = exact["true_alt"], exact["true_az"]
+    same = read(write_ctlearn(tmp_path / "exact.dl2.h5", exact, array, ("cameradirection",)), "cameradirection")
+    for axis in ("x", "y"):
+        np.testing.assert_allclose(same[f"reco_camera_{axis}"], same[f"true_camera_{axis}"], atol=1e-6 * u.m)
+        assert np.isnan(found[f"reco_camera_{axis}"][~found["is_valid"]]).all()
+    tables = EVALUATIONS["cameradirection"].tables(found, FEW)
+    assert set(EVALUATIONS["cameradirection"].figures(tables, "CTLearn", FEW)) >= {"camera", "resolution"}
+
+
+def test_events_of_stereo_models_are_read(images, array, tmp_path):
+    events = images[images["tel_id"] == 1]
+    path = write_ctlearn(tmp_path / "stereo.dl2.h5", events, array, ("energy", "skydirection"), stereo=True)
+    method = find_method(str(path), "skydirection")
+    assert (method.level, method.prefix) == ("subarray", "CTLearnSkyReconstructor")
+    found = read_method(method)
+    assert "tel_id" not in found.colnames
+    assert found["is_valid"].sum() == len(events) - 3
+    with pytest.raises(UserError, match="no telescope predictions of energy"):
+        find_method(str(path), "energy", "telescope")
+    with pytest.raises(UserError, match="take skydirection"):
+        find_method(str(path), "cameradirection")
+
+
+def test_gammas_and_protons_of_the_same_numbers_stay_apart(images, array, tmp_path):
+    """Peers' fault 2: events are merged whose run and number are equal."""
+    kinds = {name: images.copy() for name in ("gamma", "proton")}
+    for name, primary in (("gamma", 0), ("proton", 101)):
+        (tmp_path / name).mkdir()
+        kinds[name]["true_shower_primary_id"] = primary
+        write_ctlearn(tmp_path / name / "run.dl2.h5", kinds[name], array, ("type",))
+    found = read(tmp_path, "type")
+    assert sorted(set(found["production"])) == ["gamma/run", "proton/run"]
+    assert len(found) == 2 * len(images)
+    assert len(set(found["shower"])) == 120  # two telescopes see each of 60 showers, of each particle
+    table = method_provenance(find_method(str(tmp_path), "type"), found)
+    rows = table[table["step"] == "prediction"]
+    assert rows["n_in"].sum() == len(found)
+    assert rows["n_out"].sum() == found["is_valid"].sum()
+    assert "does not say what was thrown" in table["detail"][0]
+    merged = vstack(list(kinds.values()), metadata_conflicts="silent")
+    with pytest.raises(UserError, match=r"event twice|not DL2 in ctapipe's layout"):
+        read(write_ctlearn(tmp_path / "merged.dl2.h5", merged, array, ("type",)), "type")
+
+
+def test_any_prefix_is_found_and_one_of_several_is_named(images, array, tmp_path):
+    path = write_ctlearn(tmp_path / "one.dl2.h5", images, array, {"energy": "CTLearn"})
+    assert find_method(str(path), "energy").prefix == "CTLearn"
+    other = write_ctlearn(tmp_path / "two.dl2.h5", images, array, {"energy": "RandomForestRegressor"})
+    with pytest.raises(UserError, match="by CTLearn, RandomForestRegressor: give the files of one"):
+        find_method(str(tmp_path / "*.h5"), "energy")
+    assert find_method(f"{path}::CTLearn", "energy") == find_method(str(path), "energy", prefix="CTLearn")
+    with pytest.raises(UserError, match="named CTLearn: it has RandomForestRegressor"):
+        find_method(f"{other}::CTLearn", "energy")
+    copied = shutil.copy(path, tmp_path / "copied.dl2.h5")
+    assert find_method(str(copied), "energy").fingerprint == find_method(str(path), "energy").fingerprint
+
+
+def test_ctapipes_own_layout_with_what_was_thrown(tmp_path):
+    path = write_other_dl2(tmp_path / "gamma.dl2.h5", primary=0, obs_id=1, n_events=8)
+    method = find_method(str(path), "skydirection")
+    found = read_method(method)
+    assert len(found) == 16
+    thrown = method_provenance(method, found).iloc[0]
+    assert (thrown["item"], thrown["n_in"], thrown["n_out"]) == ("gamma", 2000, 8)
+    assert thrown["detail"] == "1992 uses of showers in no event"
+    with pytest.raises(UserError, match="no predictions of xmax in ctapipe's layout"):
+        find_method(str(path), "xmax")
+    with pytest.raises(UserError, match="gammas alone: the particle type"):
+        read(path, "type")
+
+
+def without(images: QTable, *names: str) -> QTable:
+    return images[[name for name in images.colnames if name not in names]]
+
+
+@pytest.mark.parametrize(
+    ("task", "change", "message"),
+    [
+        ("energy", lambda t: without(t, "true_energy"), "no true_energy: energy can be judged by simulated events"),
+        ("energy", lambda t: t[t["true_shower_primary_id"] > 0], "no gammas"),
+        ("skydirection", lambda t: without(t, "true_alt"), "no true_alt: skydirection"),
+        ("type", lambda t: without(t, "true_shower_primary_id"), "no true_shower_primary_id"),
+        ("energy", lambda t: t[~t["is_valid"]], "no valid prediction of energy by CTLearnRegressor"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused_in_one_line(task, change, message, images, array, tmp_path):
+    path = write_ctlearn(tmp_path / "some.dl2.h5", change(images), array, (task,))
+    with pytest.raises(UserError, match=message) as refused:
+        read(path, task)
+    assert "\n" not in str(refused.value)
+
+
+def test_core_of_a_direction_is_no_prediction_of_the_core(images, array, tmp_path):
+    """ctapipe fills the columns of its container that CTLearn does not predict."""
+    path = write_ctlearn(tmp_path / "some.dl2.h5", images, array, ("skydirection",))
+    with pytest.raises(UserError, match="no valid prediction of core by CTLearnSkyReconstructor"):
+        read(path, "core")
+
+
+def test_other_files_are_refused(images, tmp_path):
+    (tmp_path / "notes.txt").write_text("no")
+    (tmp_path / "more.txt").write_text("no")
+    for reference, message in (
+        ("nowhere.h5", "does not exist: set dl2.path to a DL2 file"),
+        ("notes.txt", "no HDF5 file"),
+        ("", "holds no HDF5 file"),
+    ):
+        with pytest.raises(UserError, match=message):
+            find_method(str(tmp_path / reference), "energy")
