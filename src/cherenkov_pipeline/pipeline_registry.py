@@ -11,6 +11,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         evaluation,
         instrument_response,
         reconstruction,
+        robustness,
         search,
         simulation,
         training,
@@ -29,6 +30,7 @@ def register_pipelines() -> dict[str, Pipeline]:
             ("evaluate", evaluation.create_pipeline),
             ("search", search.create_pipeline),
             ("comparison", comparison.create_pipeline),
+            ("robustness", robustness.create_pipeline),
         )
     }
     for_dl2 = {f"evaluate_dl2_{task}": evaluation.create_dl2_pipeline(task) for task in TASKS}
@@ -38,9 +40,10 @@ def register_pipelines() -> dict[str, Pipeline]:
         "evaluate_joint": sum((evaluation.create_pipeline(task, "joint") for task in JOINT), Pipeline([])),
     }
     last = {"reconstruction": reconstruction.create_pipeline(DEFAULT)}
-    comparisons = {
+    several = {
         "comparison": comparison.create_pipeline(),
         "comparison_dl2": comparison.create_dl2_pipeline(),
+        "robustness": sum((for_tasks[f"robustness_{task}"] for task in DEFAULT), Pipeline([])),
     }
     response = {"instrument_response": instrument_response.create_pipeline()}
     plain = [*first.values(), *(for_tasks[f"{stage}_{task}"] for task in DEFAULT for stage in ("train", "evaluate"))]
@@ -50,7 +53,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         **for_tasks,
         **for_dl2,
         **joint,
-        **comparisons,
+        **several,
         **last,
         **response,
     }

@@ -40,7 +40,7 @@ def plan_production(
     """
     runs = _first_runs(parameters)
     jobs = [
-        _job(name, production, obs_id, parameters, dl1_parameters)
+        run_job(name, production, obs_id, parameters, dl1_parameters)
         for name, production in productions.items()
         for obs_id in range(runs[name], runs[name] + production.n_files)
     ]
@@ -52,10 +52,10 @@ def plan_production(
     )
 
 
-def _job(
+def run_job(
     name: str, production: Production, obs_id: int, parameters: SimulationParameters, dl1_parameters: DL1Parameters
 ) -> FileJob:
-    """Make the job of one run."""
+    """Make the job of one run, with a fingerprint of its own."""
     from cherenkov_pipeline.dl1.simulated import write_run
 
     common = parameters.model_copy(update={"training": {}, "test": {}})

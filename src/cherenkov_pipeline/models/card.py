@@ -4,15 +4,22 @@ import os
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 import cherenkov_pipeline
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.revision import git_revision
 
 SUFFIX = ".card.json"
+
+Numbers = Annotated[
+    tuple[float, ...],
+    BeforeValidator(lambda value: value.split() if isinstance(value, str) else value),
+    PlainSerializer(lambda value: " ".join(f"{number:.4g}" for number in value), return_type=str),
+]
+"""Numbers on one line of the card."""
 
 
 class _Section(BaseModel):
@@ -48,6 +55,19 @@ class Validity(_Section):
     zenith: tuple[float, float] | None = Field(description="Of the telescopes' pointing, deg; null: not known.")
 
 
+class Reference(_Section):
+    """How quantities of the training images are distributed, given intensity and time gradient: `models.reference`."""
+
+    telescope_type: str
+    particle: str
+    n_images: int
+    limits: Numbers = Field(description="Least and greatest log10(hillas_intensity / p.e.).")
+    nodes: Numbers = Field(description="log10(hillas_intensity / p.e.) at which the deciles are given.")
+    expected: dict[str, Numbers] = Field(description="Of each quantity: coefficients of what is expected of an image.")
+    deciles: dict[str, tuple[Numbers, ...]] = Field(description="Of the deviations from that, at each node.")
+    shares: dict[str, Numbers] = Field(description="Of these images themselves between the deciles of each quantity.")
+
+
 class Cost(_Section):
     """What one prediction costs."""
 
@@ -73,6 +93,9 @@ class ModelCard(_Section):
     )
     data: Data
     validity: Validity
+    references: tuple[Reference, ...] = Field(
+        (), description="What the training images look like, of each telescope type and particle; none: not known."
+    )
     dl1_settings: dict[str, Any] | None = Field(
         None, description="How the DL1 files of the training data were cleaned and calibrated; null: not known."
     )

@@ -44,6 +44,7 @@ from cherenkov_pipeline.files import FileJob, FilePlan, FileSet, fingerprint, fi
 from cherenkov_pipeline.models.saved import TrainedModel
 from cherenkov_pipeline.reconstruction.columns import EVENT, find_rows, production_of, take_rows
 from cherenkov_pipeline.reconstruction.combine import combine
+from cherenkov_pipeline.reconstruction.drift import DriftCounter
 from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
 from cherenkov_pipeline.reconstruction.predict import match_models, predict_dl1, task_names, widest_first
 from cherenkov_pipeline.reconstruction.stereo import is_stereo, predict_stereo_dl1
@@ -128,8 +129,9 @@ def plan_dl2(
         fingerprint(
             digests,
             [trained.fingerprint for trained in models],
+            [trained.card.references for trained in models],
             selection,
-            parameters.model_dump(mode="json", exclude={"chunk_size"}),
+            parameters.model_dump(mode="json", exclude={"chunk_size", "drift"}),
             code_fingerprint(*ROOMS),
         ),
         jobs,
@@ -161,18 +163,22 @@ def write_dl2(
         ``source``, ``n_events``, ``models`` (task -> prefix of its columns), and for each task ``n_images`` =
         ``n_valid`` + ``n_invalid``, ``reasons`` of the invalid ones with their numbers, and ``n_outside_validity``:
         images, valid or not, at zenith angles that the model's training data do not cover. The same of stereo models
-        under ``stereo_models`` and ``stereo_tasks``, which count ``n_events`` in place of images.
+        under ``stereo_models`` and ``stereo_tasks``, which count ``n_events`` in place of images. ``drift``: how the
+        selected images compare with the training data, see `cherenkov_pipeline.reconstruction.drift`.
     """
     path, source = Path(path), Path(source)
     mono, stereo = _by_mode(models)
-    predictions = predict_dl1(mono, source, selection, parameters.chunk_size) if mono else {}
-    stereo_predictions = predict_stereo_dl1(stereo, source, selection, parameters.chunk_size)
+    drift = DriftCounter(models)
+    predictions = predict_dl1(mono, source, selection, parameters.chunk_size, drift.add) if mono else {}
+    # once is enough: the images are the same
+    observe = None if mono else drift.add
+    stereo_predictions = predict_stereo_dl1(stereo, source, selection, parameters.chunk_size, observe)
     with HDF5Merger(output_path=path, dl1_images=parameters.keep_images, true_images=parameters.keep_images) as merger:
         merger(source)
     write_settings(path, read_settings(source))  # the merger drops them
     subarray = SubarrayDescription.from_hdf(path, focal_length_choice="EQUIVALENT")
     names, stereo_names = _prefixes(mono, parameters), _prefixes(stereo, parameters)
-    record: dict[str, Any] = {"source": str(source), "models": names, "tasks": {}}
+    record: dict[str, Any] = {"source": str(source), "models": names, "tasks": {}, "drift": drift.record()}
     if stereo:
         record |= {"stereo_models": stereo_names, "stereo_tasks": {}}
     with tables.open_file(path, "a") as file:

@@ -1,7 +1,7 @@
 """Predictions, event by event: every event has its row, and what cannot be predicted is NaN with the reason."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 BATCH_SIZE = 256
 """Images in a forward pass: larger ones are not faster on a CPU and take gigabytes in wide networks."""
+
+type Observer = Callable[[str, CameraGeometry, EventChunk, np.ndarray], None]
+"""Called with the telescope type, the camera, images of whole events, and which of them, (n,) bool, are predicted."""
 
 VALID, NOT_SELECTED, NO_SIGNAL, NOT_FINITE, OTHER_CAMERA = (
     "",
@@ -252,6 +255,7 @@ def predict_dl1(
     path: str | os.PathLike,
     selection: SelectionParameters,
     chunk_size: int = 2048,
+    observe: Observer | None = None,
 ) -> dict[str, QTable]:
     """Predict all images of a DL1 file with all models, in one pass over its images.
 
@@ -264,6 +268,8 @@ def predict_dl1(
         Images that are predicted; conditions on true values do not count.
     chunk_size : int
         Images in memory at a time.
+    observe : callable, optional
+        Looks at all images, each once.
 
     Returns
     -------
@@ -285,6 +291,8 @@ def predict_dl1(
         ]
         for chunk in iter_chunks(path, telescope_type, chunk_size):
             selected, _ = select(chunk.table, selection, use_truth=False)
+            if observe:
+                observe(telescope_type, camera, chunk, selected)
             found = {
                 task.name: table
                 for predictor, table in zip(predictors, predict_together(predictors, chunk, selected), strict=True)

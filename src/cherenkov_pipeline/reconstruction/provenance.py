@@ -8,11 +8,12 @@ from cherenkov_pipeline.dl1.provenance import COLUMNS, provenance_table
 from cherenkov_pipeline.files import FileSet
 
 if TYPE_CHECKING:
+    from astropy.table import QTable
     from pandas import DataFrame
 
 
 def reconstruction_provenance(
-    raw_files: Sequence[Mapping[str, Any]], dl1_files: FileSet, dl2_files: FileSet
+    raw_files: Sequence[Mapping[str, Any]], dl1_files: FileSet, dl2_files: FileSet, drift: "QTable | None" = None
 ) -> "DataFrame":
     """Tabulate inputs and counts of every step.
 
@@ -22,17 +23,27 @@ def reconstruction_provenance(
         The inputs (`cherenkov_pipeline.dl1.inputs.RawInput` as dict).
     dl1_files, dl2_files : FileSet
         Made from them.
+    drift : QTable, optional
+        How the images compare with the training data, `cherenkov_pipeline.reconstruction.drift.drift_table`.
 
     Returns
     -------
     pandas.DataFrame
         As `cherenkov_pipeline.dl1.provenance.provenance_table`, with a row ``prediction`` for each DL2 file and task:
-        ``n_in`` images, or events of stereo models, ``n_out`` valid predictions.
+        ``n_in`` images, or events of stereo models, ``n_out`` valid predictions; and a row ``drift check`` for each
+        comparison with training data: the images that were predicted.
     """
     from pandas import DataFrame, concat
 
-    predictions = DataFrame([row for record in dl2_files.records for row in _rows(record)], columns=list(COLUMNS))
-    return concat([provenance_table(raw_files, dl1_files), predictions], ignore_index=True)
+    rows = [row for record in dl2_files.records for row in _rows(record)]
+    if drift is not None:
+        from cherenkov_pipeline.reconstruction.drift import drift_summary
+
+        rows += [
+            ("drift check", found["data"], dl2_files.fingerprint, found["n_images"], found["n_images"], found["text"])
+            for found in drift_summary(drift)
+        ]
+    return concat([provenance_table(raw_files, dl1_files), DataFrame(rows, columns=list(COLUMNS))], ignore_index=True)
 
 
 def _rows(record: Mapping[str, Any]) -> Iterator[tuple]:

@@ -33,6 +33,7 @@ from cherenkov_pipeline.reconstruction.predict import (
     NOT_SELECTED,
     OTHER_CAMERA,
     VALID,
+    Observer,
     Predictor,
     check_split,
     make_predictor,
@@ -272,6 +273,7 @@ def predict_stereo_dl1(
     path: str | os.PathLike,
     selection: SelectionParameters,
     chunk_size: int = 2048,
+    observe: Observer | None = None,
 ) -> dict[str, QTable]:
     """Predict all events of a DL1 file with all stereo models.
 
@@ -287,6 +289,8 @@ def predict_stereo_dl1(
         Images that are used; conditions on true values do not count.
     chunk_size : int
         Images in memory at a time.
+    observe : callable, optional
+        Looks at all images, each once.
 
     Returns
     -------
@@ -307,8 +311,10 @@ def predict_stereo_dl1(
     tel_ids = np.sort(np.concatenate([found["tel_id"] for found in by_type.values()]))
     tables: dict[str, list[QTable]] = {task: [] for task in task_names(models)}
     matched = match_models(models, path)
+    seen: set[str] = set()
     for types, by_task in _read_together(matched, tables).items():
         cameras = {name: matched[name][0] for name in types}
+        unseen, seen = set(types) - seen, seen | set(types)
         predictors = {
             id(trained): make_stereo_predictor(trained, cameras, by_type, path)
             for trained in by_task.values()
@@ -316,7 +322,13 @@ def predict_stereo_dl1(
         }
         for chunks in iter_array_chunks(path, types, chunk_size):
             # the cuts of an event store are made type by type as well
-            selected = np.concatenate([select(chunk.table, selection, use_truth=False)[0] for chunk in chunks.values()])
+            by_type_selected = {
+                name: select(chunk.table, selection, use_truth=False)[0] for name, chunk in chunks.items()
+            }
+            selected = np.concatenate(list(by_type_selected.values()))
+            if observe:
+                for name in unseen.intersection(chunks):
+                    observe(name, cameras[name], chunks[name], by_type_selected[name])
             found = {number: predictor.predict(chunks, selected) for number, predictor in predictors.items()}
             for task, trained in by_task.items():
                 if trained is not None:

@@ -38,6 +38,7 @@ from cherenkov_pipeline.training.checks import (
 )
 from cherenkov_pipeline.training.devices import check_devices
 from cherenkov_pipeline.training.parameters import TrainingParameters
+from cherenkov_pipeline.training.reference import measure_references
 from cherenkov_pipeline.training.trainer import train
 from cherenkov_pipeline.training.weights import COLUMNS as WEIGHT_COLUMNS
 from cherenkov_pipeline.training.weights import fit_weights
@@ -308,6 +309,7 @@ class _Training:
             ),
             dl1_settings=store.provenance.get("dl1_settings"),
             validity=_validity(store.columns(VALIDITY)[self.rows["train"]], self.task),
+            references=measure_references(store),
             training=dict(summary),
             metrics={name: float(best[name]) for name in best.colnames if name not in ("epoch", "seconds")},
             cost=model_cost(network),

@@ -19,10 +19,12 @@ from cherenkov_pipeline.performance.report.content import (
     ReportContent,
     Section,
     Table,
+    Text,
 )
 from cherenkov_pipeline.performance.report.tables import format_number, table_of
 from cherenkov_pipeline.performance.report.task import footer, provenance_section
 from cherenkov_pipeline.performance.sample import PRIMARY
+from cherenkov_pipeline.store.quantities import LABELS
 
 #: Events that the page lists; the DL2 files hold all of them.
 LISTED_EVENTS = 500
@@ -45,11 +47,27 @@ _COLUMNS = {
 }
 _KEYS = ("obs_id", "event_id", "tel_id")
 
+_DRIFT = {
+    "data": "Images of",
+    "reference": "Training images of",
+    "quantity": "Quantity",
+    "distance": "Distance",
+    "chance": "Chance",
+    "median_at": "Median at quantile",
+    "n_images": "Images",
+    "drifted": "Differs",
+    "tasks": "Models of",
+}
+
 _UNKNOWN_PRIMARY = -1
 
 
 def reconstruction_report(
-    events: AstropyTable, facts: Mapping[str, str], provenance: pd.DataFrame, created: datetime
+    events: AstropyTable,
+    facts: Mapping[str, str],
+    provenance: pd.DataFrame,
+    created: datetime,
+    drift: AstropyTable | None = None,
 ) -> ReportContent:
     """Put the report of a reconstruction together.
 
@@ -64,6 +82,8 @@ def reconstruction_report(
         ``step``, ``item``, ``fingerprint``, ``n_in``, ``n_out``, ``detail``.
     created : datetime
         With time zone.
+    drift : Table, optional
+        From `cherenkov_pipeline.reconstruction.drift.drift_table`.
 
     Returns
     -------
@@ -105,11 +125,31 @@ def reconstruction_report(
         key_numbers=tuple(key_numbers),
         sections=(
             Section("Events", tuple(blocks)),
+            *(() if drift is None else (drift_section(drift),)),
             Section("Run", (Facts(dict(facts)),)),
             provenance_section(provenance),
         ),
         footer=footer(created),
     )
+
+
+def drift_section(drift: AstropyTable) -> Section:
+    """Make the section that says whether the images look like the training data."""
+    title = "Compared with the training data"
+    if not len(drift):
+        return Section(title, (Text("The models' cards do not tell what their training data look like."),))
+    drifted = int(np.sum(drift["drifted"]))
+    verdict = "No quantity differs from the training data."
+    if drifted:
+        verdict = f"{drifted} of {len(drift)} differ from the training data: predictions may be biased."
+    labels = AstropyTable(drift)
+    labels["quantity"] = [LABELS.get(name, name) for name in drift["quantity"]]
+    caption = (
+        f"Distance: the largest difference of the cumulated distributions, given intensity and time gradient of the "
+        f"image; it differs from {drift.meta['limit']:g} on, where chance hardly makes it so large and there are "
+        f"{drift.meta['minimum_events']} events."
+    )
+    return Section(title, (Text(verdict), table_of(labels, caption, _DRIFT)))
 
 
 def judged_gammas(events: AstropyTable) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Nodes of the reconstruction."""
 
+import logging
 from dataclasses import asdict
 from typing import Any
 
@@ -8,6 +9,8 @@ from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FilePlan, FileSet
 from cherenkov_pipeline.pipelines.flow import DataFrame, Figure, QTable, TrainedModel
 from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
+
+logger = logging.getLogger(__name__)
 
 
 def list_inputs(
@@ -57,14 +60,29 @@ def draw_energies(events: QTable) -> Figure:
     return true_against_reco(events[judged_gammas(events)])
 
 
-def tabulate_provenance(inputs: list[dict[str, Any]], dl1_files: FileSet, dl2_files: FileSet) -> DataFrame:
+def compare_with_training(dl2_files: FileSet, reconstruction: ReconstructionParameters) -> QTable:
+    """Tabulate how the images compare with the models' training data, and warn where they differ."""
+    from cherenkov_pipeline.reconstruction.drift import describe_drift, drift_table
+
+    records = [record for file in dl2_files.records for record in file.get("drift", ())]
+    table = drift_table(records, reconstruction.drift)
+    if text := describe_drift(table):
+        logger.warning("%s", text)
+    return table
+
+
+def tabulate_provenance(
+    inputs: list[dict[str, Any]], dl1_files: FileSet, dl2_files: FileSet, drift: QTable
+) -> DataFrame:
     """Tabulate where the predictions come from, with counts in and out at every step."""
     from cherenkov_pipeline.reconstruction.provenance import reconstruction_provenance
 
-    return reconstruction_provenance(inputs, dl1_files, dl2_files)
+    return reconstruction_provenance(inputs, dl1_files, dl2_files, drift)
 
 
-def write_report(events: QTable, provenance: DataFrame, dl2_files: FileSet, *models: TrainedModel) -> str:
+def write_report(
+    events: QTable, provenance: DataFrame, drift: QTable, dl2_files: FileSet, *models: TrainedModel
+) -> str:
     """Write the report of the reconstruction."""
     from datetime import UTC, datetime
 
@@ -75,4 +93,4 @@ def write_report(events: QTable, provenance: DataFrame, dl2_files: FileSet, *mod
         f"Model, {model.card.task}": f"{model.card.name}, {model.card.created:%Y-%m-%d %H:%M} UTC" for model in models
     }
     facts["DL2 files"] = ", ".join(str(path) for path in dl2_files.paths)
-    return render_report(reconstruction_report(events, facts, provenance, datetime.now(UTC)))
+    return render_report(reconstruction_report(events, facts, provenance, datetime.now(UTC), drift))

@@ -6,6 +6,7 @@ from kedro.pipeline import Pipeline, node
 
 from cherenkov_pipeline.pipelines.data_processing.nodes import plan_conversion
 from cherenkov_pipeline.pipelines.reconstruction.nodes import (
+    compare_with_training,
     draw_energies,
     gather_events,
     list_inputs,
@@ -43,14 +44,20 @@ def create_pipeline(tasks: Sequence[str]) -> Pipeline:
             node(gather_events, "dl2_files", "reconstructed_events", name="gather_events"),
             node(draw_energies, "reconstructed_events", "reconstructed_energy_figure", name="draw_energies"),
             node(
+                compare_with_training,
+                ["dl2_files", "params:reconstruction"],
+                "reconstruction_drift",
+                name="compare_with_training",
+            ),
+            node(
                 tabulate_provenance,
-                ["reconstruction_inputs", "reconstruction_dl1_files", "dl2_files"],
+                ["reconstruction_inputs", "reconstruction_dl1_files", "dl2_files", "reconstruction_drift"],
                 "reconstruction_provenance",
                 name="tabulate_reconstruction_provenance",
             ),
             node(
                 write_report,
-                ["reconstructed_events", "reconstruction_provenance", "dl2_files", *models],
+                ["reconstructed_events", "reconstruction_provenance", "reconstruction_drift", "dl2_files", *models],
                 "reconstruction_report",
                 name="write_reconstruction_report",
             ),

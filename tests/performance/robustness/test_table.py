@@ -1,0 +1,133 @@
+"""Ratios to the nominal condition: what was injected comes back, and what did not change is not significant."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from astropy.table import QTable, vstack
+
+from cherenkov_pipeline.performance.report.render import render_markdown, render_report
+from cherenkov_pipeline.performance.report.robustness import robustness_report
+from cherenkov_pipeline.performance.robustness.table import robustness_numbers, robustness_table
+from cherenkov_pipeline.reconstruction.drift import drift_table
+from cherenkov_pipeline.reconstruction.parameters import DriftParameters
+
+SETTINGS = {"nominal": (np.nan, np.nan, ""), "night sky": (0.2, 0.1, "1 / ns"), "light": (0.28, 0.35, "")}
+
+
+def labelled(table: QTable, condition: str) -> QTable:
+    table = QTable(table)
+    setting, nominal, unit = SETTINGS[condition]
+    table["condition"], table["unit"] = np.full(len(table), condition, "U64"), np.full(len(table), unit, "U64")
+    table["setting"], table["nominal"] = np.full(len(table), setting), np.full(len(table), nominal)
+    return table
+
+
+@pytest.fixture(scope="module")
+def predictions(make_predictions) -> QTable:
+    """Under the brighter night sky errors are 1.5 times as large; with less light a third of the showers is lost."""
+    parts = {
+        "nominal": make_predictions(1500),
+        "night sky": make_predictions(1500, width=0.3),
+        "light": make_predictions(1500)[::3],
+    }
+    for part in parts.values():
+        part["shower"], part["outside_validity"] = np.asarray(part["event_id"]), np.zeros(len(part), dtype=bool)
+    return vstack([labelled(part, name) for name, part in parts.items()], metadata_conflicts="silent")
+
+
+@pytest.fixture(scope="module")
+def drift() -> QTable:
+    def record(shares) -> dict:
+        counts = {"pixel_spread": (np.array(shares) * 1000).astype(int).tolist()}
+        return {
+            "telescope_type": "TOY", "tasks": ["energy"], "data": "gamma", "reference": "gamma", "n_reference": 5000,
+            "n_images": 1000, "n_events": 800, "counts": counts, "shares": {"pixel_spread": [0.1] * 10},
+        }  # fmt: skip
+
+    same, other = [0.1] * 10, [0, 0, 0, 0, 0, 0, 0.1, 0.2, 0.3, 0.4]
+    return vstack(
+        [
+            labelled(drift_table([record(other if name == "night sky" else same)], DriftParameters()), name)
+            for name in SETTINGS
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def table(predictions, drift, parameters) -> QTable:
+    return robustness_table("energy", predictions, drift, parameters)
+
+
+def row(table: QTable, condition: str, metric: str = "resolution") -> QTable.Row:
+    (found,) = table[(table["condition"] == condition) & (table["metric"] == metric)]
+    return found
+
+
+def test_injected_change_comes_back(table):
+    nominal, worse = row(table, "nominal"), row(table, "night sky")
+    assert (nominal["ratio"], nominal["difference"]) == (1, 0)
+    assert nominal["ratio_low"] == nominal["ratio_high"] == 1
+    assert worse["ratio"] == pytest.approx(1.5, abs=0.1)
+    assert worse["ratio_low"] < worse["ratio"] < worse["ratio_high"]
+    assert worse["changed"]
+    assert worse["value"] - nominal["value"] == pytest.approx(worse["difference"])
+
+
+def test_lost_events_alone_are_no_change(table):
+    lost = row(table, "light")
+    assert lost["n"] == 500
+    assert not lost["changed"]
+    assert lost["ratio_low"] < 1 < lost["ratio_high"]
+
+
+def test_intervals_are_paired(table):
+    """Errors of the same throws grow together: their ratio is known better than each of them."""
+    nominal, worse = row(table, "nominal"), row(table, "night sky")
+    unpaired = np.hypot(
+        *((one["value_high"] - one["value_low"]) / one["value"] * worse["ratio"] for one in (nominal, worse))
+    )
+    assert worse["ratio_high"] - worse["ratio_low"] < 0.5 * unpaired
+
+
+def test_bias_has_no_ratio(table):
+    found = row(table, "night sky", "bias")
+    assert np.isnan(found["ratio"])
+    assert np.isfinite([found["difference"], found["difference_low"], found["difference_high"]]).all()
+
+
+def test_what_the_reconstruction_warns_of(table, predictions, drift, parameters):
+    assert [row(table, name)["noticed"] for name in SETTINGS] == ["nothing", "pixel_spread", "nothing"]
+    outside = QTable(predictions)
+    outside["outside_validity"] = np.asarray(outside["condition"]) == "light"
+    again = robustness_table("energy", outside, drift, parameters)
+    assert row(again, "light")["noticed"] == "zenith"
+
+
+def test_numbers_and_pages(table, drift, tmp_path):
+    numbers = robustness_numbers(table)
+    assert numbers["conditions"]["night sky"]["0.2 1 / ns"]["noticed"] == "pixel_spread"
+    assert numbers["conditions"]["night sky"]["0.2 1 / ns"]["metrics"]["bias"]["ratio"] is None
+    table.write(tmp_path / "table.ecsv", format="ascii.ecsv")
+    again = QTable.read(tmp_path / "table.ecsv", format="ascii.ecsv")
+    counts = {
+        "n_thrown": 9,
+        "n_triggered": 5,
+        "n_images": 7,
+        "n_predicted": 7,
+        "n_cut": 2,
+        "n_invalid": 1,
+        "n_valid": 4,
+    }
+    row_of_counts = {"condition": "nominal", "setting": np.nan, "unit": "", "particle": "gamma", **counts}
+    content = robustness_report(
+        again, drift, QTable(rows=[row_of_counts]), {"Model": "toy"}, datetime(2026, 1, 2, tzinfo=UTC)
+    )
+    assert (
+        content.summary
+        == "1 of 2 conditions changes the energy resolution significantly; the reconstruction warns of each of them."
+    )
+    page = render_report(content)
+    assert page.count("<svg") == 1
+    assert "noise of dark pixels" in page
+    assert "night sky 0.2 1 / ns" in render_markdown(content)
