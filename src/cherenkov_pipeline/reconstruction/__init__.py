@@ -6,9 +6,10 @@
 - `reconstruction.combine`: one prediction an event from those of its telescopes.
 - `reconstruction.dl2.plan_dl2`: DL2 files.
 - `reconstruction.read.read_predictions`: predictions table of DL2 files.
+- `reconstruction.others.read_method`: the same of DL2 files that others made.
 - `reconstruction.discover`, `reconstruction.thrown`: whose predictions a file of any maker holds, and what was thrown.
 
-Only the parameters are light; the modules import Keras and ctapipe.
+Only the parameters are light; the modules import ctapipe, and those that predict Keras.
 """
 
 from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
