@@ -130,4 +130,4 @@ def test_numbers_and_pages(table, drift, tmp_path):
     page = render_report(content)
     assert page.count("<svg") == 1
     assert "noise of dark pixels" in page
-    assert "night sky 0.2 1 / ns" in render_markdown(content)
+    assert "night sky 0.2 ns⁻¹" in render_markdown(content)

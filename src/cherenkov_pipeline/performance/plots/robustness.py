@@ -1,5 +1,6 @@
 """Figure of the robustness: one metric over each condition that was changed."""
 
+import astropy.units as u
 import numpy as np
 from astropy.table import QTable
 from matplotlib.figure import Figure
@@ -53,7 +54,7 @@ def ratio_over_conditions(rows: QTable, label: str) -> Figure:
                 label=text,
             )
         unit = table["setting_unit"][0]
-        axes.set_xlabel(f"{name} [{unit}]" if unit else name)
+        axes.set_xlabel(f"{name} [{u.Unit(str(unit)):unicode}]" if unit else name)
         axes.margins(x=0.12)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
         axes.tick_params(axis="x", color=MUTED)

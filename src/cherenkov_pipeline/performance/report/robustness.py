@@ -18,12 +18,17 @@ from cherenkov_pipeline.performance.report.content import (
     ReportContent,
     Section,
     Table,
+    Text,
 )
 from cherenkov_pipeline.performance.report.tables import MISSING, cell, format_estimate, format_number, table_of
 from cherenkov_pipeline.performance.report.task import footer
-from cherenkov_pipeline.performance.robustness.table import NOTHING, setting_text
+from cherenkov_pipeline.performance.robustness.table import NOTHING
 from cherenkov_pipeline.store.quantities import LABELS
 from cherenkov_pipeline.tasks import get_task
+
+_NO_CHECK = (
+    "Nothing: the model's card does not tell what its training images look like. Train it again for the drift check."
+)
 
 COUNTS = {
     "where": "Condition",
@@ -78,7 +83,7 @@ def robustness_report(
                 (Figure(robustness_figure(table), "Ratio to the nominal condition", caption, True), _table(rows, True)),
             ),
             Section("Further metrics", (_table(others, False),)),
-            Section("What the drift check sees", (_drift_table(drift),)),
+            Section("What the drift check sees", (_drift_table(drift) if len(drift) else Text(_NO_CHECK),)),
             Section("Events", (_counts_table(counts),)),
             Section("Run", (Facts(dict(facts)),)),
             Section("Conventions", (Facts(_conventions(table, drift)),)),
@@ -92,7 +97,11 @@ def _headline(table: QTable) -> QTable:
 
 
 def _name(row: QTable.Row, unit: str = "setting_unit") -> str:
-    return f"{row['condition']} {setting_text(row, unit)}".strip()
+    if np.isnan(row["setting"]):
+        return str(row["condition"])
+    text = f"{row['condition']} {row['setting']:g}"
+    # an empty text is masked in a table that was read
+    return f"{text} {u.Unit(str(row[unit])):unicode}" if row[unit] else text
 
 
 def _unit(row: QTable.Row) -> str:

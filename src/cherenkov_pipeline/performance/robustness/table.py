@@ -155,9 +155,9 @@ def robustness_numbers(table: QTable) -> dict[str, Any]:
     return numbers
 
 
-def setting_text(row: QTable.Row, unit: str = "setting_unit") -> str:
-    """Write the setting of a condition with its unit, of this column; empty for the nominal one."""
+def setting_text(row: QTable.Row) -> str:
+    """Write the setting of a condition with its unit; empty for the nominal one."""
     if np.isnan(row["setting"]):
         return ""
     # an empty text is masked in a table that was read
-    return f"{row['setting']:g} {row[unit]}" if row[unit] else f"{row['setting']:g}"
+    return f"{row['setting']:g} {row['setting_unit']}" if row["setting_unit"] else f"{row['setting']:g}"
