@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
@@ -259,8 +260,11 @@ def test_interrupted_run_is_not_called_finished(tmp_path):
         "run", "--env=test", "--pipeline=simulation", "--params=simulation.training.gamma_diffuse.n_files=500"
     )
     wait_for(process, kedro, "01_raw/*/*")  # the pipeline runs
-    os.killpg(process.pid, signal.SIGINT)
-    process.communicate()
+    while process.poll() is None:
+        os.killpg(process.pid, signal.SIGINT)
+        # Python loses an interrupt that comes in a destructor or in a library's callback
+        with suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=60)
     assert mlflow_rows(kedro, "SELECT status FROM runs") == [("KILLED",)]
 
 
