@@ -126,6 +126,7 @@ def test_instrument_response_follows_from_what_is_there(copied):
             assert last in [extension.name for extension in extensions]
 
 
+@pytest.mark.slow
 def test_other_tasks_and_several_in_one_network_are_a_pipeline_away(copied):
     others = ("joint", "core", "xmax")
     copied.run("--pipelines=" + ",".join(f"{stage}_{name}" for name in others for stage in ("train", "evaluate")))
@@ -134,6 +135,7 @@ def test_other_tasks_and_several_in_one_network_are_a_pipeline_away(copied):
         assert "Model report" in copied.latest(f"08_reporting/{name}/report.html").read_text()
 
 
+@pytest.mark.slow
 def test_search_ends_with_a_file_for_the_next_training(copied, tmp_path):
     copied.run("--pipeline=search_energy")
     trials = QTable.read(copied.latest("08_reporting/energy/trials_table.ecsv"))

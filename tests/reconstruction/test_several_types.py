@@ -278,6 +278,7 @@ def test_what_is_for_one_type_is_refused(store, stores, saved, tmp_path):
         train_task(stores[TYPES[1]], "energy", model, INPUTS, training, tmp_path)
 
 
+@pytest.mark.slow
 def test_pretrained_by_a_model_of_the_same_types(store, saved, tmp_path):
     other = load_model(saved[0])
     scales = other.model.get_layer("input_parameters")
@@ -343,6 +344,7 @@ def test_dl2_files(trained, path, tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_telescopes_of_two_sizes_in_real_files(test_data, tmp_path):
     """LST and NectarCam images of sim_telarray files, from raw data to DL2."""
     folder = test_data / "simtel"
@@ -394,6 +396,7 @@ def test_nodes_of_the_pipelines(stores, tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_models_of_several_types_are_compared(saved, stores, store, predicted, tmp_path):
     other = train_task(store, "energy", MODEL, INPUTS, TrainingParameters(epochs=1, seed=1), tmp_path / "states")
     save_model(other, tmp_path / "other.keras")

@@ -40,7 +40,7 @@ COMPILING_PAYS = 3000
 """Steps after which XLA has won back, on a CPU, the half minute that its compilation takes."""
 
 
-def jit_compile(model: keras.Model | None = None, n_steps: int = 0) -> bool | str:
+def jit_compile(model: keras.Model | None = None, n_steps: int = 0, deterministic: bool = False) -> bool | str:
     """Value of Keras' ``jit_compile``: XLA where it pays.
 
     On a CPU, where TensorFlow would do without, dense layers and what is between them become twice as fast with XLA,
@@ -52,6 +52,8 @@ def jit_compile(model: keras.Model | None = None, n_steps: int = 0) -> bool | st
         What is compiled. Default: anything.
     n_steps : int
         For how many steps.
+    deterministic : bool
+        Whether results must never vary: Keras does not compile then.
     """
     if keras.backend.backend() != "tensorflow":
         return "auto"
@@ -59,7 +61,7 @@ def jit_compile(model: keras.Model | None = None, n_steps: int = 0) -> bool | st
 
     if tf.config.list_physical_devices("GPU"):
         return "auto"
-    return model is not None and n_steps >= COMPILING_PAYS and not _convolves(model)
+    return model is not None and n_steps >= COMPILING_PAYS and not deterministic and not _convolves(model)
 
 
 def _convolves(model: keras.Model) -> bool:

@@ -182,7 +182,7 @@ class _Fit:
             optimizer,
             self.likelihood.loss(),
             metrics=list(self.likelihood.metrics),
-            jit_compile=jit_compile(model, parameters.epochs * len(self.training)),
+            jit_compile=jit_compile(model, parameters.epochs * len(self.training), parameters.deterministic),
             auto_scale_loss=False,
         )
         return model
