@@ -1,3 +1,5 @@
+import importlib
+
 import numpy as np
 import pytest
 from tests.models.registered import predicted, trained
@@ -23,7 +25,8 @@ def test_xla_only_where_it_pays():
 @pytest.mark.parametrize("name", ["set_network", pytest.param("stereo_set_network", marks=pytest.mark.slow)])
 def test_xla_trains_the_same(name, monkeypatch):
     # Keras would not compile once another test has asked for determinism, which is for a whole process
-    monkeypatch.setattr("tensorflow.python.framework.config.is_op_determinism_enabled", lambda: False)
+    config = importlib.import_module("tensorflow.python.framework.config")
+    monkeypatch.setattr(config, "is_op_determinism_enabled", lambda: False)
     one, losses, inputs = trained(name, "skydirection")
     other, compiled_losses, _ = trained(name, "skydirection", n_steps=COMPILING_PAYS)
     assert other.jit_compile
