@@ -43,7 +43,7 @@ from cherenkov_pipeline.dl1.parameters import DL1Parameters
 from cherenkov_pipeline.dl1.settings import context_metadata, make_settings
 from cherenkov_pipeline.dl1.written import start_activity, written_completely
 from cherenkov_pipeline.simulation.array import sst1m_array
-from cherenkov_pipeline.simulation.parameters import Production, SimulationParameters
+from cherenkov_pipeline.simulation.parameters import MAX_USES, Production, SimulationParameters
 from cherenkov_pipeline.simulation.showers import ShowerEvent, prepare, simulate
 from cherenkov_pipeline.simulation.throwing import Throws, throw
 
@@ -53,7 +53,6 @@ CORE_BINS = 30
 ENERGY_BINS_PER_DECADE = 20
 GRAMMAGE = u.g / u.cm**2
 TIMES = 1024  # computed at a time: one by one, astropy takes longer than an image
-MAX_USES = 100  # room for uses of a shower in an event_id
 
 
 @dataclass(frozen=True)

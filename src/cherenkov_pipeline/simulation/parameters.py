@@ -17,6 +17,9 @@ SAMPLE_NOISE = 1.49
 CLUSTER_PIXELS = 21
 SAFE_THRESHOLD = 5.0  # standard deviations of the noise of a cluster: night-sky triggers are not simulated
 
+MAX_USES = 100
+"""Uses of a shower that an event number has room for: its last two digits, as in CORSIKA and sim_telarray."""
+
 
 class AtmosphereParameters(Parameters):
     """Extinction of the light; the density profile is the US standard atmosphere."""
@@ -100,7 +103,10 @@ class Production(Parameters):
     n_files: int = Field(ge=1, le=100_000, description="Number of files, each a run with its own obs_id")
     n_showers: int = Field(ge=1, description="Showers per file")
     uses_per_shower: int = Field(
-        1, ge=1, le=100, description="Core positions per shower; thrown events per file: n_showers * uses_per_shower"
+        1,
+        ge=1,
+        le=MAX_USES,
+        description="Core positions per shower; thrown events per file: n_showers * uses_per_shower",
     )
     energy_min: quantity("TeV", minimum=0.01, maximum=1000) = Field(description="Lowest energy thrown")
     energy_max: quantity("TeV", minimum=0.01, maximum=1000) = Field(description="Highest energy thrown")

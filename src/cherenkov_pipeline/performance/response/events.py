@@ -17,6 +17,7 @@ from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.performance.agreement import flux_weights
 from cherenkov_pipeline.performance.response.parameters import ResponseParameters
 from cherenkov_pipeline.performance.sample import check_columns
+from cherenkov_pipeline.simulation.parameters import MAX_USES
 from cherenkov_pipeline.store.chunks import PRIMARY
 
 GAMMA, PROTON = "gamma", "proton"
@@ -128,7 +129,7 @@ def weighted_events(events: QTable, thrown: QTable, particle: str) -> QTable:
     chosen = events[np.asarray(events[PRIMARY]) == PRIMARIES[particle]]
     (row,) = thrown[thrown[PRIMARY] == PRIMARIES[particle]]
     # simtel and this simulation number the uses of a shower with the last two digits
-    number = np.asarray(chosen["event_id"]) // (100 if row["uses_per_shower"] > 1 else 1)
+    number = np.asarray(chosen["event_id"]) // (MAX_USES if row["uses_per_shower"] > 1 else 1)
     keys = [np.unique(values, return_inverse=True)[1] for values in (chosen["production"], chosen["obs_id"], number)]
     chosen["shower"] = np.unique(np.stack(keys, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
     true, reco = ((plain(chosen, f"{kind}_az"), plain(chosen, f"{kind}_alt")) for kind in ("true", "reco"))

@@ -14,9 +14,7 @@ from cherenkov_pipeline.reconstruction.drift import DriftCounter, drift_table
 from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
 from cherenkov_pipeline.reconstruction.predict import NOT_SELECTED, predict_dl1
 from cherenkov_pipeline.reconstruction.stereo import is_stereo, predict_stereo_dl1
-
-USES = 100
-"""Uses of a shower have event numbers that begin alike."""
+from cherenkov_pipeline.simulation.parameters import MAX_USES
 
 SHOWERS = 10**10
 """More than the showers of a run."""
@@ -86,7 +84,7 @@ def _labelled(table: QTable, record: Mapping[str, Any]) -> QTable:
             table[name] = np.full(len(table), value, dtype="U64")
     if "event_id" in table.colnames:
         obs_id, event_id = (np.asarray(table[name], dtype=np.int64) for name in ("obs_id", "event_id"))
-        table["shower"] = obs_id * SHOWERS + event_id // USES
+        table["shower"] = obs_id * SHOWERS + event_id // MAX_USES
     return table
 
 
