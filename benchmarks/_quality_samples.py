@@ -16,12 +16,12 @@ from cherenkov_pipeline.store.build import plan_store
 from cherenkov_pipeline.store.parameters import StoreParameters
 
 N_FILES = 8
-"""Files of each production at full scale: together some 120,000 triggered images of gammas and 45,000 of protons."""
+"""Files of each production at full scale: together some 300,000 triggered images of gammas and 50,000 of protons."""
 
-GAMMA_SHOWERS, GAMMA_HARD, PROTON_SHOWERS, PROTON_HARD = 1_500_000, 375_000, 700_000, 10_000
+GAMMA_SHOWERS, GAMMA_HARD, PROTON_SHOWERS, PROTON_HARD = 2_000_000, 1_200_000, 700_000, 10_000
 """Showers thrown at full scale."""
 
-REAL_PART = 0.3
+REAL_PART = 0.2
 """Size of the sample for the telescope of the real events, as a fraction of the other's: nine events tell no finer
 difference. A model knows the telescope that it was trained on, and theirs stands on a higher site, under a darker and
 clearer sky."""
