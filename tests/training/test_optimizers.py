@@ -23,13 +23,39 @@ def rates(steps_per_epoch: int, **parameters) -> np.ndarray:
     return np.array([float(schedule(step)) for step in range(chosen.epochs * steps_per_epoch)])
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "rmsprop"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "muon", "sgd", "rmsprop"])
 def test_every_optimizer_goes_down_the_gradient_and_decays_if_it_shall(name):
     options = {"name": name, "learning_rate": 0.01, "clip_norm": None}
     (plain,) = stepped(make_optimizer(OptimizerParameters(weight_decay=0, **options)))
     (decayed,) = stepped(make_optimizer(OptimizerParameters(weight_decay=0.5, **options)))
     assert (np.sign(plain - 1) == -np.sign(GRADIENT)).all()
     np.testing.assert_allclose(plain - decayed, 0.01 * 0.5, rtol=1e-3)
+
+
+def test_muon_makes_the_steps_of_matrices_orthogonal_but_not_those_of_the_last_layer():
+    network = keras.Sequential(
+        [keras.Input((24,)), keras.layers.Dense(16, use_bias=False), keras.layers.Dense(3, name="head_raw")]
+    )
+    rng = np.random.default_rng(3)
+    # singular values over three decades
+    steep = rng.normal(size=(24, 16)) * np.geomspace(1, 1e-3, 16)
+    gradients = [steep, rng.normal(size=(16, 3)), rng.normal(size=3)]
+    before = [variable.numpy() for variable in network.trainable_variables]
+    optimizer = make_optimizer(
+        OptimizerParameters(name="muon", learning_rate=0.01, weight_decay=0, clip_norm=None), factors=(0.5, 1.0, 1.0)
+    )
+    optimizer.build(network.trainable_variables)
+    optimizer.apply([keras.ops.convert_to_tensor(gradient.astype(np.float32)) for gradient in gradients])
+    hidden, *last = (
+        old - variable.numpy() for old, variable in zip(before, network.trainable_variables, strict=True)
+    )
+    stretch = np.linalg.svd(hidden, compute_uv=False)
+    assert stretch.max() < 3 * np.median(stretch)
+    assert np.sum(hidden * steep) > 0
+    # the size of Adam's steps (Liu et al. 2025, arXiv:2502.16982), times the factor
+    assert np.sqrt(np.mean(hidden**2)) == pytest.approx(0.2 * 0.01 * 0.5, rel=0.3)
+    for step, gradient in zip(last, gradients[1:], strict=True):
+        np.testing.assert_allclose(step, 0.01 * np.sign(gradient), rtol=1e-2)
 
 
 def test_momentum_goes_on():
@@ -57,7 +83,7 @@ def test_clipping():
     np.testing.assert_allclose(by_value, [0.5, -0.7], rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "rmsprop"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "muon", "sgd", "rmsprop"])
 def test_factors_multiply_the_step_and_leave_old_weights_undecayed(name):
     parameters = OptimizerParameters(name=name, learning_rate=0.01, clip_norm=None, weight_decay=0.5)
     slow, normal = stepped(make_optimizer(parameters, factors=(0.1, 1.0)), n_variables=2, steps=3)

@@ -19,6 +19,9 @@ from cherenkov_pipeline.training.parameters import (
 WARMUP_START = 0.01
 """Of the learning rate, at the first step of a warm-up."""
 
+LAST_LAYER = "head_raw"
+"""Its rows are separate quantities, which are not to be mixed by making the step orthogonal."""
+
 
 def make_optimizer(
     parameters: OptimizerParameters,
@@ -49,6 +52,9 @@ def make_optimizer(
         case "adamw":
             # Keras' AdamW insists on a decay; Adam with one is the same
             kind = keras.optimizers.AdamW if parameters.decay else keras.optimizers.Adam
+        case "muon":
+            kind = keras.optimizers.Muon
+            options |= {"adam_weight_decay": parameters.decay, "exclude_layers": [LAST_LAYER]}
         case "sgd":
             kind = keras.optimizers.SGD
             options |= {"momentum": parameters.momentum, "nesterov": parameters.nesterov}

@@ -12,8 +12,8 @@ from cherenkov_pipeline.models.registry import complete_input
 from cherenkov_pipeline.store.parameters import AugmentationParameters, InMemory, InputParameters
 
 WITHOUT_EFFECT = {
-    "momentum": ("adam", "adamw"),
-    "nesterov": ("adam", "adamw", "rmsprop"),
+    "momentum": ("adam", "adamw", "muon"),
+    "nesterov": ("adam", "adamw", "muon", "rmsprop"),
 }
 """Optimizers that do not know an option."""
 
@@ -31,8 +31,10 @@ PYIRF_SPECTRA = (
 class OptimizerParameters(Parameters):
     """How the weights are moved: Keras' optimizers."""
 
-    name: Literal["adam", "adamw", "sgd", "rmsprop"] = Field(
-        "adamw", description="Adam and AdamW differ in their default weight decay alone."
+    name: Literal["adam", "adamw", "muon", "sgd", "rmsprop"] = Field(
+        "adamw",
+        description="Adam and AdamW differ in their default weight decay alone; Muon makes the steps of matrices "
+        "orthogonal, and those of all else, convolutions and the last layer too, are Adam's.",
     )
     learning_rate: float = Field(1e-3, gt=0, le=10, description="The largest one of the schedule.")
     weight_decay: float | None = Field(
@@ -40,7 +42,7 @@ class OptimizerParameters(Parameters):
         ge=0,
         lt=1,
         description="Fraction by which weights shrink per step, times the learning rate, apart from the gradient; "
-        "null: 1e-4 with adamw, otherwise none.",
+        "null: 1e-4 with adamw and muon, otherwise none.",
     )
     clip_norm: float | None = Field(1.0, gt=0, description="Largest norm of the gradient of all weights; null: none.")
     clip_value: float | None = Field(None, gt=0, description="Largest element of a gradient; instead of clip_norm.")
@@ -62,7 +64,7 @@ class OptimizerParameters(Parameters):
     def decay(self) -> float | None:
         """Weight decay as Keras takes it."""
         if self.weight_decay is None:
-            return 1e-4 if self.name == "adamw" else None
+            return 1e-4 if self.name in ("adamw", "muon") else None
         return self.weight_decay or None
 
 
