@@ -42,6 +42,7 @@ from benchmarks._quality_figures import (
 from benchmarks._quality_samples import REAL_PART, Sample, convert, simulate
 from benchmarks._report import Clock, print_table, report
 from benchmarks._shower_samples import REAL_CONDITIONS, REAL_EVENTS, test_data
+from benchmarks._training import shipped_training
 from cherenkov_pipeline.directions import separation, true_direction
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.models.options import ForestParameters
@@ -53,7 +54,7 @@ from cherenkov_pipeline.performance.statistics import mean, quantile_68, roc_auc
 from cherenkov_pipeline.reconstruction.predict import predict_dl1, predict_store
 from cherenkov_pipeline.store import EventStore
 from cherenkov_pipeline.training.forest import fit
-from cherenkov_pipeline.training.parameters import TrainingParameters, input_parameters
+from cherenkov_pipeline.training.parameters import input_parameters
 from cherenkov_pipeline.training.task import train_task
 
 TASKS = ("energy", "type", "skydirection")
@@ -128,18 +129,6 @@ class Trained:
     predictions: Predictions
 
 
-def training_parameters(seed: int, epochs: int) -> TrainingParameters:
-    """How the set network is trained."""
-    return TrainingParameters(
-        epochs=epochs,
-        batch_size=128,
-        optimizer={"learning_rate": 2e-3, "weight_decay": 0.02},
-        schedule={"name": "cosine", "warmup_epochs": min(1.0, epochs / 4)},
-        early_stopping_patience=None,
-        seed=seed,
-    )
-
-
 def train_models(store: EventStore, seed: int, epochs: int, states: Path, clock: Clock) -> dict[str, TrainedModel]:
     """Train the set network for all tasks."""
     models = {}
@@ -151,7 +140,7 @@ def train_models(store: EventStore, seed: int, epochs: int, states: Path, clock:
 
 def train_one(store: EventStore, task: str, seed: int, epochs: int, states: Path) -> TrainedModel:
     """Train the set network for one task."""
-    return train_task(store, task, MODEL, input_parameters(MODEL), training_parameters(seed, epochs), states)
+    return train_task(store, task, MODEL, input_parameters(MODEL), shipped_training(task, seed, epochs), states)
 
 
 def train(store: EventStore, seed: int, epochs: int, states: Path, clock: Clock) -> Trained:

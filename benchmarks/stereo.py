@@ -25,6 +25,7 @@ from astropy.table import QTable
 from benchmarks._quality_figures import Function, auc_gain, measure, over_seeds, resolution_ratio
 from benchmarks._quality_samples import simulate
 from benchmarks._report import Clock, report
+from benchmarks._training import shipped_training
 from benchmarks.quality import describe, flat, rows, sizes
 from cherenkov_pipeline.directions import separation, true_direction
 from cherenkov_pipeline.models.parameters import ModelParameters
@@ -33,7 +34,7 @@ from cherenkov_pipeline.performance.statistics import quantile_68, roc_auc
 from cherenkov_pipeline.reconstruction.predict import predict_store
 from cherenkov_pipeline.reconstruction.stereo import predict_stereo_store
 from cherenkov_pipeline.store import EventStore
-from cherenkov_pipeline.training.parameters import TrainingParameters, input_parameters
+from cherenkov_pipeline.training.parameters import input_parameters
 from cherenkov_pipeline.training.task import train_task
 
 KEYS = ("production", "obs_id", "event_id")
@@ -109,15 +110,8 @@ def predicted(store: EventStore, name: str, task: str, seed: int, epochs: int, s
     """Train a model and predict the test images, or events."""
     model = MODELS[name]
     inputs = input_parameters(model)
-    training = TrainingParameters(
-        epochs=epochs,
-        batch_size=128,
-        optimizer={"learning_rate": 2e-3, "weight_decay": 0.01},
-        schedule={"name": "cosine", "warmup_epochs": min(1.0, epochs / 4)},
-        early_stopping_patience=None,
-        loss_weights=LOSS_WEIGHTS if task == JOINT else None,
-        seed=seed,
-    )
+    joint = {"loss_weights": LOSS_WEIGHTS} if task == JOINT else {}
+    training = shipped_training("joint" if task == JOINT else task, seed, epochs, **joint)
     trained = train_task(store, task, model, inputs, training, states)
     clock.say(f"{name}, seed {seed}: best epoch {trained.card.training['best_epoch']}")
     return (predict_stereo_store if inputs.mode == "stereo" else predict_store)(trained, store)

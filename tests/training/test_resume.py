@@ -27,6 +27,7 @@ COMMON = {"epochs": EPOCHS, "batch_size": 16, "deterministic": True, "early_stop
 OPTIONS = {
     "cosine": {
         "schedule": {"name": "cosine", "warmup_epochs": 1.5},
+        "optimizer": {"name": "muon", "learning_rate": 0.01},
         "fraction": 0.6,
         "augmentation": {"mirror": True, "rotation": True, "night_sky": 2},
         "weights": {"classes": "balanced", "spectra": {"gamma": {"target": -2.5, "simulated": -1}}},

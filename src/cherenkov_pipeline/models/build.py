@@ -25,6 +25,9 @@ JOINED = ("parameters", "positions")
 OPTIONAL = tuple(name for name in UNSCALED if name not in JOINED)
 """Inputs that are offered to a backbone and need not be read: masks, the shower's frame and kinds."""
 
+LAST_LAYER = "head_raw"
+"""Name of the dense layer that gives the raw numbers of the output layer."""
+
 ZERO_IS_NOTHING = ("image", "pixels", "brightest", "positions")
 """Inputs that are scaled without being moved: an empty pixel stays empty."""
 
@@ -153,16 +156,21 @@ def build_model(
     features = head(features, **parameters.head.options)
     # zeros: training starts from the targets' mean and deviation, whatever the size of the features
     n_raw = likelihood.n_raw(task.n_targets)
-    raw = keras.layers.Dense(n_raw, kernel_initializer="zeros", name="head_raw")(features)
+    raw = keras.layers.Dense(n_raw, kernel_initializer="zeros", name=LAST_LAYER)(features)
     output_layer = likelihood.output_layer(
         scales.target_mean, scales.target_deviation, name=f"head_{_plain(task.name)}"
     )
     second = inputs["shower_frame"] if likelihood.needs_frame else point if likelihood.takes_point else None
     outputs = output_layer(raw if second is None else [raw, second])
-    model = keras.Model(inputs, outputs, name=f"{_plain(parameters.name.rpartition(':')[2])}_{_plain(task.name)}")
+    model = keras.Model(inputs, outputs, name=network_name(parameters, task))
     if pretrained:
         pretrained.apply(model)
     return model
+
+
+def network_name(parameters: ModelParameters, task: Task) -> str:
+    """Name of the network of a model for a task."""
+    return f"{_plain(parameters.name.rpartition(':')[2])}_{_plain(task.name)}"
 
 
 def _plain(name: str) -> str:

@@ -98,7 +98,9 @@ def combine(
                 raise UserError(f"The members of an ensemble must have the same {name}: train them alike.")
         if card.data.split != first.data.split:
             raise UserError("The members of an ensemble must have the same split of the data: train them alike.")
-    task, inputs = with_loss_weights(get_task(first.task), training), InputParameters.model_validate(first.inputs)
+    task, inputs = get_task(first.task), InputParameters.model_validate(first.inputs)
+    if task.parts:
+        task = with_loss_weights(task, training)
     likelihood = task.likelihood_of(inputs.mode)
     model = mix_models([trained.model for trained in members], likelihood, task.n_targets, f"ensemble_{first.name}")
     if jit_compile() is False:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cherenkov_pipeline.models.backend import keras
+from cherenkov_pipeline.models.build import LAST_LAYER
 from cherenkov_pipeline.training.parameters import (
     CosineSchedule,
     OptimizerParameters,
@@ -19,8 +20,8 @@ from cherenkov_pipeline.training.parameters import (
 WARMUP_START = 0.01
 """Of the learning rate, at the first step of a warm-up."""
 
-LAST_LAYER = "head_raw"
-"""Its rows are separate quantities, which are not to be mixed by making the step orthogonal."""
+ADAM_SHARE = 1 / 3
+"""Of Muon's learning rate, for what is no matrix: one rate suits dense networks and those with convolutions."""
 
 
 def make_optimizer(
@@ -54,7 +55,12 @@ def make_optimizer(
             kind = keras.optimizers.AdamW if parameters.decay else keras.optimizers.Adam
         case "muon":
             kind = keras.optimizers.Muon
-            options |= {"adam_weight_decay": parameters.decay, "exclude_layers": [LAST_LAYER]}
+            # the columns of the last layer are quantities of their own, not to be mixed
+            options |= {
+                "adam_weight_decay": parameters.decay,
+                "adam_lr_ratio": ADAM_SHARE,
+                "exclude_layers": [LAST_LAYER],
+            }
         case "sgd":
             kind = keras.optimizers.SGD
             options |= {"momentum": parameters.momentum, "nesterov": parameters.nesterov}

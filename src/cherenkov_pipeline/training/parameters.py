@@ -34,7 +34,7 @@ class OptimizerParameters(Parameters):
     name: Literal["adam", "adamw", "muon", "sgd", "rmsprop"] = Field(
         "adamw",
         description="Adam and AdamW differ in their default weight decay alone; Muon makes the steps of matrices "
-        "orthogonal, and those of all else, convolutions and the last layer too, are Adam's.",
+        "orthogonal, and those of all else, convolutions and the last layer too, are Adam's with a third of the rate.",
     )
     learning_rate: float = Field(1e-3, gt=0, le=10, description="The largest one of the schedule.")
     weight_decay: float | None = Field(
@@ -173,6 +173,11 @@ class TrainingParameters(Parameters):
         None,
         description="Several tasks in one network: task -> weight of its loss, 1 for those not named; null: learned, "
         "as the variances of homoscedastic noise.",
+    )
+    auxiliary: tuple[str, ...] = Field(
+        (),
+        description="Tasks that the network of one task learns beside it, for better features; the finished model is "
+        "without them. Those whose labels the data do not have are left out.",
     )
     augmentation: AugmentationParameters = AugmentationParameters()
     calibrate: bool = Field(

@@ -14,7 +14,7 @@ from astropy.table import QTable, Table
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import fingerprint, fingerprint_file
 from cherenkov_pipeline.models.backend import keras
-from cherenkov_pipeline.models.build import Scales, build_model, measure_scales
+from cherenkov_pipeline.models.build import Scales, build_model, measure_scales, network_name
 from cherenkov_pipeline.models.card import Camera, Data, ModelCard, Validity, now, software_versions
 from cherenkov_pipeline.models.cost import model_cost
 from cherenkov_pipeline.models.likelihoods import LIKELIHOODS, Likelihood
@@ -28,6 +28,7 @@ from cherenkov_pipeline.store.batches import Batches
 from cherenkov_pipeline.store.parameters import InputParameters
 from cherenkov_pipeline.store.stereo import StereoBatches, places_by_id
 from cherenkov_pipeline.tasks import Task, get_task
+from cherenkov_pipeline.training.auxiliary import own_constants, with_auxiliary, without_auxiliary
 from cherenkov_pipeline.training.callbacks import Watch
 from cherenkov_pipeline.training.checks import (
     check_augmentation,
@@ -83,7 +84,8 @@ def train_task(
         See `~cherenkov_pipeline.training.parameters.input_parameters`. The shower's frame is added where the task's
         output layer needs it.
     training : TrainingParameters
-        Of a model whose trees are grown (``random_forest``), seed, weights and calibrate count.
+        Of a model whose trees are grown (``random_forest``), seed, weights and calibrate count. Auxiliary tasks are
+        learnt beside the task, as `~cherenkov_pipeline.training.auxiliary.with_auxiliary` finds them in the data.
     state_folder : Path
         For the states of trainings; each combination of data, parameters and code has its own folder in there, so
         that a state is never taken for another training's, and a finished training is not done twice.
@@ -106,23 +108,25 @@ def train_task(
         `~cherenkov_pipeline.training.trainer.train`.
     """
     check_devices(training)
-    task = with_loss_weights(get_task(task_name), training)
-    if LIKELIHOODS[task.likelihood_of(inputs.mode)].needs_frame:
+    task = get_task(task_name)
+    entry = REGISTRY.get(model.name)
+    grows = bool(entry) and entry.trainer == "forest"
+    learnt = with_loss_weights(task if grows else with_auxiliary(task, training, store), training)
+    if LIKELIHOODS[learnt.likelihood_of(inputs.mode)].needs_frame:
         inputs = inputs.model_copy(update={"shower_frame": True})
     if isinstance(store, JoinedStores):
-        check_types(store, task, model, inputs)
+        check_types(store, learnt, model, inputs)
     if model.pretrained:
         check_pretrained(store, model.pretrained)
     rows = {split: store.indices(split, task.particles) for split in ("train", "validation")}
     for split, indices in rows.items():
         check_events(store, task, split, indices)
-    job = _Training(store, task, model, inputs, training, rows, run)
+    job = _Training(store, task, learnt, model, inputs, training, rows, run)
     logger.info(
         "Training %s for %s: %d training and %d validation images of %s.",
         model.name, task_name, len(rows["train"]), len(rows["validation"]), store.telescope_type,
     )  # fmt: skip
-    entry = REGISTRY.get(model.name)
-    if entry and entry.trainer == "forest":
+    if grows:
         return job.grow()
     return job.learn(Path(state_folder), watch)
 
@@ -180,10 +184,11 @@ def weighted_batches(
 
 @dataclass(frozen=True)
 class _Training:
-    """One training of one task on the images of ``rows``."""
+    """One training on the images of ``rows``: of one task, or of several of which the model keeps this one."""
 
     store: EventStore | JoinedStores
     task: Task
+    learnt: Task
     model: ModelParameters
     inputs: InputParameters
     training: TrainingParameters
@@ -192,10 +197,10 @@ class _Training:
 
     def learn(self, state_folder: Path, watch: Watch | None) -> TrainedModel:
         """Train a network."""
-        batches = weighted_batches(self.store, self.task, self.inputs, self.training)
+        batches = weighted_batches(self.store, self.learnt, self.inputs, self.training)
         scales = _measure_scales(batches["train"])
         build = partial(
-            build_model, self.model, self.task, batches["train"].shapes, scales, batches["train"].maker.mapping
+            build_model, self.model, self.learnt, batches["train"].shapes, scales, batches["train"].maker.mapping
         )
         result = train(
             build,
@@ -209,16 +214,21 @@ class _Training:
             factors=lambda network: learning_rate_factors(network, self.model),
             watch=watch,
         )
+        network, constants = result.model, result.calibration
+        if len(self.learnt.members) > len(self.task.members):
+            name = network_name(self.model, self.task)
+            network = without_auxiliary(network, self.task, self.inputs.mode, name)
+            constants = own_constants(constants)
         summary = {
             "parameters": self._result_parameters,
             "epochs": len(result.history),
             "best_epoch": result.best_epoch,
             "seconds": float(np.sum(result.history["seconds"])),
             "mlflow_run": result.origin["mlflow_run"],
-            "calibration": {name: values.tolist() for name, values in result.calibration.items()},
+            "calibration": {name: values.tolist() for name, values in constants.items()},
         }
         n_events = {split: len(one.targets) for split, one in batches.items()}
-        return self._trained(result.model, result.history, summary, result.origin, n_events)
+        return self._trained(network, result.history, summary, result.origin, n_events)
 
     def grow(self) -> TrainedModel:
         """Grow trees."""
@@ -241,7 +251,7 @@ class _Training:
     @property
     def likelihood(self) -> Likelihood:
         """Of the outputs."""
-        return LIKELIHOODS[self.task.likelihood_of(self.inputs.mode)]
+        return LIKELIHOODS[self.learnt.likelihood_of(self.inputs.mode)]
 
     @cached_property
     def origin(self) -> dict[str, Any]:
@@ -266,7 +276,7 @@ class _Training:
             [fingerprint_file(path) if path else None for path in own],
             begun,
             self.store.fingerprint,
-            self.task.name,
+            self.learnt.name,
             self.inputs,
             self._result_parameters,
             code_fingerprint(*ROOMS),
