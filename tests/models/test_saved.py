@@ -18,6 +18,7 @@ from cherenkov_pipeline.models import saved as saved_module
 from cherenkov_pipeline.models.build import Scales, build_model
 from cherenkov_pipeline.models.card import Camera, Data, ModelCard, Validity, card_path, now, software_versions
 from cherenkov_pipeline.models.cost import model_cost
+from cherenkov_pipeline.models.on_disk import SavedModel
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.models.saved import TrainedModel, check_fit, load_model, read_card, save_model
 from cherenkov_pipeline.tasks import TASKS
@@ -93,19 +94,47 @@ def test_seed_of_the_split_comes_back_exactly(saved):
     assert read_card(path).data.split["seed"] == 2**53 + 1
 
 
+def test_card_is_read_without_keras(saved):
+    """As a node takes the model from the catalog."""
+    script = (
+        "import sys; from cherenkov_pipeline.datasets.trained_model import TrainedModelDataset;"
+        f"print(TrainedModelDataset(filepath={str(saved[0])!r}).load().card.name, 'keras' in sys.modules)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    found = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["single_tel", "False"]
+
+
+def test_rest_is_read_once_when_it_is_asked_for(saved, tmp_path, monkeypatch):
+    path, written = saved
+    read = []
+    monkeypatch.setattr(saved_module, "load_model", lambda place: read.append(place) or load_model(place))
+    found = SavedModel(path.parent)
+    assert found.card == written.card
+    assert not read
+    assert found.fingerprint == written.fingerprint
+    assert found.history.colnames == written.history.colnames
+    assert [camera.name for camera in found.cameras] == ["ToyCam"]
+    assert read == [path]
+    again = save_model(found, tmp_path / "again.keras")
+    assert (again.fingerprint, found.further_cameras) == (written.fingerprint, ())
+
+
+@pytest.mark.parametrize("load", [load_model, SavedModel])
 @pytest.mark.parametrize("name", ["model.keras", "model.card.json", "model.history.ecsv", "model.camera.ecsv"])
-def test_missing_file_is_named(saved, name):
+def test_missing_file_is_named(saved, name, load):
     path, _ = saved
     (path.parent / name).unlink()
     with pytest.raises(UserError, match=name):
-        load_model(path.parent / "model.keras")
+        load(path.parent / "model.keras")
 
 
-def test_model_of_another_training_is_refused(saved):
+@pytest.mark.parametrize("load", [load_model, SavedModel])
+def test_model_of_another_training_is_refused(saved, load):
     path, _ = saved
     path.write_bytes(path.read_bytes() + b"x")
     with pytest.raises(UserError, match="not the file"):
-        load_model(path)
+        load(path)
 
 
 def test_unreadable_card_names_the_place(saved):

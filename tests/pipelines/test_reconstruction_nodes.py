@@ -8,13 +8,22 @@ from tests.store.toy_dl1 import ToyEvent, camera, subarray, write_dl1
 from tests.store.toy_store import ALL, build
 
 from cherenkov_pipeline.dl1.contents import describe
+from cherenkov_pipeline.dl1.parameters import DL1Parameters
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileSet, run_plan
+from cherenkov_pipeline.models.on_disk import SavedModel
 from cherenkov_pipeline.models.parameters import ModelParameters
-from cherenkov_pipeline.models.saved import TrainedModel
+from cherenkov_pipeline.models.saved import TrainedModel, save_model
 from cherenkov_pipeline.performance.report.reconstruction import reconstruction_report
 from cherenkov_pipeline.performance.report.render import render_report
-from cherenkov_pipeline.pipelines.reconstruction.nodes import draw_energies, gather_events, plan_reconstruction
+from cherenkov_pipeline.pipelines.reconstruction.nodes import (
+    compare_with_training,
+    draw_energies,
+    gather_events,
+    list_inputs,
+    plan_reconstruction,
+    write_report,
+)
 from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
 from cherenkov_pipeline.reconstruction.provenance import reconstruction_provenance
 from cherenkov_pipeline.training.parameters import TrainingParameters, input_parameters
@@ -66,6 +75,17 @@ def test_energies_of_a_stereo_model_are_reported(modes, path, trained, tmp_path)
     content = reconstruction_report(events, {}, provenance, datetime(2026, 1, 2, tzinfo=UTC))
     assert content.summary.startswith(f"{events['is_valid'].sum()} of {len(events)} predictions are valid")
     assert "<svg" in render_report(content)
+
+
+def test_only_cards_are_read_where_nothing_is_predicted(path, trained, tmp_path, monkeypatch):
+    saved = save_model(trained["mono"], tmp_path / "model.keras")
+    monkeypatch.setattr(SavedModel, "load", lambda self: pytest.fail("the network was built"))
+    model = SavedModel(tmp_path / "model.keras")
+    assert [item["path"] for item in list_inputs(str(path), FileSet("dl1"), DL1Parameters(), model)] == [str(path)]
+    dl2 = run_plan(plan_reconstruction(described(path), ALL, ReconstructionParameters(), saved), tmp_path / "dl2")
+    drift = compare_with_training(dl2, ReconstructionParameters())
+    provenance = reconstruction_provenance([], FileSet("dl1"), dl2)
+    assert "set_network" in write_report(gather_events(dl2), provenance, drift, dl2, model)
 
 
 def test_file_without_an_event_does_not_stop_the_others(path, trained, tmp_path):

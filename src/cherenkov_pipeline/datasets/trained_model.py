@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 from kedro.io import AbstractVersionedDataset, Version
 
 if TYPE_CHECKING:
+    from cherenkov_pipeline.models.on_disk import SavedModel
     from cherenkov_pipeline.models.saved import TrainedModel
 
 
-class TrainedModelDataset(AbstractVersionedDataset["TrainedModel", "TrainedModel"]):
+class TrainedModelDataset(AbstractVersionedDataset["TrainedModel", "SavedModel"]):
     """One ``.keras`` file with the model's card and history beside it.
 
-    Keras is imported when a model is loaded or saved, so that a catalog with models stays light.
+    Keras is imported when a model is saved, or more of a loaded one is asked for than its card.
 
     Parameters
     ----------
@@ -27,11 +28,11 @@ class TrainedModelDataset(AbstractVersionedDataset["TrainedModel", "TrainedModel
         super().__init__(PurePosixPath(filepath), version)
         self.metadata = metadata
 
-    def load(self) -> "TrainedModel":
-        """Load the model; its file is never unpickled."""
-        from cherenkov_pipeline.models.saved import load_model
+    def load(self) -> "SavedModel":
+        """Read the model's card; the network is built when it is asked for, and its file never unpickled."""
+        from cherenkov_pipeline.models.on_disk import SavedModel
 
-        return load_model(Path(self._get_load_path()))
+        return SavedModel(Path(self._get_load_path()))
 
     def save(self, model: "TrainedModel") -> None:
         """Write model, card and history, atomically."""

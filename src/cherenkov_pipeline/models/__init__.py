@@ -1,6 +1,7 @@
 """Networks: backbone and head by name, the model card, files.
 
-Only parameters and the registry are light; the modules that build and load networks import Keras.
+Parameters, the registry and `on_disk`, which reads cards, are light; the modules that build and load networks import
+Keras.
 """
 
 import os

@@ -8,13 +8,12 @@ import hashlib
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.table import QTable, Table
-from pydantic import ValidationError
 
 # register the layers and losses that a saved model may name
 import cherenkov_pipeline.models.combine
@@ -24,24 +23,18 @@ import cherenkov_pipeline.models.likelihoods
 import cherenkov_pipeline.models.set_network
 import cherenkov_pipeline.models.stereo_geometry
 import cherenkov_pipeline.models.telescopes  # noqa: F401
-from cherenkov_pipeline.config import first_problem
 from cherenkov_pipeline.dl1.cameras import camera_fingerprint, pixel_order
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import atomic_path, fingerprint, fingerprint_file
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.card import ModelCard, card_path
+from cherenkov_pipeline.models.on_disk import HISTORY_SUFFIX, camera_paths, check_files, model_path, read_card
 from cherenkov_pipeline.models.registry import HEADS, REGISTRY, ModelEntry, resolve
 
 if TYPE_CHECKING:
     from ctapipe.instrument import CameraGeometry
 
 logger = logging.getLogger(__name__)
-
-MODEL_FILE = "model.keras"
-HISTORY_SUFFIX = ".history.ecsv"
-CAMERA_SUFFIX = ".camera.ecsv"
-FURTHER_SUFFIX = ".camera-{}.ecsv"
-"""Of the second camera and so on."""
 
 Builder = tuple[str, Mapping[str, ModelEntry], Mapping[str, Any]]
 """Arguments of `resolve`."""
@@ -103,7 +96,7 @@ def save_model(trained: TrainedModel, path: str | os.PathLike) -> TrainedModel:
     ----------
     trained : TrainedModel
     path : path-like
-        Ends in ``.keras``, or a folder for `MODEL_FILE`.
+        Ends in ``.keras``, or a folder for ``model.keras``.
 
     Returns
     -------
@@ -122,12 +115,12 @@ def save_model(trained: TrainedModel, path: str | os.PathLike) -> TrainedModel:
         # the model last: a model that exists is complete
         with atomic_path(path.with_suffix(HISTORY_SUFFIX)) as history:
             trained.history.write(history, format="ascii.ecsv")
-        for geometry, place in zip(trained.cameras, _camera_paths(path, card), strict=True):
+        for geometry, place in zip(trained.cameras, camera_paths(path, card), strict=True):
             with atomic_path(place) as camera:
                 _camera_table(geometry).write(camera, format="ascii.ecsv")
         with atomic_path(card_path(path)) as text:
             text.write_text(card.model_dump_json(indent=1) + "\n")
-    return replace(trained, card=card)
+    return TrainedModel(trained.model, card, trained.history, trained.camera, trained.further_cameras)
 
 
 def load_model(path: str | os.PathLike) -> TrainedModel:
@@ -136,7 +129,7 @@ def load_model(path: str | os.PathLike) -> TrainedModel:
     Parameters
     ----------
     path : path-like
-        The ``.keras`` file, or the folder that holds `MODEL_FILE`.
+        The ``.keras`` file, or the folder that holds ``model.keras``.
 
     Raises
     ------
@@ -144,17 +137,10 @@ def load_model(path: str | os.PathLike) -> TrainedModel:
         If a file is missing or cut off, or they do not belong together.
     """
     path = model_path(path)
-    card = read_card(path)
-    if card.file_fingerprint != fingerprint_file(path):
-        raise UserError(f"{path} is not the file that {card_path(path).name} describes: take both from one training.")
+    card = check_files(path)
     _, model = load_network(path)
-    try:
-        history = QTable.read(path.with_suffix(HISTORY_SUFFIX), format="ascii.ecsv")
-        camera, *further = (_read_camera(place) for place in _camera_paths(path, card))
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{error.filename} is gone: copy it beside {path.name}, from where the model was saved."
-        ) from None
+    history = QTable.read(path.with_suffix(HISTORY_SUFFIX), format="ascii.ecsv")
+    camera, *further = (_read_camera(place) for place in camera_paths(path, card))
     return TrainedModel(model, card, history, camera, tuple(further))
 
 
@@ -167,7 +153,7 @@ def load_network(path: str | os.PathLike) -> tuple[Path, keras.Model]:
     Parameters
     ----------
     path : path-like
-        The ``.keras`` file, or the folder that holds `MODEL_FILE`.
+        The ``.keras`` file, or the folder that holds ``model.keras``.
 
     Returns
     -------
@@ -209,25 +195,6 @@ def _load(path: Path, others: Sequence[Builder]) -> keras.Model:
         logger.warning("%s has layers of its own: %s is run, which its card names.", path, builder[0])
         resolve(*builder)
         return _load(path, rest)
-
-
-def read_card(path: str | os.PathLike) -> ModelCard:
-    """Read the card of a saved model, without Keras loading it.
-
-    Raises
-    ------
-    UserError
-        If the model or its card is missing or the card cannot be read.
-    """
-    path = model_path(path)
-    if not path.is_file():
-        raise UserError(f"There is no model {path}: train it first, or correct the path.")
-    try:
-        return ModelCard.model_validate_json(card_path(path).read_text())
-    except FileNotFoundError:
-        raise UserError(f"{path} has no card: copy {card_path(path).name} beside it.") from None
-    except ValidationError as error:
-        raise UserError(f"Cannot read {card_path(path)}: {first_problem(error)}.") from error
 
 
 def check_fit(trained: TrainedModel, camera: "CameraGeometry") -> np.ndarray | None:
@@ -286,28 +253,6 @@ def fitting_camera(trained: TrainedModel, camera: "CameraGeometry") -> tuple[int
         f"The model {card.name} ({card.task}) was trained on {types} and does not fit the camera {camera.name}: take a"
         f" model of this camera. {' '.join(dict.fromkeys(reasons))}"
     )
-
-
-def model_path(path: str | os.PathLike) -> Path:
-    """Path of the ``.keras`` file: the path itself, or of `MODEL_FILE` in the folder.
-
-    Raises
-    ------
-    UserError
-        If it is neither.
-    """
-    path = Path(path)
-    if path.is_dir():
-        return path / MODEL_FILE
-    if path.suffix != ".keras":
-        raise UserError(f"A model's file ends in .keras. Received: {path}")
-    return path
-
-
-def _camera_paths(path: Path, card: ModelCard) -> list[Path]:
-    """Files of the cameras beside a model."""
-    further = (FURTHER_SUFFIX.format(number) for number in range(2, len(card.cameras) + 1))
-    return [path.with_suffix(suffix) for suffix in (CAMERA_SUFFIX, *further)]
 
 
 def _camera_table(camera: "CameraGeometry") -> Table:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.card import ModelCard
-from cherenkov_pipeline.models.saved import read_card
+from cherenkov_pipeline.models.on_disk import read_card
 from cherenkov_pipeline.reconstruction.discover import Level
 from cherenkov_pipeline.reconstruction.others import Method, find_method
 from cherenkov_pipeline.store.choice import store_for

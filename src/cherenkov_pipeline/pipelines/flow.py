@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
+    from cherenkov_pipeline.models.on_disk import SavedModel
     from cherenkov_pipeline.models.saved import TrainedModel
     from cherenkov_pipeline.store import EventStore
 else:
-    DataFrame = EventStore = Figure = QTable = TrainedModel = Any
+    DataFrame = EventStore = Figure = QTable = SavedModel = TrainedModel = Any
 
 EventStores = dict[str, EventStore]
 
-__all__ = ["DataFrame", "EventStore", "EventStores", "Figure", "QTable", "TrainedModel"]
+__all__ = ["DataFrame", "EventStore", "EventStores", "Figure", "QTable", "SavedModel", "TrainedModel"]

@@ -7,8 +7,8 @@ import numpy as np
 
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.card import card_path
+from cherenkov_pipeline.models.on_disk import model_path, read_card
 from cherenkov_pipeline.models.parameters import HeadParameters, ModelParameters, PretrainedParameters
-from cherenkov_pipeline.models.saved import model_path, read_card
 from cherenkov_pipeline.store import EventStore, JoinedStores
 from cherenkov_pipeline.store.parameters import InputParameters
 from cherenkov_pipeline.store.split import split_changes

@@ -37,7 +37,8 @@ def predictions(primary: int, energy: np.ndarray, alt: np.ndarray, az: np.ndarra
         {
             "production": np.full(n, "gamma" if primary == 0 else "proton"),
             "obs_id": np.full(n, 1 + primary),
-            "event_id": 100 * np.arange(n),
+            "event_id": np.arange(n),
+            "shower": np.arange(n),
             "true_energy": energy * u.TeV,
             "true_alt": alt * u.deg,
             "true_az": az * u.deg,

@@ -17,7 +17,6 @@ from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.performance.agreement import flux_weights
 from cherenkov_pipeline.performance.response.parameters import ResponseParameters
 from cherenkov_pipeline.performance.sample import check_columns
-from cherenkov_pipeline.simulation.parameters import MAX_USES
 from cherenkov_pipeline.store.chunks import PRIMARY
 
 GAMMA, PROTON = "gamma", "proton"
@@ -25,8 +24,8 @@ PRIMARIES = {GAMMA: 0, PROTON: 101}
 SPECTRA = {GAMMA: CRAB_HEGRA, PROTON: DAMPE_P_He_SPECTRUM}
 
 NEEDED = (
-    "production", "obs_id", "event_id", "true_energy", "true_alt", "true_az", "reco_energy", "reco_alt", "reco_az",
-    "gammaness", "is_valid", "telescope_pointing_altitude", "telescope_pointing_azimuth", PRIMARY,
+    "shower", "true_energy", "true_alt", "true_az", "reco_energy", "reco_alt", "reco_az", "gammaness", "is_valid",
+    "telescope_pointing_altitude", "telescope_pointing_azimuth", PRIMARY,
 )  # fmt: skip
 
 
@@ -116,9 +115,9 @@ def weighted_events(events: QTable, thrown: QTable, particle: str) -> QTable:
     Returns
     -------
     QTable
-        With ``shower`` (label: uses of one shower, and its images, trigger together), ``weight`` [1/s] (the rate that
-        the event stands for), ``theta`` (angle to the true direction), ``true_source_fov_offset`` and
-        ``reco_source_fov_offset`` (angles to the pointing) [deg].
+        With ``weight`` [1/s] (the rate that the event stands for), ``theta`` (angle to the true direction),
+        ``true_source_fov_offset`` and ``reco_source_fov_offset`` (angles to the pointing) [deg]. ``shower`` tells which
+        events trigger together: images and uses of one shower.
 
     Raises
     ------
@@ -127,11 +126,6 @@ def weighted_events(events: QTable, thrown: QTable, particle: str) -> QTable:
     """
     check_columns(events, NEEDED)
     chosen = events[np.asarray(events[PRIMARY]) == PRIMARIES[particle]]
-    (row,) = thrown[thrown[PRIMARY] == PRIMARIES[particle]]
-    # simtel and this simulation number the uses of a shower with the last two digits
-    number = np.asarray(chosen["event_id"]) // (MAX_USES if row["uses_per_shower"] > 1 else 1)
-    keys = [np.unique(values, return_inverse=True)[1] for values in (chosen["production"], chosen["obs_id"], number)]
-    chosen["shower"] = np.unique(np.stack(keys, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
     true, reco = ((plain(chosen, f"{kind}_az"), plain(chosen, f"{kind}_alt")) for kind in ("true", "reco"))
     altitude, azimuth = pointing_of(chosen)
     chosen["theta"] = separation(*true, *reco) << u.deg

@@ -89,7 +89,7 @@ def all_saved(task: str | None, saved: Mapping[str, Path]) -> tuple[str, Models]
     UserError
         If it is not clear which task is meant.
     """
-    from cherenkov_pipeline.models.saved import read_card
+    from cherenkov_pipeline.models.on_disk import read_card
     from cherenkov_pipeline.performance.candidates import without_copies
 
     if task is None:

@@ -7,14 +7,14 @@ from typing import Any
 from cherenkov_pipeline.dl1.parameters import DL1Parameters, SelectionParameters
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FilePlan, FileSet
-from cherenkov_pipeline.pipelines.flow import DataFrame, Figure, QTable, TrainedModel
+from cherenkov_pipeline.pipelines.flow import DataFrame, Figure, QTable, SavedModel, TrainedModel
 from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
 
 logger = logging.getLogger(__name__)
 
 
 def list_inputs(
-    input_path: str | None, point_source: FileSet, dl1: DL1Parameters, *models: TrainedModel
+    input_path: str | None, point_source: FileSet, dl1: DL1Parameters, *models: SavedModel
 ) -> list[dict[str, Any]]:
     """List the files to reconstruct: the user's, or the simulated point source; they must fit the models."""
     from cherenkov_pipeline.dl1.inputs import find_inputs, inputs_of
@@ -28,6 +28,7 @@ def list_inputs(
     if any(item.kind == "simtel" for item in found):
         for model in models:
             check_conversion(model.card, dl1)
+            model.load()  # a network that cannot be built is told before the conversion, which may take hours
     return [asdict(item) for item in found]
 
 
