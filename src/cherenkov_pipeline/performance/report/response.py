@@ -118,6 +118,7 @@ def response_report(
             _conventions(parameters),
         ),
         footer=footer(created),
+        data=facts.get("Productions", ""),
     )
 
 
