@@ -87,12 +87,11 @@ def write_response_report(
 
     from cherenkov_pipeline.performance.report.render import render_markdown, render_report
     from cherenkov_pipeline.performance.report.response import response_figures, response_report
-    from cherenkov_pipeline.performance.report.task import productions_text
 
     named = _named(tables)
     facts = {
         "DL2 files": parameters.dl2_path or ", ".join(str(path) for path in dl2_files.paths),
-        "Productions": productions_text(events["production"]),
+        "Productions": ", ".join(sorted(set(events["production"]))),
     }
     figures = response_figures(named, cuts, parameters, evaluation)
     content = response_report(named, cuts, figures, facts, parameters, datetime.now(UTC))
