@@ -237,6 +237,17 @@ def test_without_images_the_section_says_so_and_lists_the_events(make_prediction
     assert "<b>bold" not in render_report(ReportContent("", "", "", (section,)))
 
 
+def test_an_error_of_nothing_has_no_sign(store, make_predictions):
+    predictions = make_predictions(1)
+    for name in ("obs_id", "event_id", "tel_id"):
+        predictions[name] = store.table[name][:1]
+    predictions["production"] = np.array(store.productions)[store.table["production"][:1]]
+    predictions["reco_energy"] = predictions["true_energy"] * (1 - 1e-5)
+    table = energy_gallery(predictions, energy_sample(predictions))
+    figure = gallery_figures(("best",), table, {store.telescope_type: store})["best"]
+    assert "TeV (0.0 %)" in figure.axes[0].get_title()
+
+
 def test_titles_never_round_to_certainty(store, make_events):
     events = make_events(2)
     for name in ("obs_id", "event_id", "tel_id"):

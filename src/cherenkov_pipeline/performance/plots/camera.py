@@ -35,7 +35,7 @@ _SMALLEST, _LARGEST = 1.3, 6.5
 """Half the width of a picture, deg."""
 _WIDEST = 1.0
 """Largest radius for which there is room, deg."""
-_NOISE = 0.3
+_NOISE = 0.2
 """Opacity of pixels that did not survive the cleaning."""
 
 TRUE, RECO, OTHER = "true", "reconstructed", "other side"
@@ -119,7 +119,7 @@ def _draw(axes: Axes, panel: Panel) -> None:
     low, size = _window(corners[panel.mask], panel)
     seen = ((corners.max(axis=1) > low) & (corners.min(axis=1) < low + size)).all(axis=1)
     charge = np.maximum(panel.image, 0)  # the darkest pixels are noise: the scale begins at none
-    colors = SEQUENTIAL(charge / max(float(charge.max()), 1.0))
+    colors = SEQUENTIAL(np.sqrt(charge / max(float(charge.max()), 1.0)))
     colors[~panel.mask, 3] = _NOISE
     # hard edges: the picture is a third of the size
     axes.add_collection(PolyCollection(corners[seen], facecolors=colors[seen], antialiased=False, rasterized=True))

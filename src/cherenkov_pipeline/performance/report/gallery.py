@@ -50,8 +50,8 @@ TYPE_CAPTIONS: Captions = {
 }
 
 _LEGEND = (
-    "Camera images in the telescope's frame, each with a charge scale of its own. Outlined pixels survived the "
-    "cleaning, the others are faint."
+    "Camera images in the telescope's frame, dark where the charge is large (by its square root, each image with a "
+    "scale of its own). Outlined pixels survived the cleaning, the others are faint."
 )
 _DIRECTIONS = (
     " Star: true direction. Full circle: reconstructed direction, open circle: the other side of the image, each with "
@@ -60,6 +60,7 @@ _DIRECTIONS = (
 )
 _NO_IMAGES = "There are no pictures: no event store with the images of these events is at hand."
 _IDENTIFIERS = ("obs_id", "event_id", "tel_id")
+_ANGLES = ("_alt", "_az")
 _MEASURED = {"hillas_intensity": "Intensity [p.e.]"}
 
 
@@ -154,7 +155,8 @@ def _short(value: float) -> str:
 
 
 def _percent(value: float, sign: str = "") -> str:
-    return f"{100 * float(value):{sign},.{0 if abs(value) >= 0.02 else 1}f} %".replace("-", "−")
+    text = f"{100 * float(value):{sign}z,.{0 if abs(value) >= 0.02 else 1}f} %".replace("-", "−")
+    return text.replace("+0.0", "0.0")
 
 
 def _quantity(value: object) -> str:
@@ -197,6 +199,11 @@ def gallery_section(
     return Section("Single events", (Text(note), *shown, _events_table(table, captions, quantities)))
 
 
+def _direction_cell(value: float) -> Cell:
+    """Directions to a hundredth of a degree, whatever they are."""
+    return Cell(f"{value:.2f}".replace("-", "−"), float(value))
+
+
 def _events_table(table: QTable, captions: Captions, quantities: Mapping[str, str]) -> Table:
     order = list(captions)
     kinds = [Cell(f"{captions[kind][0]}, {number}", float(10 * order.index(kind) + number))
@@ -206,7 +213,8 @@ def _events_table(table: QTable, captions: Captions, quantities: Mapping[str, st
         if name in table.colnames:
             unit = table[name].unit
             header.append(f"{label} [{unit:unicode}]" if unit else label)
-            columns.append([cell(value) for value in np.asarray(table[name])])
+            made = _direction_cell if name.endswith(_ANGLES) else cell
+            columns.append([made(value) for value in np.asarray(table[name])])
     if PRIMARY in table.colnames:
         header.append("Particle")
         columns.append([Cell(particle_name(int(number))) for number in table[PRIMARY]])
