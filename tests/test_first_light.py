@@ -59,8 +59,25 @@ def test_report_is_one_page_that_needs_nothing_else(kedro, task, title):
     page = kedro.latest(f"08_reporting/{task}/report.html").read_text()
     assert len(page) < 5_000_000
     assert title in page
+    assert "Least certain events" in page
+    assert "There are no pictures" not in page
     assert "enough intensity" in page  # provenance: a cut and its counts
     assert not re.search(r"""(?:src|href|url)\s*[=(]\s*["']?https?:""", page)
+
+
+def test_one_page_leads_to_all_reports(kedro, copied):
+    page = (kedro.data / "08_reporting" / "index.html").read_text()
+    folders = ("energy", "type", "skydirection", "cameradirection", "reconstruction")
+    addresses = re.findall(r'href="([^#"]+)"', page)
+    assert sorted(address.partition("/")[0] for address in addresses) == sorted(folders)
+    assert all((kedro.data / "08_reporting" / address).is_file() for address in addresses)
+    told = copied.run("--pipeline=evaluate_energy")
+    assert told.strip().splitlines()[-1] == f"All reports: {copied.data / '08_reporting' / 'index.html'}"
+    assert len(re.findall(r'href="energy/', (copied.data / "08_reporting" / "index.html").read_text())) == 2
+    (copied.data / "08_reporting" / "index.html").unlink()
+    assert "All reports: " not in copied.run("--pipeline=train_energy")
+    assert "All reports: " in copied.run("--pipeline=report_index")
+    assert (copied.data / "08_reporting" / "index.html").is_file()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Kedro hooks, one purpose each: early checks, MLflow tracking, a closing word.
+"""Kedro hooks, one purpose each: early checks, MLflow tracking, the page of all reports, a closing word.
 
 MLflow stays out of nodes and datasets. A catalog entry says in its ``metadata`` what is to be recorded::
 
@@ -8,6 +8,7 @@ MLflow stays out of nodes and datasets. A catalog entry says in its ``metadata``
       mlflow: {artifact_path: figures}     # what was saved: all files of the version
       mlflow: {tag: data_fingerprint}      # the fingerprint of a file set, saved or loaded
       announce: Report                     # its path is printed when the run ends
+      report: true                         # the page of all reports is made anew
 """
 
 import atexit
@@ -266,7 +267,7 @@ def saved_path(dataset: Any) -> Path:
     """Path of what a dataset just saved, of its newest version if it has versions."""
     if hasattr(dataset, "folder"):
         return dataset.folder
-    return Path(dataset._get_load_path())
+    return Path(dataset._get_load_path() if hasattr(dataset, "_get_load_path") else dataset._filepath)
 
 
 def _create_sqlite_folder(uri: str | None) -> None:
@@ -298,4 +299,34 @@ class ClosingWord:
         self._context = context
 
 
-HOOKS = (EnvironmentCheck(), ParameterCheck(), KerasBackend(), InputCheck(), MlflowTracking(), ClosingWord())
+class ReportIndex:
+    """Makes the page of all reports anew after a run that wrote one."""
+
+    @hook_impl
+    def after_catalog_created(self, catalog: CatalogProtocol) -> None:
+        """Keep the catalog for the end of the run."""
+        self._catalog = catalog
+
+    @hook_impl
+    def after_pipeline_run(self, pipeline: Pipeline) -> None:
+        """Write the page and say where it is."""
+        from cherenkov_pipeline.pipelines.report_index.nodes import write_index
+        from cherenkov_pipeline.pipelines.report_index.pipeline import PAGE, SOURCE
+
+        metadata = (getattr(self._catalog[name], "metadata", None) or {} for name in pipeline.all_outputs())
+        if any(entry.get("report") for entry in metadata):
+            self._catalog.save(PAGE, write_index(self._catalog.load(SOURCE)))
+            page = self._catalog[PAGE]
+            click.echo(f"{page.metadata['announce']}: {saved_path(page)}")
+
+
+# what is done after a run is done from the last to the first
+HOOKS = (
+    ReportIndex(),
+    EnvironmentCheck(),
+    ParameterCheck(),
+    KerasBackend(),
+    InputCheck(),
+    MlflowTracking(),
+    ClosingWord(),
+)

@@ -11,6 +11,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         evaluation,
         instrument_response,
         reconstruction,
+        report_index,
         robustness,
         search,
         simulation,
@@ -45,7 +46,10 @@ def register_pipelines() -> dict[str, Pipeline]:
         "comparison_dl2": comparison.create_dl2_pipeline(),
         "robustness": sum((for_tasks[f"robustness_{task}"] for task in DEFAULT), Pipeline([])),
     }
-    response = {"instrument_response": instrument_response.create_pipeline()}
+    of_files = {
+        "instrument_response": instrument_response.create_pipeline(),
+        "report_index": report_index.create_pipeline(),
+    }
     plain = [*first.values(), *(for_tasks[f"{stage}_{task}"] for task in DEFAULT for stage in ("train", "evaluate"))]
     return {
         "__default__": sum([*plain, *last.values()], Pipeline([])),
@@ -55,5 +59,5 @@ def register_pipelines() -> dict[str, Pipeline]:
         **joint,
         **several,
         **last,
-        **response,
+        **of_files,
     }

@@ -37,6 +37,32 @@ def test_every_figure_is_drawn_whatever_the_number_of_events(make_predictions, p
         assert any("[TeV]" in text or "Pull" in text or "Quarter" in text for text in texts(figure))
 
 
+def test_no_value_lies_beyond_its_axis(make_predictions, parameters):
+    """A shift of five predicted errors: no interval holds the truth, and the pull is far from 0."""
+    curves = {"model": energy_tables(make_predictions(400, shift=1.0), parameters)["per_energy"]}
+    for figure in (uncertainty.coverage(curves), uncertainty.pull_per_energy(curves)):
+        for axes in figure.axes:
+            (curve,) = [line for line in axes.lines if line.get_label() == "model"]
+            low, high = axes.get_ylim()
+            values = curve.get_ydata()[np.isfinite(curve.get_ydata())]
+            assert len(values)
+            assert ((low < values) & (values < high)).all()
+
+
+def test_axes_are_the_same_where_all_values_fit(make_predictions, parameters):
+    curves = {"model": energy_tables(make_predictions(400), parameters)["per_energy"]}
+    assert uncertainty.coverage(curves).axes[0].get_ylim() == (0.3, 1)
+
+
+@pytest.mark.parametrize("rates", [[0.002, 0.0013, 0.00002], [0.001, 0.001, 0.001]])
+def test_learning_rate_tells_its_ends(rates):
+    history = pd.DataFrame({"epoch": [1, 2, 3], "loss": [3, 2, 1], "learning_rate": rates})
+    figure = loss_curves({"model": history})
+    figure.draw_without_rendering()
+    labels = [text.get_text() for text in figure.axes[1].get_yticklabels() if text.get_text()]
+    assert labels == [f"{rate:.2g}" for rate in sorted({min(rates), max(rates)})]
+
+
 def test_only_bins_with_enough_events_are_drawn(make_predictions, parameters):
     table = energy_tables(make_predictions(150), parameters)["per_energy"]
     (axes,) = energy.energy_resolution({"model": table}).axes

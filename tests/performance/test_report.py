@@ -138,6 +138,11 @@ def test_hostile_names_are_text(make_content):
     assert HOSTILE in page.words
 
 
+def test_paper_is_not_taken_for_a_phone(text):
+    """A sheet of A4 is narrower than a tablet: what phones scroll to would be cut off on it."""
+    assert re.findall(r"@media ([^{]*max-width[^{]*) {", text) == ["screen and (max-width: 760px)"]
+
+
 def test_tables_can_be_sorted(page):
     assert page.values("class").count("sortable") == page.tags.count("table") >= 5
     assert page.tags.count("button") == page.tags.count("th")

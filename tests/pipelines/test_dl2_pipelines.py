@@ -36,6 +36,9 @@ def test_report_of_a_file(tmp_path):
     assert found["metrics"]["angular_resolution"] > 0
     assert "Nothing is known about which events CTLearn, first try learnt from" in found["summary"]
     assert "CTLearnCameraReconstructor" in found["report"]
+    assert "There are no pictures: no event store" in found["report"]
+    assert "Worst events, 1" in found["report"]
+    assert "Least certain events, 1" not in found["report"]  # CTLearn predicts no errors
     assert not re.search(r"\bnan\b", found["report"].lower())
     assert len(found["report"]) < 5_000_000
     assert not re.search(r"""(?:src|href|url)\s*[=(]\s*["']?https?:""", found["report"])

@@ -25,7 +25,7 @@ from cherenkov_pipeline.directions import (
     separation,
 )
 from cherenkov_pipeline.performance import statistics
-from cherenkov_pipeline.performance.bootstrap import shower_labels
+from cherenkov_pipeline.performance.gallery import choose_events, error_kinds
 from cherenkov_pipeline.performance.metrics import Metric, metrics_table
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.sample import (
@@ -37,6 +37,7 @@ from cherenkov_pipeline.performance.sample import (
     generators,
     per_energy,
     quarters,
+    sample_of,
     share,
     values_in,
 )
@@ -168,7 +169,7 @@ def direction_sample(predictions: Table) -> Sample:
     if all(name in predictions.colnames for name in CAMERA):
         true_x, true_y, reco_x, reco_y = (values_in(predictions, name, "mm") for name in CAMERA)
         columns |= {"delta_x": reco_x - true_x, "delta_y": reco_y - true_y}
-    return Sample({name: values[used] for name, values in columns.items()}, shower_labels(predictions)[used], counts)
+    return sample_of(predictions, used, columns, counts)
 
 
 def _field_of_view(
@@ -218,7 +219,6 @@ def direction_per_bin(predictions: Table, parameters: EvaluationParameters, rng:
         ``right_side``.
     """
     used = np.asarray(predictions["is_valid"], dtype=bool) & gammas(predictions)
-    predictions = predictions[used]
     angle, right = plain(predictions, "separation"), np.asarray(predictions["right_sign"], dtype=float)
     columns = {
         "true_energy": plain(predictions, "true_energy"),
@@ -226,7 +226,7 @@ def direction_per_bin(predictions: Table, parameters: EvaluationParameters, rng:
         "angle_right": np.where(right == 1, angle, np.nan),
         "right_side": right,
     }
-    return per_energy(Sample(columns, shower_labels(predictions), {}), SIDE_METRICS, parameters, rng)
+    return per_energy(sample_of(predictions, used, columns, {}), SIDE_METRICS, parameters, rng)
 
 
 def share_within(sample: Sample, parameters: EvaluationParameters) -> QTable:
@@ -280,6 +280,12 @@ def field_of_view(sample: Sample) -> QTable:
     return table
 
 
+def direction_gallery(predictions: Table, sample: Sample) -> QTable:
+    """Choose events worth looking at by the angle to the truth, see `performance.gallery.choose_events`."""
+    scores = error_kinds(sample.columns["angle"], sample.columns["predicted_error"])
+    return choose_events(predictions, sample, scores, {"angle": "deg", "predicted_error": "deg"})
+
+
 def direction_tables(predictions: Table, parameters: EvaluationParameters) -> dict[str, QTable]:
     """Make every table of the direction tasks.
 
@@ -293,7 +299,7 @@ def direction_tables(predictions: Table, parameters: EvaluationParameters) -> di
     Returns
     -------
     dict of str to QTable
-        ``metrics``, ``per_energy``, ``within``, ``theta2``, ``field_of_view``, ``quarters``.
+        ``metrics``, ``per_energy``, ``within``, ``theta2``, ``field_of_view``, ``quarters``, ``gallery``.
 
     Raises
     ------
@@ -312,4 +318,5 @@ def direction_tables(predictions: Table, parameters: EvaluationParameters) -> di
         "theta2": squared_angles(sample),
         "field_of_view": field_of_view(sample),
         "quarters": quarters(sample, PREDICTED_ERROR, QUARTER_METRICS, parameters, streams[2]),
+        "gallery": direction_gallery(predictions, sample),
     }

@@ -16,6 +16,7 @@ from pyirf.benchmarks import energy_bias_resolution
 from cherenkov_pipeline.performance import statistics
 from cherenkov_pipeline.performance.binning import bins_table, energy_edges
 from cherenkov_pipeline.performance.bootstrap import shower_labels
+from cherenkov_pipeline.performance.gallery import choose_events, error_kinds
 from cherenkov_pipeline.performance.metrics import Metric, metrics_table
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.sample import (
@@ -97,7 +98,8 @@ def energy_sample(predictions: Table) -> Sample:
     true, reco, uncertainty = (values_in(predictions, name, "TeV") for name in ENERGIES)
     known = np.isfinite(true) & (true > 0)
     used, counts = choose_gammas(predictions, known, np.isfinite(reco) & (reco > 0), "energy")
-    return Sample(_columns(true[used], reco[used], uncertainty[used]), shower_labels(predictions)[used], counts)
+    columns = _columns(true[used], reco[used], uncertainty[used])
+    return Sample(columns, shower_labels(predictions)[used], counts, np.flatnonzero(used))
 
 
 def _columns(true: np.ndarray, reco: np.ndarray, uncertainty: np.ndarray) -> dict[str, np.ndarray]:
@@ -218,6 +220,13 @@ def energy_quarters(predictions: Table | Sample, parameters: EvaluationParameter
     return quarters(sample, PREDICTED_ERROR, QUARTER_METRICS, parameters, rng)
 
 
+def energy_gallery(predictions: Table, sample: Sample) -> QTable:
+    """Choose events worth looking at by |ln(E_reco/E_true)|, see `performance.gallery.choose_events`."""
+    error = np.abs(sample.columns["log_error"]) * np.log(10)
+    scores = error_kinds(error, sample.columns["predicted_error"])
+    return choose_events(predictions, sample, scores, {"relative_error": "", "predicted_error": "", "pull": ""})
+
+
 def energy_tables(predictions: Table, parameters: EvaluationParameters) -> dict[str, QTable]:
     """Make every table of the energy task.
 
@@ -231,7 +240,7 @@ def energy_tables(predictions: Table, parameters: EvaluationParameters) -> dict[
     Returns
     -------
     dict of str to QTable
-        ``metrics``, ``per_energy``, ``distribution``, ``migration``, ``pulls``, ``quarters``.
+        ``metrics``, ``per_energy``, ``distribution``, ``migration``, ``pulls``, ``quarters``, ``gallery``.
 
     Raises
     ------
@@ -247,6 +256,7 @@ def energy_tables(predictions: Table, parameters: EvaluationParameters) -> dict[
         "migration": migration_matrix(sample, parameters),
         "pulls": energy_pulls(sample),
         "quarters": energy_quarters(sample, parameters, streams[2]),
+        "gallery": energy_gallery(predictions, sample),
     }
 
 

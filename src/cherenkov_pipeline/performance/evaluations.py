@@ -5,6 +5,7 @@ Light, as pipelines are built from it: the functions are imported when they are 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -16,19 +17,25 @@ class Evaluation:
     Attributes
     ----------
     table_names, figure_names : tuple of str
-        Keys of what ``tables`` and ``figures`` return. There is always a table ``metrics``.
+        Keys of what ``tables`` and ``figures`` return. There are always the tables ``metrics`` and ``gallery``.
+    gallery_names : tuple of str
+        Kinds of events in the table ``gallery``: keys of what ``gallery`` returns.
     tables : callable
         ``(predictions, EvaluationParameters) -> {name: QTable}``.
     figures : callable
         ``(tables, model's name, EvaluationParameters) -> {name: Figure}``.
+    gallery : callable
+        ``(table, stores) -> {kind: Figure}``: images of the events in the table ``gallery``.
     result : callable
-        ``(tables, figures) -> TaskResult``, the task's part of the report.
+        ``(tables, figures) -> TaskResult``, the task's part of the report. Figures that are not there are left out.
     """
 
     table_names: tuple[str, ...]
     figure_names: tuple[str, ...]
     tables: Callable[..., Any]
+    gallery_names: tuple[str, ...]
     figures: Callable[..., Any]
+    gallery: Callable[..., Any]
     result: Callable[..., Any]
 
 
@@ -43,15 +50,20 @@ def _evaluation(
     name: str, module: str, tables: tuple[str, ...], figures: tuple[str, ...], *, report: str | None = None
 ) -> Evaluation:
     """Name the functions ``<name>_tables``, ``<name>_figures`` and ``<report>_result`` of two modules."""
+    kinds = _TYPE_KINDS if name == "type" else _ERROR_KINDS
     return Evaluation(
-        table_names=tables,
+        table_names=(*tables, "gallery"),
         figure_names=figures,
+        gallery_names=kinds,
         tables=_imported_later(module, f"{report or name}_tables"),
         figures=_imported_later(f"report.{module}", f"{name}_figures"),
+        gallery=partial(_imported_later("report.gallery", "gallery_figures"), kinds),
         result=_imported_later(f"report.{module}", f"{report or name}_result"),
     )
 
 
+_ERROR_KINDS = ("best", "worst", "uncertain", "surprising")
+_TYPE_KINDS = ("best", "uncertain", "missed", "false")
 _DIRECTION_TABLES = ("metrics", "per_energy", "within", "theta2", "field_of_view", "quarters")
 _DIRECTION_FIGURES = ("resolution", "within", "theta2", "field_of_view", "bias", "right_side", "quarters", "coverage")
 _REGRESSION_TABLES = ("metrics", "per_energy", "distribution", "quarters")

@@ -11,7 +11,7 @@ import numpy as np
 from astropy.table import QTable, Table
 
 from cherenkov_pipeline.performance import statistics
-from cherenkov_pipeline.performance.bootstrap import shower_labels
+from cherenkov_pipeline.performance.gallery import choose_events, error_kinds
 from cherenkov_pipeline.performance.metrics import Metric, metrics_table
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.sample import (
@@ -22,6 +22,7 @@ from cherenkov_pipeline.performance.sample import (
     generators,
     per_energy,
     quarters,
+    sample_of,
     values_in,
 )
 
@@ -144,11 +145,11 @@ def regression_sample(predictions: Table, quantity: Quantity) -> Sample:
         squares.append((reco - true) ** 2)
     columns["distance"], columns["predicted_error"] = np.sqrt(sum(squares)), np.sqrt(sum(errors))
     used, counts = choose_gammas(predictions, known, predicted, quantity.title.lower())
-    return Sample({name: values[used] for name, values in columns.items()}, shower_labels(predictions)[used], counts)
+    return sample_of(predictions, used, columns, counts)
 
 
 def regression_tables(predictions: Table, parameters: EvaluationParameters, quantity: Quantity) -> dict[str, QTable]:
-    """Make every table: ``metrics``, ``per_energy``, ``distribution`` (of the errors), ``quarters``.
+    """Make every table: ``metrics``, ``per_energy``, ``distribution`` (of the errors), ``quarters``, ``gallery``.
 
     Parameters
     ----------
@@ -171,7 +172,14 @@ def regression_tables(predictions: Table, parameters: EvaluationParameters, quan
         "per_energy": per_energy(sample, quantity.metrics(detailed=False), parameters, streams[1]),
         "distribution": error_distribution(sample, quantity),
         "quarters": quarters(sample, quantity.predicted_error, (quantity.resolution,), parameters, streams[2]),
+        "gallery": regression_gallery(predictions, sample, quantity),
     }
+
+
+def regression_gallery(predictions: Table, sample: Sample, quantity: Quantity) -> QTable:
+    """Choose events worth looking at by their distance to the truth, see `performance.gallery.choose_events`."""
+    scores = error_kinds(sample.columns["distance"], sample.columns["predicted_error"])
+    return choose_events(predictions, sample, scores, dict.fromkeys(("distance", "predicted_error"), quantity.unit))
 
 
 def error_distribution(sample: Sample, quantity: Quantity) -> QTable:

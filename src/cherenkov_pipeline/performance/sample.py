@@ -9,6 +9,7 @@ from astropy.table import QTable, Table
 
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.performance.binning import bins_table, energy_edges, rows_per_bin
+from cherenkov_pipeline.performance.bootstrap import shower_labels
 from cherenkov_pipeline.performance.metrics import Metric, grouped_metrics
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 
@@ -29,11 +30,14 @@ class Sample:
         Label of the shower that each event belongs to.
     counts : dict of str to (label, number)
         Every event of the predictions table: ``events_total`` is the sum of the others.
+    rows : ndarray of int, shape (n,)
+        Rows of the predictions table that the events are.
     """
 
     columns: dict[str, np.ndarray]
     showers: np.ndarray
     counts: dict[str, tuple[str, int]]
+    rows: np.ndarray
 
 
 def check_columns(predictions: Table, names: Sequence[str]) -> None:
@@ -67,6 +71,14 @@ def gammas(predictions: Table) -> np.ndarray:
     if PRIMARY not in predictions.colnames:
         return np.ones(len(predictions), dtype=bool)
     return np.asarray(predictions[PRIMARY]) == 0
+
+
+def sample_of(
+    predictions: Table, used: np.ndarray, columns: dict[str, np.ndarray], counts: dict[str, tuple[str, int]]
+) -> Sample:
+    """Make the sample of the events that are ``used``, (n,) bool, from columns of all n events."""
+    values = {name: column[used] for name, column in columns.items()}
+    return Sample(values, shower_labels(predictions)[used], counts, np.flatnonzero(used))
 
 
 def choose_gammas(

@@ -13,7 +13,7 @@ import numpy as np
 from astropy.table import QTable, Table
 
 from cherenkov_pipeline.performance import classification, statistics
-from cherenkov_pipeline.performance.bootstrap import shower_labels
+from cherenkov_pipeline.performance.gallery import choose_events, probability_kinds
 from cherenkov_pipeline.performance.metrics import Metric, metrics_table
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.sample import (
@@ -24,6 +24,7 @@ from cherenkov_pipeline.performance.sample import (
     generators,
     per_bin,
     per_energy,
+    sample_of,
     share,
     values_in,
 )
@@ -135,7 +136,7 @@ def type_sample(predictions: Table) -> Sample:
         "energy": _energy(predictions),
         "log_intensity": intensity,
     }
-    return Sample({name: values[used] for name, values in columns.items()}, shower_labels(predictions)[used], counts)
+    return sample_of(predictions, used, columns, counts)
 
 
 def energy_of(predictions: Table) -> str:
@@ -224,6 +225,11 @@ def confusion(sample: Sample) -> QTable:
     return table
 
 
+def type_gallery(predictions: Table, sample: Sample) -> QTable:
+    """Choose events worth looking at by their gammaness, see `performance.gallery.choose_events`."""
+    return choose_events(predictions, sample, probability_kinds(*(sample.columns[name] for name in BOTH)))
+
+
 def type_tables(predictions: Table, parameters: EvaluationParameters) -> dict[str, QTable]:
     """Make every table of the type task.
 
@@ -237,7 +243,8 @@ def type_tables(predictions: Table, parameters: EvaluationParameters) -> dict[st
     Returns
     -------
     dict of str to QTable
-        ``metrics``, ``per_energy``, ``per_intensity``, ``roc``, ``distribution``, ``calibration``, ``confusion``.
+        ``metrics``, ``per_energy``, ``per_intensity``, ``roc``, ``distribution``, ``calibration``, ``confusion``,
+        ``gallery``.
 
     Raises
     ------
@@ -258,4 +265,5 @@ def type_tables(predictions: Table, parameters: EvaluationParameters) -> dict[st
         "distribution": distribution(sample),
         "calibration": calibration(sample, parameters),
         "confusion": confusion(sample),
+        "gallery": type_gallery(predictions, sample),
     }

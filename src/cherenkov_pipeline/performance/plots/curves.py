@@ -1,6 +1,6 @@
 """Curves per energy bin: one quantity of one or several models, with their bootstrap intervals."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
@@ -132,6 +132,18 @@ def shared_legend(figure: Figure) -> Figure:
 
 def largest_drawn(curves: Mapping[str, QTable], *quantities: str) -> float:
     """Largest absolute value of some columns over the bins that are drawn; 0 if there is none."""
+    return float(np.abs(_values(curves, quantities)).max(initial=0))
+
+
+def show_at_least(axes: Axes, low: float, high: float, curves: Mapping[str, QTable], quantity: str) -> None:
+    """Limit the vertical axis to ``low`` and ``high``, or as far as there are values; intervals may be cut."""
+    values = _values(curves, [quantity])
+    margin = 0.06 * (high - low)
+    smallest, largest = float(values.min(initial=low)), float(values.max(initial=high))
+    axes.set_ylim(smallest - margin if smallest < low else low, largest + margin if largest > high else high)
+
+
+def _values(curves: Mapping[str, QTable], quantities: Sequence[str]) -> np.ndarray:
+    """Finite values of some columns over the bins that are drawn."""
     values = [np.asarray(table[name])[np.asarray(table["drawn"])] for table in curves.values() for name in quantities]
-    finite = np.concatenate([column[np.isfinite(column)] for column in values]) if values else np.empty(0)
-    return float(np.abs(finite).max(initial=0))
+    return np.concatenate([np.empty(0), *(column[np.isfinite(column)] for column in values)])

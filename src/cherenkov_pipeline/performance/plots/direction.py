@@ -15,6 +15,7 @@ from cherenkov_pipeline.performance.plots.curves import (
     draw_published_points,
     frame_energy,
     largest_drawn,
+    show_at_least,
 )
 from cherenkov_pipeline.performance.plots.style import (
     BLUE,
@@ -105,7 +106,7 @@ def right_side(curves: Mapping[str, QTable]) -> Figure:
     frame_energy(axes, curves)
     if not any(np.isfinite(np.asarray(table["right_side"])).any() for table in curves.values()):
         empty_note(axes, "the predictions do not tell the side: they are of several telescopes, or without images")
-    axes.set_ylim(0.5, 1.01)
+    show_at_least(axes, 0.5, 1.01, curves, "right_side")
     axes.set_ylabel("Share on the right side of the image")
     return figure
 

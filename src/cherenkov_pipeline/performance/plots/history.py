@@ -7,7 +7,7 @@ import pandas as pd
 from astropy.table import Table
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from cherenkov_pipeline.performance.plots.style import ORANGE, PALETTE, empty_note, new_figure, styled
 
@@ -58,11 +58,15 @@ def _draw_losses(axes: Axes, columns: dict[str, np.ndarray], colors: tuple[str, 
 def _format_rate(axes: Axes) -> None:
     if axes.lines:  # a logarithmic axis cannot be drawn without data
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=5))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        rates = np.concatenate([line.get_ydata() for line in axes.lines])
+        rates = rates[rates > 0]
+        ends = {float(rates.min()), float(rates.max())}
+        # there is room for two lines, and few need more than where it begins and ends
+        axes.set_yticks([max(ends)] if max(ends) < 3 * min(ends) else sorted(ends))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.2g}"))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set(xlabel="Epoch", ylabel="Learning rate")
+    axes.set(xlabel="Epoch", ylabel="Learning\nrate")
 
 
 def _columns(history: pd.DataFrame | Table) -> dict[str, np.ndarray]:

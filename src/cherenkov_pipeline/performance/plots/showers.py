@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
+from cherenkov_pipeline.performance.plots.camera import pixel_corners
 from cherenkov_pipeline.performance.plots.style import (
     BLUE,
     INK,
@@ -132,7 +133,7 @@ def camera_gallery(
     Parameters
     ----------
     geometry : ctapipe.instrument.CameraGeometry
-        Hexagonal pixels, in the camera frame.
+        In the camera frame.
     rows : mapping of str to sequence of (title, image)
         By the kind (gammas, protons, muons); image of shape (n_pixels,) in p.e. Each has its own scale.
     columns : int
@@ -140,18 +141,14 @@ def camera_gallery(
     """
     figure = new_figure(width=2.0 * columns, height=2.25 * len(rows))
     panels = figure.subplots(len(rows), columns, squeeze=False)
-    x, y = geometry.pix_x.to_value("m"), geometry.pix_y.to_value("m")
-    radius = float(np.sqrt(geometry.pixel_width.to_value("m")[0] ** 2 / 3))
-    corners = geometry.pix_rotation.to_value("rad") + np.pi / 6 + np.arange(6) * np.pi / 3
-    hexagon = radius * np.column_stack([np.cos(corners), np.sin(corners)])
-    vertices = np.stack([x, y], axis=-1)[:, None, :] + hexagon
+    corners = pixel_corners(geometry)
     for line, (kind, images) in zip(panels, rows.items(), strict=True):
         for axes in line:
             axes.set_axis_off()
             axes.set_aspect("equal")
         for axes, (title, image) in zip(line, images, strict=False):
             # the darkest pixels are noise: the scale begins at none
-            pixels = PolyCollection(vertices, array=np.maximum(image, 0), cmap=SEQUENTIAL, rasterized=True)
+            pixels = PolyCollection(corners, array=np.maximum(image, 0), cmap=SEQUENTIAL, rasterized=True)
             pixels.set_clim(0, max(float(np.max(image)), 10.0))
             axes.add_collection(pixels)
             axes.autoscale_view()

@@ -6,7 +6,7 @@ import numpy as np
 from astropy.table import QTable
 from matplotlib.figure import Figure
 
-from cherenkov_pipeline.performance.plots.curves import colors_of, draw_curve, frame_energy
+from cherenkov_pipeline.performance.plots.curves import colors_of, draw_curve, frame_energy, show_at_least
 from cherenkov_pipeline.performance.plots.style import (
     BLUE,
     INK,
@@ -89,7 +89,7 @@ def auc_per_energy(curves: Mapping[str, QTable], points: QTable | None = None) -
         label = f"{points.meta['label']}, {point['model']}, all energies"
         axes.axhline(point["value"], color=MUTED, linewidth=1.4, linestyle=":", label=label)
     frame_energy(axes, curves, "energy", energy)
-    axes.set_ylim(0.5, 1.005)
+    show_at_least(axes, 0.5, 1.005, curves, "auc")
     axes.set_ylabel("Area under the ROC curve")
     axes.legend(loc="lower right")
     return figure
@@ -114,7 +114,7 @@ def auc_per_intensity(curves: Mapping[str, QTable]) -> Figure:
         axes.fill_between(center, low, high, color=color, alpha=0.15, linewidth=0)
     if not any(np.asarray(table["drawn"]).any() for table in curves.values()):
         empty_note(axes, "every bin has too few events")
-    axes.set_ylim(0.5, 1.005)
+    show_at_least(axes, 0.5, 1.005, curves, "auc")
     axes.set(xlabel="log10(intensity / p.e.)", ylabel="Area under the ROC curve")
     axes.legend(loc="lower right")
     return figure

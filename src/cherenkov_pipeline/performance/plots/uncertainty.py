@@ -7,7 +7,7 @@ from astropy.table import QTable
 from matplotlib.figure import Figure
 from scipy.stats import norm
 
-from cherenkov_pipeline.performance.plots.curves import colors_of, draw_curve, frame_energy
+from cherenkov_pipeline.performance.plots.curves import colors_of, draw_curve, frame_energy, show_at_least
 from cherenkov_pipeline.performance.plots.style import (
     BLUE,
     INK,
@@ -108,7 +108,7 @@ def coverage(curves: Mapping[str, QTable], quantity: str = "coverage_68") -> Fig
     for name, color in colors_of(curves).items():
         draw_curve(axes, curves[name], quantity, color, name)
     frame_energy(axes, curves)
-    axes.set_ylim(0.3, 1)
+    show_at_least(axes, 0.3, 1, curves, quantity)
     axes.set_ylabel("Coverage of the predicted 68 %")
     axes.legend(loc="lower right")
     return figure
@@ -132,7 +132,7 @@ def pull_per_energy(curves: Mapping[str, QTable]) -> Figure:
         for name, color in colors_of(curves).items():
             draw_curve(axes, curves[name], quantity, color, name)
         frame_energy(axes, curves)
-        axes.set_ylim(expected - 1, expected + 1)
+        show_at_least(axes, expected - 1, expected + 1, curves, quantity)
         axes.set_ylabel(label)
     panels[0].set_xlabel("")
     panels[0].legend(loc="upper right")

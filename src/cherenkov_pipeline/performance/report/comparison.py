@@ -28,7 +28,7 @@ from cherenkov_pipeline.performance.report.content import (
 from cherenkov_pipeline.performance.report.others import unknown_cost, unknown_training
 from cherenkov_pipeline.performance.report.overlays import CAPTIONS
 from cherenkov_pipeline.performance.report.tables import MISSING, cell, format_estimate, format_number, table_of
-from cherenkov_pipeline.performance.report.task import footer, illustrations
+from cherenkov_pipeline.performance.report.task import footer, illustrations, productions_text
 from cherenkov_pipeline.tasks import get_task
 
 BEST, CLOSE = "★", "≈"
@@ -111,6 +111,7 @@ def comparison_report(
         key_numbers=_key_numbers(rows, behind, comparison),
         sections=sections,
         footer=footer(created),
+        data=productions_text(next(iter(matched.predictions.values()))["production"]),
     )
 
 

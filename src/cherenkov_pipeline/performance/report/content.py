@@ -17,11 +17,14 @@ class Cell:
         Value behind the text; None sorts by the text.
     note : str
         What stands small below the text: an interval.
+    link : str
+        Relative address of a page that the text leads to, with its special characters quoted.
     """
 
     text: str
     sort: float | None = None
     note: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,15 @@ class Table:
     caption : str
     in_summary : bool
         Whether the Markdown summary shows it too.
+    folded : str
+        Title under which the table is folded until it is asked for; open without one.
     """
 
     header: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     caption: str = ""
     in_summary: bool = False
+    folded: str = ""
 
     @property
     def numeric(self) -> tuple[bool, ...]:
@@ -112,6 +118,8 @@ class ReportContent:
     sections : tuple of Section
     footer : str
         Line at the end: the version that made the report.
+    data : str
+        What it was made from: fingerprint of an event store, productions.
     """
 
     kind: str
@@ -120,3 +128,4 @@ class ReportContent:
     sections: tuple[Section, ...]
     key_numbers: tuple[KeyNumber, ...] = field(default=())
     footer: str = ""
+    data: str = ""

@@ -20,6 +20,7 @@ from cherenkov_pipeline.performance.report.common import (
     regression_sections,
     rows_of,
 )
+from cherenkov_pipeline.performance.report.gallery import ERROR_CAPTIONS, gallery_section
 from cherenkov_pipeline.performance.report.tables import format_number
 from cherenkov_pipeline.performance.report.task import TaskResult
 
@@ -101,14 +102,16 @@ def direction_result(tables: Mapping[str, QTable], figures: Mapping[str, matplot
     tables : mapping of str to QTable
         From `performance.direction.direction_tables`.
     figures : mapping of str to Figure
-        From `direction_figures` or `camera_figures`; a figure that is not there is left out.
+        From `direction_figures` or `camera_figures` and from `report.gallery.gallery_figures`; a figure that is not
+        there is left out.
     """
     metrics = rows_of(tables["metrics"])
     sections = regression_sections(
         tables, figures, FIGURES, UNCERTAINTY_FIGURES, _QUANTITIES, "Quarters by predicted radius."
     )
+    events = gallery_section(tables["gallery"], figures, ERROR_CAPTIONS, _EVENT_QUANTITIES)
     summary = _summary(metrics, tables["metrics"].meta["confidence"])
-    return TaskResult(summary, key_numbers(metrics, _KEY_NUMBERS), sections, _conventions(tables))
+    return TaskResult(summary, key_numbers(metrics, _KEY_NUMBERS), (*sections, events), _conventions(tables))
 
 
 _QUANTITIES = {
@@ -119,6 +122,15 @@ _QUANTITIES = {
     "containment_50": "50 %",
     "containment_95": "95 %",
     "coverage_68": "Coverage",
+}
+_EVENT_QUANTITIES = {
+    "angle": "Angle to the truth",
+    "predicted_error": "Predicted radius",
+    "true_energy": "E_true",
+    "true_alt": "True altitude",
+    "true_az": "True azimuth",
+    "reco_alt": "Altitude",
+    "reco_az": "Azimuth",
 }
 _KEY_NUMBERS = (
     ("Angular resolution", "angular_resolution", 1, "°"),

@@ -18,6 +18,7 @@ from cherenkov_pipeline.performance.report.common import (
     regression_sections,
     rows_of,
 )
+from cherenkov_pipeline.performance.report.gallery import ERROR_CAPTIONS, gallery_section
 from cherenkov_pipeline.performance.report.tables import format_number
 from cherenkov_pipeline.performance.report.task import TaskResult
 
@@ -84,7 +85,7 @@ def energy_result(tables: Mapping[str, QTable], figures: Mapping[str, matplotlib
     tables : mapping of str to QTable
         From `performance.energy.energy_tables`.
     figures : mapping of str to Figure
-        From `energy_figures`; a figure that is not there is left out.
+        From `energy_figures` and `report.gallery.gallery_figures`; a figure that is not there is left out.
     """
     metrics = rows_of(tables["metrics"])
     conventions = _conventions(tables["metrics"], tables["per_energy"])
@@ -92,7 +93,8 @@ def energy_result(tables: Mapping[str, QTable], figures: Mapping[str, matplotlib
     sections = regression_sections(
         tables, figures, FIGURES, UNCERTAINTY_FIGURES, _QUANTITIES, "Quarters by predicted relative error."
     )
-    return TaskResult(summary, key_numbers(metrics, _KEY_NUMBERS), sections, conventions)
+    events = gallery_section(tables["gallery"], figures, ERROR_CAPTIONS, _EVENT_QUANTITIES)
+    return TaskResult(summary, key_numbers(metrics, _KEY_NUMBERS), (*sections, events), conventions)
 
 
 _QUANTITIES = {
@@ -103,8 +105,13 @@ _QUANTITIES = {
     "standard_deviation": "Std. dev.",
     "coverage_68": "Coverage",
 }
-
-
+_EVENT_QUANTITIES = {
+    "true_energy": "E_true",
+    "reco_energy": "E_reco",
+    "relative_error": "E_reco/E_true − 1",
+    "predicted_error": "Predicted relative error",
+    "pull": "Pull",
+}
 _KEY_NUMBERS = (
     ("Energy resolution", "resolution", 1, ""),
     ("Median bias", "bias", 1, ""),

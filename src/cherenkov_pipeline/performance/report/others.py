@@ -5,8 +5,13 @@ from datetime import datetime
 import pandas as pd
 
 from cherenkov_pipeline.performance.report.content import Facts, ReportContent, Section, Text
-from cherenkov_pipeline.performance.report.task import TaskResult, footer, provenance_section
-from cherenkov_pipeline.reconstruction.others import Method
+from cherenkov_pipeline.performance.report.task import (
+    TaskResult,
+    footer,
+    productions_text,
+    provenance_section,
+)
+from cherenkov_pipeline.reconstruction.others import Method, productions_of
 
 LISTED_FILES = 10
 
@@ -66,4 +71,5 @@ def dl2_report(
             provenance_section(provenance),
         ),
         footer=footer(created),
+        data=productions_text(productions_of(method.paths)),
     )

@@ -22,7 +22,7 @@ from cherenkov_pipeline.performance.report.content import (
     Text,
 )
 from cherenkov_pipeline.performance.report.tables import format_number, table_of
-from cherenkov_pipeline.performance.report.task import footer, provenance_section
+from cherenkov_pipeline.performance.report.task import footer, productions_text, provenance_section
 from cherenkov_pipeline.performance.sample import PRIMARY
 from cherenkov_pipeline.store.quantities import LABELS
 
@@ -130,6 +130,7 @@ def reconstruction_report(
             provenance_section(provenance),
         ),
         footer=footer(created),
+        data=productions_text(events["production"]),
     )
 
 

@@ -22,6 +22,7 @@ from cherenkov_pipeline.performance.report.common import (
     rows_of,
 )
 from cherenkov_pipeline.performance.report.content import Section
+from cherenkov_pipeline.performance.report.gallery import ERROR_CAPTIONS, gallery_section
 from cherenkov_pipeline.performance.report.tables import event_facts, format_number, metrics_table
 from cherenkov_pipeline.performance.report.task import TaskResult, illustrations
 
@@ -88,6 +89,7 @@ def regression_result(
                 ),
             ),
         ),
+        gallery_section(tables["gallery"], figures, ERROR_CAPTIONS, _event_quantities(quantity)),
     )
     conventions = {
         "Events": GAMMA_EVENTS,
@@ -100,6 +102,13 @@ def regression_result(
     entries = ((quantity.resolution.label, quantity.resolution.name, 1, unit),)
     entries += tuple((f"Bias of {one.label}", f"bias_{one.name}", 1, unit) for one in quantity.coordinates)
     return TaskResult(_summary(metrics, quantity), key_numbers(metrics, entries), sections, conventions)
+
+
+def _event_quantities(quantity: Quantity) -> dict[str, str]:
+    found = {"distance": "Distance to the truth", "predicted_error": "Predicted error", "true_energy": "E_true"}
+    for one in quantity.coordinates:
+        found |= {f"true_{one.name}": f"True {one.label}", f"reco_{one.name}": f"Reconstructed {one.label}"}
+    return found
 
 
 def _summary(metrics: Rows, quantity: Quantity) -> str:

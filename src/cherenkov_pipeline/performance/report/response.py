@@ -26,7 +26,7 @@ from cherenkov_pipeline.performance.report.content import (
     Text,
 )
 from cherenkov_pipeline.performance.report.tables import cell, format_number
-from cherenkov_pipeline.performance.report.task import footer
+from cherenkov_pipeline.performance.report.task import footer, productions_text
 from cherenkov_pipeline.performance.response.parameters import ResponseParameters
 from cherenkov_pipeline.performance.response.stages import LABELS
 
@@ -118,6 +118,7 @@ def response_report(
             _conventions(parameters),
         ),
         footer=footer(created),
+        data=productions_text(facts.get("Productions", "").split(", ")),
     )
 
 

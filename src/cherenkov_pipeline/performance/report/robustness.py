@@ -89,6 +89,7 @@ def robustness_report(
             Section("Conventions", (Facts(_conventions(table, drift)),)),
         ),
         footer=footer(created),
+        data=f"simulated under {len(rows)} conditions",
     )
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.figure
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -22,6 +23,11 @@ from cherenkov_pipeline.performance.report.content import (
     Text,
 )
 from cherenkov_pipeline.performance.report.tables import MISSING, cell, format_number, table_of
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+LISTED_PRODUCTIONS = 4
 
 
 @dataclass(frozen=True)
@@ -140,6 +146,7 @@ def task_report(
             provenance_section(provenance),
         ),
         footer=footer(facts.created),
+        data=facts.data_fingerprint,
     )
 
 
@@ -218,6 +225,13 @@ def provenance_section(provenance: pd.DataFrame | None) -> Section:
     }
     explanation = Text("Every step from the raw files to this page: what went in, what came out, and why.")
     return Section("Provenance", (explanation, table_of(provenance, names=names)))
+
+
+def productions_text(names: "ArrayLike") -> str:
+    """Name some productions, of many the first and how many more there are."""
+    found = [str(name) for name in np.unique(np.asarray(names))]
+    more = len(found) - LISTED_PRODUCTIONS
+    return ", ".join(found[:LISTED_PRODUCTIONS]) + (f" and {more} more" if more > 0 else "")
 
 
 def footer(created: datetime) -> str:

@@ -18,6 +18,7 @@ from cherenkov_pipeline.performance.report.common import (
     rows_of,
 )
 from cherenkov_pipeline.performance.report.content import Section
+from cherenkov_pipeline.performance.report.gallery import TYPE_CAPTIONS, gallery_section
 from cherenkov_pipeline.performance.report.tables import event_facts, format_number, metrics_table
 from cherenkov_pipeline.performance.report.task import TaskResult, illustrations
 
@@ -75,7 +76,7 @@ def type_result(tables: Mapping[str, QTable], figures: Mapping[str, matplotlib.f
     tables : mapping of str to QTable
         From `performance.type.type_tables`.
     figures : mapping of str to Figure
-        From `type_figures`; a figure that is not there is left out.
+        From `type_figures` and `report.gallery.gallery_figures`; a figure that is not there is left out.
     """
     metrics = rows_of(tables["metrics"])
     energy = _ENERGIES[tables["per_energy"].meta["energy"]]
@@ -96,6 +97,7 @@ def type_result(tables: Mapping[str, QTable], figures: Mapping[str, matplotlib.f
                 bins_table(tables["per_intensity"], "log_intensity", "log10(intensity / p.e.)", _QUANTITIES),
             ),
         ),
+        gallery_section(tables["gallery"], figures, TYPE_CAPTIONS, {"gammaness": "Gammaness", "true_energy": "E_true"}),
     )
     summary = _summary(metrics, tables["metrics"].meta["confidence"])
     return TaskResult(summary, key_numbers(metrics, _KEY_NUMBERS), sections, _conventions(tables, energy[1]))

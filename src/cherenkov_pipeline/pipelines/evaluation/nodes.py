@@ -56,6 +56,16 @@ def _drawn(
     return [figures[name] for name in evaluation.figure_names]
 
 
+def draw_gallery_with(evaluation: Evaluation) -> Callable[..., list[Figure]]:
+    """Make the node function that draws single events with their images, in the order of their kinds."""
+
+    def draw_gallery(stores: EventStores, gallery: QTable) -> list[Figure]:
+        figures = evaluation.gallery(gallery, stores)
+        return [figures[name] for name in evaluation.gallery_names]
+
+    return draw_gallery
+
+
 def draw_training(model: TrainedModel) -> tuple[Figure, Figure]:
     """Draw the loss per epoch and the network's architecture."""
     from cherenkov_pipeline.performance.report.training import training_figures
@@ -96,6 +106,7 @@ def report_with(evaluation: Evaluation) -> Callable[..., tuple[str, str]]:
 
         named = dict(zip(evaluation.table_names, tables, strict=True))
         figures = evaluation.figures(named, model.card.name, parameters)
+        figures |= evaluation.gallery(named["gallery"], stores)
         content = task_report(
             run_facts(model.card, len(predictions)),
             run_cost(model.card, cost),

@@ -5,6 +5,7 @@ from kedro.pipeline import Pipeline, node
 from cherenkov_pipeline.performance.evaluations import EVALUATIONS
 from cherenkov_pipeline.pipelines.evaluation.nodes import (
     draw_dl2_with,
+    draw_gallery_with,
     draw_training,
     draw_with,
     predict_test_events,
@@ -35,6 +36,12 @@ def create_pipeline(task: str, joint: str | None = None) -> Pipeline:
         node(tabulate_with(evaluation), ["predictions", "params:evaluation"], tables, name="tabulate"),
         node(summarize, "metrics_table", "metrics", name="summarize"),
         node(draw_with(evaluation), ["model", "params:evaluation", *tables], figures, name="draw"),
+        node(
+            draw_gallery_with(evaluation),
+            ["event_store", "gallery_table"],
+            [f"{name}_figure" for name in evaluation.gallery_names],
+            name="draw_gallery",
+        ),
         node(draw_training, "model", ["loss_figure", "architecture_figure"], name="draw_training"),
         node(
             report_with(evaluation),
