@@ -45,7 +45,9 @@ def install(folder: Path) -> Path:
         uv = [sys.executable, "-m", "uv"]
         python = folder / "bin" / "python"
         _installing([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)])
-        _installing([*uv, "pip", "install", "--quiet", "--python", str(python), "-r", str(REQUIREMENTS)])
+        _installing(
+            [*uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python), "-r", str(REQUIREMENTS)]
+        )
         mark.write_text(wanted)
     return folder / "bin"
 

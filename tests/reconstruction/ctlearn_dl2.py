@@ -1,8 +1,9 @@
 """DL2 files as CTLearn 0.10 writes them, without CTLearn.
 
 ``ctlearn/tools/predict_model.py``: the DL1 file's tables without images, a prefix for each task, every triggered
-telescope with a row in the order of the keys, NaN and not valid where nothing was predicted, no predicted errors, the
-telescopes combined by ctapipe; stereo models write tables of whole events alone.
+telescope with a row in the order of the keys, NaN and not valid where nothing was predicted, no predicted errors; the
+pointing of each image as monitoring data; the telescopes of an event combined by ctapipe's mean, whose spread stands as
+predicted error. Stereo models write tables of whole events alone.
 """
 
 import warnings
@@ -21,11 +22,16 @@ from ctapipe.containers import (
 )
 from ctapipe.instrument import SubarrayDescription
 from ctapipe.io import write_table
+from ctapipe.io.hdf5dataformat import DL1_TEL_POINTING_GROUP
+from ctapipe.reco.reconstructor import ReconstructionProperty
+from ctapipe.reco.stereo_combination import StereoMeanCombiner
 from ctapipe.reco.utils import add_defaults_and_meta
 
 EVENT = ["obs_id", "event_id"]
 IMAGE = [*EVENT, "tel_id"]
 TRUTH = ("energy", "alt", "az", "core_x", "core_y", "h_first_int", "x_max", "shower_primary_id")
+
+AXES = ("altitude", "azimuth")
 
 TASKS = {
     "energy": ("CTLearnRegressor", "energy", ReconstructedEnergyContainer, {"energy": "reco_energy"}),
@@ -99,7 +105,25 @@ def write_ctlearn(
             for tel_id in np.unique(table["tel_id"]):
                 own = table[table["tel_id"] == tel_id]
                 write_table(own, file, f"/dl2/event/telescope/{group}/{prefix}/tel_{tel_id:03d}")
+            write_table(_combined(table, array, prefix, group), file, f"/dl2/event/subarray/{group}/{prefix}")
     return path
+
+
+def _combined(table: Table, array: SubarrayDescription, prefix: str, group: str) -> Table:
+    """Combine the telescopes of the events; a single telescope's columns are copied."""
+    if len(array) == 1:
+        events = table.copy()
+        events.remove_column("tel_id")
+        for name in events.colnames:
+            events.rename_column(name, name.replace("_tel_", "_"))
+        events[f"{prefix}_telescopes"] = np.asarray(events[f"{prefix}_is_valid"])[:, np.newaxis]
+    else:
+        combiner = StereoMeanCombiner(prefix=prefix, property=ReconstructionProperty[group.upper()])
+        events = combiner.predict_table(table)
+        ids = events[f"{prefix}_telescopes"]
+        events[f"{prefix}_telescopes"] = np.array([np.isin(array.tel_ids, found) for found in ids])
+    events.sort([*EVENT, f"{prefix}_is_valid"])
+    return unique(events, keys=EVENT, keep="last")
 
 
 def _native(column: np.ndarray) -> np.ndarray:
@@ -131,10 +155,15 @@ def _write_events(file: tables.File, images: QTable, array: SubarrayDescription)
             parameters[name] = images[name][own]
         write_table(parameters, file, f"/dl1/event/telescope/parameters/tel_{tel_id:03d}")
         pointing = unique(Table({"obs_id": keys["obs_id"][own], "tel_id": keys["tel_id"][own]}), keys="obs_id")
-        for axis in ("altitude", "azimuth"):
+        for axis in AXES:
             values = u.Quantity(images[f"telescope_pointing_{axis}"])[own][0]
             pointing[f"telescope_pointing_{axis}"] = np.full(len(pointing), values.to_value("rad")) << u.rad
         write_table(pointing, file, f"/configuration/telescope/pointing/tel_{tel_id:03d}")
+        followed = {axis: np.full(np.count_nonzero(own), pointing[f"telescope_pointing_{axis}"][0]) for axis in AXES}
+        monitored = Table(
+            {"time": triggers["time"][own], **{axis: values << u.rad for axis, values in followed.items()}}
+        )
+        write_table(monitored, file, f"{DL1_TEL_POINTING_GROUP}/tel_{tel_id:03d}")
 
 
 def _same(keys: Table, event: Table.Row) -> np.ndarray:

@@ -89,6 +89,23 @@ def test_events_of_stereo_models_are_read(images, array, tmp_path):
         find_method(str(path), "cameradirection")
 
 
+def test_whole_events_of_a_file_for_single_images_are_read(images, array, tmp_path):
+    """CTLearn's tool for single images combines them too, and gives their spread for an error: none of one image."""
+    images["reco_energy"][images["tel_id"] == 2] *= 1.5
+    alone = (images["tel_id"] == 2) & (images["event_id"] == images["event_id"].max())
+    path = write_ctlearn(tmp_path / "gamma.dl2.h5", images[~alone], array, ("energy", "cameradirection"))
+    found = read(path, "energy", level="subarray")
+    first = {row["event_id"]: row for row in images[images["tel_id"] == 1]}
+    assert len(found) == len(first)
+    assert found["is_valid"].sum() == len(first) - 3
+    for row in found[found["is_valid"]]:
+        factor = 1 if row["event_id"] == images["event_id"].max() else 1.25
+        np.testing.assert_allclose(row["reco_energy"], factor * first[row["event_id"]]["reco_energy"])
+    metrics = EVALUATIONS["energy"].tables(found, FEW)["metrics"]
+    assert metrics["n"][metrics["metric"] == "resolution"] == len(first) - 3
+    assert read(path, "skydirection", level="subarray")["is_valid"].sum() == len(first) - 3
+
+
 def test_gammas_and_protons_of_the_same_numbers_stay_apart(images, array, tmp_path):
     """Peers' fault 2: events are merged whose run and number are equal."""
     kinds = {name: images.copy() for name in ("gamma", "proton")}
