@@ -3,7 +3,8 @@
 ``ctlearn/tools/predict_model.py``: the DL1 file's tables without images, a prefix for each task, every triggered
 telescope with a row in the order of the keys, NaN and not valid where nothing was predicted, no predicted errors; the
 pointing of each image as monitoring data; the telescopes of an event combined by ctapipe's mean, whose spread stands as
-predicted error. Stereo models write tables of whole events alone.
+predicted error. Numbers of runs are floating-point, as numpy makes them of the two integer types that are joined, and
+the gammaness of a last batch that is not full is lost: 0, and valid. Stereo models write tables of whole events alone.
 """
 
 import warnings
@@ -29,6 +30,7 @@ from ctapipe.reco.utils import add_defaults_and_meta
 
 EVENT = ["obs_id", "event_id"]
 IMAGE = [*EVENT, "tel_id"]
+IMAGE_TYPES = {"obs_id": np.float64, "event_id": np.uint64, "tel_id": np.int64}
 TRUTH = ("energy", "alt", "az", "core_x", "core_y", "h_first_int", "x_max", "shower_primary_id")
 
 AXES = ("altitude", "azimuth")
@@ -59,6 +61,7 @@ def write_ctlearn(
     tasks: Mapping[str, str] | tuple[str, ...] = ("energy",),
     stereo: bool = False,
     version: str = "v6.0.0",
+    n_lost: int = 0,
 ) -> Path:
     """Write predictions as a DL2 file.
 
@@ -74,6 +77,8 @@ def write_ctlearn(
         Write tables of events alone.
     version : str
         Of the data model.
+    n_lost : int
+        Images in the last batch of the classifier, which is not full.
     """
     images = QTable({name: _native(column) for name, column in predictions.columns.items()})
     if "tel_id" not in images.colnames:
@@ -82,13 +87,14 @@ def write_ctlearn(
         warnings.simplefilter("ignore", tables.NaturalNameWarning)
         file.root._v_attrs["CTA PRODUCT DATA MODEL VERSION"] = version
         file.root._v_attrs["CTA PRODUCT DATA LEVELS"] = "DL1_PARAMETERS,DL2"
+        file.root._v_attrs["CTA ACTIVITY SOFTWARE NAME"] = "ctlearn"
         array.to_hdf(file)
         _write_events(file, images, array)
         for task in tasks:
             prefix, group, container, columns = TASKS[task]
             prefix = tasks[task] if isinstance(tasks, Mapping) else prefix
             infix = "" if stereo else "_tel"
-            table = Table({name: np.asarray(images[name]) for name in IMAGE})
+            table = Table({name: np.asarray(images[name], dtype=dtype) for name, dtype in IMAGE_TYPES.items()})
             for field, column in columns.items():
                 table[f"{prefix}{infix}_{field}"] = images[column]
             valid = np.isfinite(np.asarray(images[next(iter(columns.values()))]))
@@ -99,6 +105,9 @@ def write_ctlearn(
                 table[f"{prefix}_telescopes"] = np.ones((len(table), len(array)), dtype=bool)
             add_defaults_and_meta(table, container, prefix=prefix, add_tel_prefix=not stereo)
             table.sort(EVENT if stereo else IMAGE)
+            if task == "type" and n_lost:
+                lost = np.flatnonzero(table[f"{prefix}{infix}_is_valid"])[-n_lost:]
+                table[f"{prefix}{infix}_prediction"][lost] = 0.0
             if stereo:
                 write_table(table, file, f"/dl2/event/subarray/{group}/{prefix}")
                 continue

@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tables
 from astropy import units as u
 from astropy.table import QTable, vstack
 from tests.reconstruction.ctlearn_dl2 import write_ctlearn
@@ -105,6 +106,29 @@ def test_whole_events_of_a_file_for_single_images_are_read(images, array, tmp_pa
     is_gamma = found["true_shower_primary_id"] == 0
     assert metrics["n"][metrics["metric"] == "resolution"] == np.count_nonzero(found["is_valid"] & is_gamma)
     assert read(path, "skydirection", level="subarray")["is_valid"].sum() == len(first) - 3
+
+
+@pytest.mark.parametrize("level", ["telescope", "subarray"])
+def test_gammaness_that_ctlearn_lost_is_none(level, images, array, tmp_path):
+    """Peers' fault 1: the last images of a file, which fill no batch, are written as 0 and valid."""
+    whole = read(write_ctlearn(tmp_path / "whole.dl2.h5", images, array, ("type",)), "type", level=level)
+    path = write_ctlearn(tmp_path / "partial.dl2.h5", images, array, ("type",), n_lost=12)
+    found = read(path, "type", level=level)
+    n_lost = 12 if level == "telescope" else 6
+    assert found["is_valid"].sum() == whole["is_valid"].sum() - n_lost
+    last = np.sort(np.asarray(whole["event_id"]))[-n_lost:]
+    np.testing.assert_array_equal(np.isin(found["event_id"], last), whole["is_valid"] & ~found["is_valid"])
+    assert np.isnan(found["gammaness"][~found["is_valid"]]).all()
+    assert (
+        f"{(~found['is_valid']).sum()} " in method_provenance(find_method(str(path), "type", level), found)["detail"][1]
+    )
+
+
+def test_zero_of_another_classifier_is_a_prediction(images, array, tmp_path):
+    path = write_ctlearn(tmp_path / "forest.dl2.h5", images, array, ("type",), n_lost=12)
+    with tables.open_file(path, "a") as file:
+        file.root._v_attrs["CTA ACTIVITY SOFTWARE NAME"] = "ctapipe"
+    assert np.count_nonzero(read(path, "type")["gammaness"] == 0) == 12
 
 
 def test_gammas_and_protons_of_the_same_numbers_stay_apart(images, array, tmp_path):
