@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tables
 from astropy import units as u
 from astropy.table import QTable, vstack
 from tests.reconstruction.ctlearn_dl2 import write_ctlearn
@@ -87,6 +88,47 @@ def test_events_of_stereo_models_are_read(images, array, tmp_path):
         find_method(str(path), "energy", "telescope")
     with pytest.raises(UserError, match="take skydirection"):
         find_method(str(path), "cameradirection")
+
+
+def test_whole_events_of_a_file_for_single_images_are_read(images, array, tmp_path):
+    """CTLearn's tool for single images combines them too, and gives their spread for an error: none of one image."""
+    images["reco_energy"][images["tel_id"] == 2] *= 1.5
+    alone = (images["tel_id"] == 2) & (images["event_id"] == images["event_id"].max())
+    path = write_ctlearn(tmp_path / "gamma.dl2.h5", images[~alone], array, ("energy", "cameradirection"))
+    found = read(path, "energy", level="subarray")
+    first = {row["event_id"]: row for row in images[images["tel_id"] == 1]}
+    assert len(found) == len(first)
+    assert found["is_valid"].sum() == len(first) - 3
+    for row in found[found["is_valid"]]:
+        factor = 1 if row["event_id"] == images["event_id"].max() else 1.25
+        np.testing.assert_allclose(row["reco_energy"], factor * first[row["event_id"]]["reco_energy"])
+    metrics = EVALUATIONS["energy"].tables(found, FEW)["metrics"]
+    is_gamma = found["true_shower_primary_id"] == 0
+    assert metrics["n"][metrics["metric"] == "resolution"] == np.count_nonzero(found["is_valid"] & is_gamma)
+    assert read(path, "skydirection", level="subarray")["is_valid"].sum() == len(first) - 3
+
+
+@pytest.mark.parametrize("level", ["telescope", "subarray"])
+def test_gammaness_that_ctlearn_lost_is_none(level, images, array, tmp_path):
+    """Peers' fault 1: the last images of a file, which fill no batch, are written as 0 and valid."""
+    whole = read(write_ctlearn(tmp_path / "whole.dl2.h5", images, array, ("type",)), "type", level=level)
+    path = write_ctlearn(tmp_path / "partial.dl2.h5", images, array, ("type",), n_lost=12)
+    found = read(path, "type", level=level)
+    n_lost = 12 if level == "telescope" else 6
+    assert found["is_valid"].sum() == whole["is_valid"].sum() - n_lost
+    last = np.sort(np.asarray(whole["event_id"]))[-n_lost:]
+    np.testing.assert_array_equal(np.isin(found["event_id"], last), whole["is_valid"] & ~found["is_valid"])
+    assert np.isnan(found["gammaness"][~found["is_valid"]]).all()
+    assert (
+        f"{(~found['is_valid']).sum()} " in method_provenance(find_method(str(path), "type", level), found)["detail"][1]
+    )
+
+
+def test_zero_of_another_classifier_is_a_prediction(images, array, tmp_path):
+    path = write_ctlearn(tmp_path / "forest.dl2.h5", images, array, ("type",), n_lost=12)
+    with tables.open_file(path, "a") as file:
+        file.root._v_attrs["CTA ACTIVITY SOFTWARE NAME"] = "ctapipe"
+    assert np.count_nonzero(read(path, "type")["gammaness"] == 0) == 12
 
 
 def test_gammas_and_protons_of_the_same_numbers_stay_apart(images, array, tmp_path):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import tables
 from astropy import units as u
 from astropy.table import QTable, vstack
 from ctapipe.instrument import SubarrayDescription
@@ -34,6 +35,8 @@ PREFIX = "::"
 """Between the path of DL2 files and the prefix of the columns that are meant."""
 
 PLACE = ("reco_camera_x", "reco_camera_y")
+SOFTWARE = "CTA ACTIVITY SOFTWARE NAME"
+"""Attribute of a file: what wrote it."""
 
 
 class Method(BaseModel):
@@ -124,7 +127,7 @@ def read_method(method: Method) -> QTable:
     QTable
         Predictions table, as `~cherenkov_pipeline.reconstruction.read.read_predictions` gives it; a prediction that is
         not finite is not valid, and one that is not valid is NaN. Directions in the camera are made of those on the
-        sky where a file has none.
+        sky where a file has none. A gammaness of exactly 0 by CTLearn is none.
 
     Raises
     ------
@@ -141,6 +144,8 @@ def read_method(method: Method) -> QTable:
         if task.to_truth and PLACE[0] not in part.colnames:
             _add_places(part, path)
         _check_unique(part, path)
+        if task.name == "type" and _made_by(path) == "ctlearn":
+            part["is_valid"] &= np.asarray(part["gammaness"]) != 0
         parts.append(part)
     table = vstack(parts, metadata_conflicts="silent")
     _check_truth(table, task, method)
@@ -170,6 +175,16 @@ def _add_places(table: QTable, path: Path) -> None:
         places[:, rows] = np.stack(to_camera(direction, subarray.tel[tel_id].camera.geometry))[:, rows]
     for name, values in zip(PLACE, places, strict=True):
         table[name] = values << u.m
+
+
+def _made_by(path: Path) -> str | None:
+    """Name the software that wrote a file.
+
+    CTLearn 0.10.4 loses what its classifier says of a file's last images, those that fill no batch: it writes 0 and
+    calls it valid. Its softmax does not come to exactly 0.
+    """
+    with tables.open_file(path) as file:
+        return str(file.root._v_attrs[SOFTWARE]) if SOFTWARE in file.root._v_attrs else None
 
 
 def _check_unique(table: QTable, path: Path) -> None:
