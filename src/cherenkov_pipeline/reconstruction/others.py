@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
-import tables
 from astropy import units as u
 from astropy.table import QTable, vstack
 from ctapipe.instrument import SubarrayDescription
@@ -177,14 +177,16 @@ def _add_places(table: QTable, path: Path) -> None:
         table[name] = values << u.m
 
 
-def _made_by(path: Path) -> str | None:
+def _made_by(path: Path) -> str:
     """Name the software that wrote a file.
 
     CTLearn 0.10.4 loses what its classifier says of a file's last images, those that fill no batch: it writes 0 and
     calls it valid. Its softmax does not come to exactly 0.
     """
-    with tables.open_file(path) as file:
-        return str(file.root._v_attrs[SOFTWARE]) if SOFTWARE in file.root._v_attrs else None
+    # not PyTables, which unpickles attributes
+    with h5py.File(path) as file:
+        name = file.attrs.get(SOFTWARE)
+    return name.decode(errors="replace") if isinstance(name, bytes) else str(name)
 
 
 def _check_unique(table: QTable, path: Path) -> None:
