@@ -102,7 +102,7 @@ class Steps:
             return Cost(**found["cost"])
         for path in makes:
             rmtree(path, ignore_errors=True)
-        cost = run_command(command, self.folder / "logs" / f"{name}.txt", environment)
+        cost = run_command(command, self.folder / "logs" / f"{name}.txt", environment, self._place(command))
         record.parent.mkdir(parents=True, exist_ok=True)
         record.write_text(json.dumps({"command": list(command), "cost": asdict(cost)}))
         self.clock.say(f"{name}: {cost.cpu_seconds:.1f} s of CPU time, {cost.peak_mb:.0f} MB")
@@ -120,3 +120,7 @@ class Steps:
             *([f"--params={given}"] * bool(given)),
         ]
         return self.run(name, command, *makes, CHERENKOV_DATA=str(data))
+
+    def _place(self, command: Sequence[str]) -> Path | None:
+        """Where a command runs: kedro in the project, tools that write logs beside themselves in the folder."""
+        return None if "kedro" in command else self.folder

@@ -53,7 +53,9 @@ class CommandError(Exception):
     """A command did not end well; the message is one line, the last that it printed."""
 
 
-def run_command(command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> Cost:
+def run_command(
+    command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None, folder: Path | None = None
+) -> Cost:
     """Run a command to its end: the whole process and those that it started, imports included.
 
     The peak memory is that of its largest process, and at least that of this one: call it from a small process.
@@ -65,6 +67,8 @@ def run_command(command: Sequence[str], log: Path, environment: Mapping[str, str
         Where its output goes, beside the result.
     environment : mapping of str to str, optional
         Variables in addition to those of this process.
+    folder : Path, optional
+        Where it runs, and may leave logs of its own; default: here.
 
     Raises
     ------
@@ -74,7 +78,7 @@ def run_command(command: Sequence[str], log: Path, environment: Mapping[str, str
     start = time.perf_counter()
     with log.open("w") as output:
         process = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **(environment or {})}
+            command, stdout=output, stderr=subprocess.STDOUT, cwd=folder, env={**os.environ, **(environment or {})}
         )
         # not wait(): it does not tell what the process took
         _, status, usage = os.wait4(process.pid, 0)

@@ -79,7 +79,7 @@ def run(folder: Path, scale: float, epochs: int, model: str) -> tuple[list[dict[
     clock.say(f"simulated images: {', '.join(f'{name} {n}' for name, n in sample.n_images.items())}")
     steps = Steps(folder / f"{model}-{epochs}-{sample.fingerprint}", clock)
     config = steps.folder / "ctlearn.json"
-    config.parent.mkdir(exist_ok=True)
+    config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text(json.dumps(_ctlearn.settings(sample.quality, min(sample.n_images.values()), epochs), indent=1))
     trainings = train(steps, sample, commands, config, model)
     predictions = predict(steps, sample, commands, config)

@@ -57,11 +57,14 @@ def test_pipelines_run_on_the_benchmarks_own_data(tmp_path, monkeypatch):
     monkeypatch.setattr(
         _peers_steps,
         "run_command",
-        lambda command, log, environment: seen.update(environment, c=command) or Cost("", 1, 1, 1),
+        lambda command, log, environment, folder: (
+            seen.update(environment, c=command, folder=folder) or Cost("", 1, 1, 1)
+        ),
     )
     _peers_steps.Steps(tmp_path, Clock()).kedro(
         "one", "train_energy", data=tmp_path / "data", task_defaults__model__name="set_network", store__split__test=0.0
     )
+    assert seen["folder"] is None  # kedro's commands run in the project
     assert seen["CHERENKOV_DATA"] == str(tmp_path / "data")
     assert seen["c"][3:] == [
         "run",

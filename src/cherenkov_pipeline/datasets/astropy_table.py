@@ -37,8 +37,10 @@ class AstropyTableDataset(AbstractVersionedDataset["QTable", "QTable"]):
         """Read the table."""
         from astropy.table import QTable
 
-        options = {"character_as_bytes": False} if self._format == "hdf5" else {}
-        return QTable.read(Path(self._get_load_path()), format=self._format, **options)
+        table = QTable.read(Path(self._get_load_path()), format=self._format)
+        # HDF5 holds bytes; astropy forgets its own option for this where metadata stand beside the table
+        table.convert_bytestring_to_unicode()
+        return table
 
     def save(self, table: "QTable") -> None:
         """Write the table, atomically."""
