@@ -115,7 +115,8 @@ def test_images_that_are_cut_count_as_absent(trained, path):
         used = row["telescopes"].sum()
         assert row["is_valid"] == (used == 2)
         if row["is_valid"]:
-            assert row["reco_energy"] == everything[event_id]["reco_energy"]
+            # in another batch, sums come in another order
+            assert row["reco_energy"].value == pytest.approx(everything[event_id]["reco_energy"].value, rel=1e-5)
             assert row["hillas_intensity"] == everything[event_id]["hillas_intensity"]
         reasons.setdefault(row["reason"], set()).add(int(used))
     assert reasons == {"": {2}, TOO_FEW: {1}, NOT_SELECTED: {0}}

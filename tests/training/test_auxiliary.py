@@ -74,11 +74,10 @@ def test_events_of_several_telescopes(tmp_path):
     store = shower_store(tmp_path / "two.store.h5", 200, n_telescopes=2)
     model = ModelParameters(name="stereo_set_network", **SET)
     inputs = input_parameters(model, {"brightest": 16, "parameters": ["hillas_width"]})
-    for task, other in (("energy", "skydirection"), ("skydirection", "energy")):
-        alone = train(store, tmp_path, task, model, inputs, auxiliary=(other,))
-        joint = train(store, tmp_path, f"{task}+{other}", model, inputs)
-        said = outputs(alone, store)
-        np.testing.assert_allclose(said, outputs(joint, store)[:, : said.shape[1]], rtol=1e-4, atol=1e-5)
+    alone = train(store, tmp_path, "skydirection", model, inputs, auxiliary=("energy",))
+    joint = train(store, tmp_path, "skydirection+energy", model, inputs)
+    said = outputs(alone, store)
+    np.testing.assert_allclose(said, outputs(joint, store)[:, : said.shape[1]], rtol=1e-4, atol=1e-5)
 
 
 def test_what_the_data_do_not_teach_is_left_out(store, tmp_path, caplog):
