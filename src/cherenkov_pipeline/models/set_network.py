@@ -27,7 +27,7 @@ LARGEST = 8.0
 
 @keras.saving.register_keras_serializable(PACKAGE)
 def gelu(x: keras.KerasTensor) -> keras.KerasTensor:
-    """GELU in its form with a hyperbolic tangent: within 0.001 of the other, and a training takes a fifth less time."""
+    """GELU in its form with a hyperbolic tangent: within 0.001 of the other, and quicker to train on a CPU."""
     return keras.activations.gelu(x, approximate=True)
 
 
