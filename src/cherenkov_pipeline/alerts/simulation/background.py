@@ -3,11 +3,13 @@
 from functools import cache
 
 import numpy as np
-from scipy.signal import fftconvolve
+from scipy import fft
 
+from cherenkov_pipeline.alerts.simulation.decoding import LENGTH
 from cherenkov_pipeline.alerts.simulation.instrument import (
     DETECTOR,
     HEIGHT,
+    MASK,
     SKY,
     SKY_CENTER,
     cosines,
@@ -24,7 +26,7 @@ COSMIC_SHARE = 0.8
 def whole_sky(pattern: int) -> np.ndarray:
     """Shape of the background with no Earth in the field: (80, 80), mean 1."""
     cosmic = _through_mask(pattern, _brightness())
-    return COSMIC_SHARE * cosmic / cosmic.mean() + 1 - COSMIC_SHARE
+    return COSMIC_SHARE * cosmic / _open_sky(pattern) + 1 - COSMIC_SHARE
 
 
 def hidden_by_earth(pattern: int, distance: float, azimuth: float) -> np.ndarray:
@@ -42,8 +44,8 @@ def hidden_by_earth(pattern: int, distance: float, azimuth: float) -> np.ndarray
     ndarray
         (80, 80), in units of the mean background of an open field; 0 or more.
     """
-    everything = _through_mask(pattern, _brightness()).mean()
-    return COSMIC_SHARE * _through_mask(pattern, _brightness() * behind_earth(distance, azimuth)) / everything
+    hidden = _through_mask(pattern, _brightness() * behind_earth(distance, azimuth))
+    return COSMIC_SHARE * hidden / _open_sky(pattern)
 
 
 def behind_earth(distance: float, azimuth: float) -> np.ndarray:
@@ -53,14 +55,25 @@ def behind_earth(distance: float, azimuth: float) -> np.ndarray:
     return cosines() * (np.sin(distance) * along + np.cos(distance)) > np.cos(np.deg2rad(EARTH_RADIUS))
 
 
+@cache
 def _brightness() -> np.ndarray:
-    """Counts of a uniform sky by pixel: solid angle times projected area of the detector."""
+    """Give the counts of a uniform sky by pixel: solid angle times projected area of the detector."""
     return cosines() ** 4
 
 
+@cache
+def _open_sky(pattern: int) -> float:
+    """Give the mean counts of a detector pixel under the whole sky."""
+    return float(_through_mask(pattern, _brightness()).mean())
+
+
 def _through_mask(pattern: int, sky: np.ndarray) -> np.ndarray:
-    """Sum of the shadows of all sky pixels: (80, 80)."""
-    mask = sampled_mask(mask_pattern(pattern))
-    # pixel i sees element i + s of the mask through sky pixel s: a convolution with the sky turned round
-    seen = slice(SKY - DETECTOR, SKY)
-    return fftconvolve(mask, sky[::-1, ::-1])[seen, seen]
+    """Sum the shadows of all sky pixels: (80, 80)."""
+    spectrum = np.conj(fft.rfft2(sky, s=(LENGTH, LENGTH))) * _spectrum(pattern)
+    seen = np.arange(DETECTOR) - (SKY - MASK)
+    return fft.irfft2(spectrum, s=(LENGTH, LENGTH))[np.ix_(seen, seen)]
+
+
+@cache
+def _spectrum(pattern: int) -> np.ndarray:
+    return fft.rfft2(sampled_mask(mask_pattern(pattern)), s=(LENGTH, LENGTH))

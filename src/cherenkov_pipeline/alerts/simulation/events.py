@@ -9,7 +9,7 @@ import numpy as np
 from cherenkov_pipeline.alerts.images import FALSE_CAUSES, REAL_CAUSES
 from cherenkov_pipeline.alerts.simulation.background import behind_earth
 from cherenkov_pipeline.alerts.simulation.disturbances import DETECTOR_DISTURBANCES, earth
-from cherenkov_pipeline.alerts.simulation.instrument import SKY, SKY_CENTER, coding_fraction, cosines
+from cherenkov_pipeline.alerts.simulation.instrument import SKY, coding_fraction, cosines
 from cherenkov_pipeline.alerts.simulation.parameters import AlertSimulationParameters
 
 SHORTEST = 20.48  # s
@@ -175,10 +175,5 @@ def _visible() -> np.ndarray:
 
 @cache
 def _detectable() -> np.ndarray:
-    """Detected sources by sky pixel: solid angle times how many are bright enough there, which goes with SNR^-1.6."""
+    """Weigh sky pixels by the sources detected there: solid angle times those bright enough, which go with SNR^-1.6."""
     return cosines() ** 3 * (np.sqrt(coding_fraction()) * cosines()) ** 1.6 * (coding_fraction() > 0.1)
-
-
-def off_centre(row: float, column: float) -> float:
-    """Distance of a place from the middle of the sky image, pixels."""
-    return math.hypot(row - SKY_CENTER, column - SKY_CENTER)

@@ -2,12 +2,11 @@
 
 import math
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
 from cherenkov_pipeline.alerts.simulation.background import hidden_by_earth, whole_sky
-from cherenkov_pipeline.alerts.simulation.decoding import Decoder
+from cherenkov_pipeline.alerts.simulation.decoding import decoder
 from cherenkov_pipeline.alerts.simulation.events import Event, Source
 from cherenkov_pipeline.alerts.simulation.instrument import (
     DETECTOR,
@@ -44,12 +43,6 @@ class Trigger:
     spread: float
 
 
-@cache
-def decoder(pattern: int) -> Decoder:
-    """Give the decoder of a mask pattern."""
-    return Decoder(mask_pattern(pattern))
-
-
 def sky_image(
     event: Event, window: Window, first: Window, parameters: AlertSimulationParameters, rng: np.random.Generator
 ) -> np.ndarray:
@@ -83,7 +76,7 @@ def sky_image(
     counts = rng.poisson(expected)[None]
     background = decoder(event.pattern).fit_background(counts)
     if unfitted is not None:  # the fit does not see this part: its own quadratic surface stays in the image
-        background = background + decoder(event.pattern).fit_background(unfitted[None].astype(np.float32))
+        background = background + decoder(event.pattern).fit_background(unfitted[None])
     return decoder(event.pattern).snr(counts, background)[0]
 
 
@@ -99,24 +92,31 @@ def find_trigger(snr: np.ndarray, known: list[Source], settings: TriggerParamete
     settings : TriggerParameters
     """
     usable = coding_fraction() >= settings.smallest_coding_fraction
-    searched = usable.copy()
-    rows, columns = np.arange(SKY)[:, None], np.arange(SKY)
+    searched = np.where(usable, snr, -np.inf)
     for source in known:
-        searched &= np.hypot(rows - source.row, columns - source.column) > _VETOED
-    row, column = np.unravel_index(np.argmax(np.where(searched, snr, -np.inf)), snr.shape)
+        _veto(searched, source)
+    row, column = np.unravel_index(np.argmax(searched), snr.shape)
     spread, highest = float(snr[usable].std()), float(snr[row, column])
     if highest <= max(settings.threshold, settings.spread_factor * spread):
         return None
     return Trigger(int(row), int(column), highest, spread)
 
 
+def _veto(searched: np.ndarray, source: Source) -> None:
+    """Take the neighbourhood of a source out of a search."""
+    low = [max(0, math.ceil(at - _VETOED)) for at in (source.row, source.column)]
+    part = tuple(slice(at, at + 2 * int(_VETOED) + 1) for at in low)
+    rows, columns = np.ogrid[tuple(slice(at, at + size) for at, size in zip(low, searched[part].shape, strict=True))]
+    searched[part][np.hypot(rows - source.row, columns - source.column) <= _VETOED] = -np.inf
+
+
 def _background_level(window: Window, parameters: AlertSimulationParameters) -> float:
-    """Counts by pixel."""
+    """Give the counts by pixel."""
     return parameters.bands[window.band].background.value * window.timescale / DETECTOR**2
 
 
 def _growth(event: Event, window: Window, first: Window, parameters: AlertSimulationParameters) -> float:
-    """Counts of the event in a window relative to its first one."""
+    """Give the counts of the event in a window relative to its first one."""
     time = min(window.timescale, event.duration) / min(first.timescale, event.duration)
     colour = event.colours[window.band] / event.colours[first.band]
     crab = parameters.bands[window.band].crab.value / parameters.bands[first.band].crab.value
@@ -124,7 +124,7 @@ def _growth(event: Event, window: Window, first: Window, parameters: AlertSimula
 
 
 def _open_counts(event: Event, source: Source, first: Window, parameters: AlertSimulationParameters) -> float:
-    """Counts in a fully open pixel that a source needs for its signal to noise in the first window.
+    """Give the counts in a fully open pixel that a source needs for its signal to noise in the first window.
 
     From (n S)² = SNR² (V_b + n V_s): S and V_s the decoded shadow of one count, V_b the variance of the background.
     """
@@ -132,7 +132,7 @@ def _open_counts(event: Event, source: Source, first: Window, parameters: AlertS
     row, column = (int(np.clip(round(at), 0, SKY - 1)) for at in (source.row, source.column))
     one = shadow(mask_pattern(pattern), source.row, source.column)
     base = _background_level(first, parameters) * whole_sky(pattern)
-    signal, variance = decoder(pattern).at(one, decoder(pattern).fit_background(one[None])[0], row, column)
-    _, noise = decoder(pattern).at(base, base, row, column)
+    signal, variance = decoder(pattern).at(one, row, column)
+    _, noise = decoder(pattern).at(base, row, column)
     square = source.snr**2
     return (square * variance + math.sqrt((square * variance) ** 2 + 4 * signal**2 * square * noise)) / (2 * signal**2)

@@ -34,6 +34,7 @@ SKY_CENTER = SKY // 2
 _MARGIN = (MASK - DETECTOR) / 2
 
 
+@cache
 def mask_pattern(number: int) -> np.ndarray:
     """Draw a random pattern: (`ELEMENTS`, `ELEMENTS`) float, 1 where open; another for each number."""
     elements = np.zeros(ELEMENTS**2)

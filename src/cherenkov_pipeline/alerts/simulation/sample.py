@@ -46,7 +46,7 @@ def simulate_sample(parameters: AlertSimulationParameters) -> SubImages:
 
 
 def _schedule(parameters: AlertSimulationParameters) -> Iterator[tuple[int, str, int]]:
-    """Number, cause and number of alerts of each event: the cause that lacks most images comes next."""
+    """Give number, cause and number of alerts of each event: the cause that lacks most images comes next."""
     rng = np.random.default_rng((parameters.seed, 0))
     causes = list(parameters.causes)
     shares = np.array(list(parameters.causes.values()))
