@@ -8,19 +8,23 @@ import math
 
 import numpy as np
 
-from cherenkov_pipeline.alerts.simulation.background import EARTH_RADIUS
 from cherenkov_pipeline.alerts.simulation.instrument import DETECTOR, MODULE
+
+
+def strength(rng: np.random.Generator, low: float, high: float) -> float:
+    """Draw a strength, uniform in its logarithm."""
+    return float(np.exp(rng.uniform(math.log(low), math.log(high))))
 
 
 def flickering_modules(rng: np.random.Generator) -> np.ndarray:
     """Draw one to five modules that count too much for a while, unevenly among their pixels: (80, 80)."""
     rows, columns = MODULE
     counts = np.zeros((DETECTOR, DETECTOR))
-    for _ in range(rng.integers(1, 6)):
+    for _ in range(min(5, rng.geometric(0.5))):
         row, column = rows * rng.integers(DETECTOR // rows), columns * rng.integers(DETECTOR // columns)
         texture = rng.gamma(2.0, size=MODULE)
         counts[row : row + rows, column : column + columns] += rng.uniform(0.3, 1) * texture / texture.sum()
-    return _strength(rng, 2, 10) * counts
+    return strength(rng, 1.5, 14) * counts
 
 
 def hot_pixels(rng: np.random.Generator) -> np.ndarray:
@@ -35,7 +39,7 @@ def hot_pixels(rng: np.random.Generator) -> np.ndarray:
         else:
             row, column = modules[pixel % 2] + rng.integers(MODULE)
         counts[row, column] += rng.exponential()
-    return _strength(rng, 1.5, 8) * counts / np.sqrt(n)
+    return strength(rng, 1, 10) * counts / np.sqrt(n)
 
 
 def particle_storm(rng: np.random.Generator) -> np.ndarray:
@@ -46,16 +50,7 @@ def particle_storm(rng: np.random.Generator) -> np.ndarray:
     y, x = np.indices((DETECTOR, DETECTOR)) - centre[:, None, None]
     radial, tangential = y * math.sin(azimuth) + x * math.cos(azimuth), x * math.sin(azimuth) - y * math.cos(azimuth)
     shape = np.exp(-0.5 * ((radial / along) ** 2 + (tangential / across) ** 2))
-    return _strength(rng, 6, 50) * shape / max(shape.sum(), 1e-9)
-
-
-def _strength(rng: np.random.Generator, low: float, high: float) -> float:
-    return float(np.exp(rng.uniform(math.log(low), math.log(high))))
-
-
-def earth(rng: np.random.Generator) -> tuple[float, float]:
-    """Draw where the centre of the Earth stands so that its limb lies in the field: distance and azimuth, rad."""
-    return math.radians(EARTH_RADIUS + rng.uniform(-35, 35)), rng.uniform(0, 2 * math.pi)
+    return strength(rng, 5, 60) * shape / max(shape.sum(), 1e-9)
 
 
 DETECTOR_DISTURBANCES = {

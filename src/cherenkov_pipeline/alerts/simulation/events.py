@@ -7,8 +7,8 @@ from functools import cache
 import numpy as np
 
 from cherenkov_pipeline.alerts.images import FALSE_CAUSES, REAL_CAUSES
-from cherenkov_pipeline.alerts.simulation.background import behind_earth
-from cherenkov_pipeline.alerts.simulation.disturbances import DETECTOR_DISTURBANCES, earth
+from cherenkov_pipeline.alerts.simulation.disturbances import DETECTOR_DISTURBANCES, strength
+from cherenkov_pipeline.alerts.simulation.earth import Earth, draw_earth, draw_glow, hidden_share
 from cherenkov_pipeline.alerts.simulation.instrument import SKY, coding_fraction, cosines
 from cherenkov_pipeline.alerts.simulation.parameters import AlertSimulationParameters
 
@@ -23,6 +23,12 @@ KNOWN_SOURCES = (
 """Bright known sources in hard X-rays; each alert of one takes its name from here."""
 
 _LIMB_CAUSE = "earth_limb"
+_BRIGHT = 35.0, 180.0
+"""Range of the signal to noise of a source whose ghosts trigger."""
+_GLOWING = 0.6
+"""Share of the frames with the Earth's limb in which some of it glows."""
+_GLOW = 8.0, 80.0
+"""Range of the counts of the glow, in square roots of the frame's counts."""
 _RETREAT = 8.0
 """Pixels that other sources keep from the one that triggers."""
 
@@ -70,10 +76,13 @@ class Event:
         Known sources in the field.
     disturbance : ndarray or None
         (80, 80), expected counts in units of the square root of the frame's counts.
-    earth : (float, float) or None
-        Distance and azimuth of the Earth's centre [rad].
+    earth : Earth or None
+        Where it stands, if it is in the field.
     unfitted : float
         Share of what the Earth hides that the fit of the background misses.
+    glow : ndarray or None
+        (`SKY`, `SKY`), what glows at the Earth's limb: expected counts by sky pixel in units of the square root of the
+        frame's counts.
     name : str
         Of the source.
     """
@@ -85,8 +94,9 @@ class Event:
     source: Source | None = None
     others: tuple[Source, ...] = ()
     disturbance: np.ndarray | None = None
-    earth: tuple[float, float] | None = None
+    earth: Earth | None = None
     unfitted: float = 0.0
+    glow: np.ndarray | None = None
     name: str = field(default="")
 
 
@@ -96,23 +106,28 @@ def draw_event(cause: str, parameters: AlertSimulationParameters, rng: np.random
     settings = parameters.disturbances
     pattern = int(rng.choice(parameters.mask_patterns))
     colours = {band: float(rng.lognormal(0, 0.3)) for band in parameters.bands}
-    kind, strength = cause, settings.strength
+    kind, factor = cause, settings.strength
     if real:
         kind = str(rng.choice(FALSE_CAUSES)) if rng.random() < settings.share_in_real else ""
-        strength *= settings.strength_in_real
-    disturbance = strength * DETECTOR_DISTURBANCES[kind](rng) if kind in DETECTOR_DISTURBANCES else None
-    globe = earth(rng) if kind == _LIMB_CAUSE else None
+        factor *= settings.strength_in_real
+    disturbance = factor * DETECTOR_DISTURBANCES[kind](rng) if kind in DETECTOR_DISTURBANCES else None
+    globe = draw_earth(rng) if kind == _LIMB_CAUSE else None
     source, name = None, ""
     if real:
         source = Source(*_draw_place(_detectable(), globe, rng), snr=_draw_snr(parameters, rng))
         name = str(rng.choice(KNOWN_SOURCES)) if cause == "known_source" else ""
     others = _draw_others(parameters, source, globe, rng)
     if kind == "ghost":
-        bright = Source(*_draw_place(_visible(), None, rng), snr=strength * math.exp(rng.uniform(*np.log([60, 300]))))
+        bright = Source(*_draw_place(_visible(), None, rng), snr=factor * strength(rng, *_BRIGHT))
         if real:  # beside the source that triggers
             others = (*others, bright)
         else:
             source, name = bright, str(rng.choice(KNOWN_SOURCES))
+    unfitted, glow = 0.0, None
+    if globe is not None:
+        unfitted = min(1.0, factor * rng.uniform(0.1, 1))
+        if rng.random() < _GLOWING and (spot := draw_glow(globe, rng)) is not None:
+            glow = factor * strength(rng, *_GLOW) * spot
     return Event(
         cause=cause,
         pattern=pattern,
@@ -122,7 +137,8 @@ def draw_event(cause: str, parameters: AlertSimulationParameters, rng: np.random
         others=others,
         disturbance=disturbance,
         earth=globe,
-        unfitted=min(1.0, strength * rng.uniform(0.3, 1)) if globe else 0.0,
+        unfitted=unfitted,
+        glow=glow,
         name=name,
     )
 
@@ -144,7 +160,7 @@ def _draw_duration(cause: str, rng: np.random.Generator) -> float:
 def _draw_others(
     parameters: AlertSimulationParameters,
     source: Source | None,
-    globe: tuple[float, float] | None,
+    globe: Earth | None,
     rng: np.random.Generator,
 ) -> tuple[Source, ...]:
     others = []
@@ -157,10 +173,10 @@ def _draw_others(
     return tuple(others)
 
 
-def _draw_place(weight: np.ndarray, globe: tuple[float, float] | None, rng: np.random.Generator) -> tuple[float, float]:
+def _draw_place(weight: np.ndarray, globe: Earth | None, rng: np.random.Generator) -> tuple[float, float]:
     """Draw a place in the sky image that the Earth does not cover."""
     if globe is not None:
-        weight = weight * ~behind_earth(*globe)
+        weight = weight * (hidden_share(globe, SHORTEST) == 0)
     cumulative = np.cumsum(weight)
     place = np.searchsorted(cumulative, rng.uniform(0, cumulative[-1]), side="right")
     row, column = np.unravel_index(place, (SKY, SKY))
@@ -170,10 +186,10 @@ def _draw_place(weight: np.ndarray, globe: tuple[float, float] | None, rng: np.r
 @cache
 def _visible() -> np.ndarray:
     """Solid angle of each sky pixel that some part of the detector sees."""
-    return cosines() ** 3 * (coding_fraction() > 0)
+    return cosines() ** 3 * (coding_fraction() > 0.02)
 
 
 @cache
 def _detectable() -> np.ndarray:
     """Weigh sky pixels by the sources detected there: solid angle times those bright enough, which go with SNR^-1.6."""
-    return cosines() ** 3 * (np.sqrt(coding_fraction()) * cosines()) ** 1.6 * (coding_fraction() > 0.1)
+    return cosines() ** 3 * (np.sqrt(coding_fraction()) * cosines()) ** 1.0 * (coding_fraction() > 0.1)

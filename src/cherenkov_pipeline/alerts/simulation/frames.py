@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cherenkov_pipeline.alerts.simulation.background import hidden_by_earth, whole_sky
+from cherenkov_pipeline.alerts.simulation.background import background_shape, through_mask
 from cherenkov_pipeline.alerts.simulation.decoding import decoder
+from cherenkov_pipeline.alerts.simulation.earth import hidden_share
 from cherenkov_pipeline.alerts.simulation.events import Event, Source
 from cherenkov_pipeline.alerts.simulation.instrument import (
     DETECTOR,
@@ -51,13 +52,12 @@ def sky_image(
     ``first`` is the window of the event's first alert, where its brightness was drawn.
     """
     band, level = parameters.bands[window.band], _background_level(window, parameters)
-    shape = whole_sky(event.pattern)
-    expected = level * shape
+    expected = level * background_shape(event.pattern)
     unfitted = None
     if event.earth is not None:
-        hidden = level * hidden_by_earth(event.pattern, *event.earth)
-        expected = expected - hidden
-        unfitted = event.unfitted * hidden
+        seen = level * background_shape(event.pattern, hidden_share(event.earth, window.timescale))
+        unfitted = event.unfitted * (expected - seen)
+        expected = seen
     for other in event.others:
         crab = band.crab.value * window.timescale
         if other.snr:
@@ -70,9 +70,11 @@ def sky_image(
     if event.source is not None:
         counts = _open_counts(event, event.source, first, parameters) * growth
         expected = expected + counts * shadow(mask_pattern(event.pattern), event.source.row, event.source.column)
+    unit = growth * math.sqrt(_background_level(first, parameters) * DETECTOR**2)
     if event.disturbance is not None:
-        unit = math.sqrt(_background_level(first, parameters) * DETECTOR**2)
-        expected = expected + growth * unit * event.disturbance
+        expected = expected + unit * event.disturbance
+    if event.glow is not None:
+        expected = expected + unit / DETECTOR**2 * through_mask(event.pattern, event.glow) / OPEN_FRACTION
     counts = rng.poisson(expected)[None]
     background = decoder(event.pattern).fit_background(counts)
     if unfitted is not None:  # the fit does not see this part: its own quadratic surface stays in the image
@@ -131,7 +133,7 @@ def _open_counts(event: Event, source: Source, first: Window, parameters: AlertS
     pattern = event.pattern
     row, column = (int(np.clip(round(at), 0, SKY - 1)) for at in (source.row, source.column))
     one = shadow(mask_pattern(pattern), source.row, source.column)
-    base = _background_level(first, parameters) * whole_sky(pattern)
+    base = _background_level(first, parameters) * background_shape(pattern)
     signal, variance = decoder(pattern).at(one, row, column)
     _, noise = decoder(pattern).at(base, row, column)
     square = source.snr**2

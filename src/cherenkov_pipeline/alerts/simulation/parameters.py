@@ -43,7 +43,7 @@ class TriggerParameters(Parameters):
         5.0, ge=0, le=100, description="Least signal to noise, in standard deviations of the sky image"
     )
     smallest_coding_fraction: float = Field(
-        0.07, gt=0, lt=1, description="Sky pixels that a smaller share of the detector sees are not used"
+        0.1, gt=0, lt=1, description="Sky pixels that a smaller share of the detector sees are not used"
     )
 
 

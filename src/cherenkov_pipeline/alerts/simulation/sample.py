@@ -1,5 +1,6 @@
 """Labelled sub-images: events drawn and observed until they trigger."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,6 +14,7 @@ from cherenkov_pipeline.alerts.simulation.parameters import AlertSimulationParam
 from cherenkov_pipeline.errors import UserError
 
 _MOST_TRIES = 20_000
+_SPARE_WINDOWS = 8
 _SAME_PLACE = 2.5
 """Pixels between a source and the trigger that it causes."""
 _UNCLEAR_SNR, _UNCLEAR_SPREAD = 7.5, 1.3
@@ -94,37 +96,45 @@ def _simulate_event(
 def _observe(
     event: Event, n_alerts: int, parameters: AlertSimulationParameters, rng: np.random.Generator
 ) -> list[tuple[Window, Trigger, np.ndarray]] | None:
-    """Observe the alerts of an event; None if one does not trigger, or not because of its cause."""
+    """Observe an event until it has given its alerts; None if it does not give them all.
+
+    The first window has to trigger. For the later ones there are some tries, as on board, where every image of every
+    window is searched: an event is not brighter for having several alerts.
+    """
     known = list(event.others)
     if event.cause == "ghost" and event.source is not None:
         known.append(event.source)
-    alerts = []
-    for window in _windows(event, n_alerts, parameters, rng):
+    alerts: list[tuple[Window, Trigger, np.ndarray]] = []
+    for window in _windows(event, parameters, rng)[: n_alerts + _SPARE_WINDOWS * (n_alerts > 1)]:
         snr = sky_image(event, window, alerts[0][0] if alerts else window, parameters, rng)
         trigger = find_trigger(snr, known, parameters.trigger)
-        if trigger is None:
-            return None
-        if event.cause in REAL_CAUSES and event.source is not None:
-            distance = np.hypot(trigger.row - event.source.row, trigger.column - event.source.column)
-            if distance > _SAME_PLACE:
-                return None
-        alerts.append((window, trigger, snr))
-    return alerts
+        if trigger is not None and _belongs(trigger, event):
+            alerts.append((window, trigger, snr))
+        if len(alerts) in (0, n_alerts):
+            break
+    return alerts if len(alerts) == n_alerts else None
 
 
-def _windows(
-    event: Event, n_alerts: int, parameters: AlertSimulationParameters, rng: np.random.Generator
-) -> list[Window]:
-    """Draw windows that differ: time scales about the event's duration, any band."""
-    fitting = np.log2(max(event.duration / SHORTEST, 1))
+def _belongs(trigger: Trigger, event: Event) -> bool:
+    """Tell whether an event's cause is what triggered."""
+    if event.cause not in REAL_CAUSES or event.source is None:
+        return True
+    return math.hypot(trigger.row - event.source.row, trigger.column - event.source.column) <= _SAME_PLACE
+
+
+def _windows(event: Event, parameters: AlertSimulationParameters, rng: np.random.Generator) -> list[Window]:
+    """Draw the order in which windows are tried: time scales about the event's duration first, any band."""
+    fitting = math.log2(max(event.duration / SHORTEST, 1))
     scales = np.arange(parameters.largest_doubling + 1)
     weights = np.exp(-0.5 * ((scales - fitting) / 1.2) ** 2) + 1e-3
     bands = list(parameters.bands)
-    n = min(n_alerts, len(bands) * len(scales))
-    chosen = rng.choice(
-        len(bands) * len(scales), n, replace=False, p=np.tile(weights / weights.sum() / len(bands), len(bands))
+    order = rng.choice(
+        len(bands) * len(scales),
+        len(bands) * len(scales),
+        replace=False,
+        p=np.tile(weights / weights.sum() / len(bands), len(bands)),
     )
-    return [Window(SHORTEST * 2.0 ** int(at % len(scales)), bands[at // len(scales)]) for at in chosen]
+    return [Window(SHORTEST * 2.0 ** int(at % len(scales)), bands[at // len(scales)]) for at in order]
 
 
 def _sub_image(
