@@ -1,18 +1,27 @@
 """What happens in the sky and in the detector during one event, drawn at random: the causes of alerts."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
 from cherenkov_pipeline.alerts.images import FALSE_CAUSES, REAL_CAUSES
-from cherenkov_pipeline.alerts.simulation.background import behind_earth
-from cherenkov_pipeline.alerts.simulation.disturbances import DETECTOR_DISTURBANCES, earth
+from cherenkov_pipeline.alerts.simulation.disturbances import (
+    GHOST,
+    LIMB,
+    NO_DISTURBANCE,
+    Disturbance,
+    draw_disturbance,
+)
+from cherenkov_pipeline.alerts.simulation.earth import Earth, hidden_share
 from cherenkov_pipeline.alerts.simulation.instrument import SKY, coding_fraction, cosines
 from cherenkov_pipeline.alerts.simulation.parameters import AlertSimulationParameters
 
-SHORTEST = 20.48  # s
+SHORTEST = 20.48
+"""Shortest time scale [s]; the others are twice as long, four times, ..."""
+NOISE = "noise"
+"""Cause of frames without a source."""
 
 KNOWN_SOURCES = (
     "Sco X-1", "Crab", "Cyg X-1", "Cyg X-3", "GRS 1915+105", "GX 5-1", "GX 17+2", "GX 340+0", "GX 349+2", "GX 301-2",
@@ -22,7 +31,6 @@ KNOWN_SOURCES = (
 )  # fmt: skip
 """Bright known sources in hard X-rays; each alert of one takes its name from here."""
 
-_LIMB_CAUSE = "earth_limb"
 _RETREAT = 8.0
 """Pixels that other sources keep from the one that triggers."""
 
@@ -57,7 +65,7 @@ class Event:
     Attributes
     ----------
     cause : str
-        Of `CAUSES`.
+        Of `CAUSES`, or `NOISE`.
     pattern : int
         Of the mask.
     duration : float
@@ -67,13 +75,9 @@ class Event:
     source : Source or None
         The one that triggers, or whose ghost does.
     others : tuple of Source
-        Known sources in the field.
-    disturbance : ndarray or None
-        (80, 80), expected counts in units of the square root of the frame's counts.
-    earth : (float, float) or None
-        Distance and azimuth of the Earth's centre [rad].
-    unfitted : float
-        Share of what the Earth hides that the fit of the background misses.
+        Other known sources in the field.
+    disturbance : Disturbance
+        What is no source.
     name : str
         Of the source.
     """
@@ -84,35 +88,46 @@ class Event:
     colours: dict[str, float]
     source: Source | None = None
     others: tuple[Source, ...] = ()
-    disturbance: np.ndarray | None = None
-    earth: tuple[float, float] | None = None
-    unfitted: float = 0.0
-    name: str = field(default="")
+    disturbance: Disturbance = NO_DISTURBANCE
+    name: str = ""
+
+    @property
+    def known(self) -> list[Source]:
+        """Sources of the catalogue beside the one that triggers: they do not trigger themselves."""
+        return [*self.others, *([self.source] if self.source and self.cause not in REAL_CAUSES else [])]
 
 
 def draw_event(cause: str, parameters: AlertSimulationParameters, rng: np.random.Generator) -> Event:
-    """Draw an event of a cause."""
-    real = cause in REAL_CAUSES
+    """Draw an event.
+
+    Parameters
+    ----------
+    cause : str
+        Of `CAUSES`; `NOISE` for one without any source, but perhaps with a disturbance.
+    parameters : AlertSimulationParameters
+    rng : numpy.random.Generator
+    """
     settings = parameters.disturbances
     pattern = int(rng.choice(parameters.mask_patterns))
     colours = {band: float(rng.lognormal(0, 0.3)) for band in parameters.bands}
-    kind, strength = cause, settings.strength
-    if real:
-        kind = str(rng.choice(FALSE_CAUSES)) if rng.random() < settings.share_in_real else ""
-        strength *= settings.strength_in_real
-    disturbance = strength * DETECTOR_DISTURBANCES[kind](rng) if kind in DETECTOR_DISTURBANCES else None
-    globe = earth(rng) if kind == _LIMB_CAUSE else None
+    kind, factor = cause, settings.strength
+    if cause in REAL_CAUSES:
+        factor *= settings.strength_in_real
+    if cause not in FALSE_CAUSES:
+        kinds = [kind for kind in FALSE_CAUSES if cause != NOISE or kind != GHOST]  # a ghost takes a source
+        kind = str(rng.choice(kinds)) if rng.random() < settings.share else ""
+    disturbance = draw_disturbance(kind, factor, rng)
     source, name = None, ""
-    if real:
-        source = Source(*_draw_place(_detectable(), globe, rng), snr=_draw_snr(parameters, rng))
+    if cause in REAL_CAUSES:
+        source = Source(*_draw_place(_detectable(), disturbance.earth, rng), snr=_draw_snr(parameters, rng))
         name = str(rng.choice(KNOWN_SOURCES)) if cause == "known_source" else ""
-    others = _draw_others(parameters, source, globe, rng)
-    if kind == "ghost":
-        bright = Source(*_draw_place(_visible(), None, rng), snr=strength * math.exp(rng.uniform(*np.log([60, 300]))))
-        if real:  # beside the source that triggers
-            others = (*others, bright)
-        else:
+    others = _draw_others(parameters, source, disturbance.earth, rng) if cause != NOISE else ()
+    if disturbance.bright:
+        bright = Source(*_draw_place(_visible(), None, rng), snr=disturbance.bright)
+        if source is None:
             source, name = bright, str(rng.choice(KNOWN_SOURCES))
+        else:
+            others = (*others, bright)
     return Event(
         cause=cause,
         pattern=pattern,
@@ -121,8 +136,6 @@ def draw_event(cause: str, parameters: AlertSimulationParameters, rng: np.random
         source=source,
         others=others,
         disturbance=disturbance,
-        earth=globe,
-        unfitted=min(1.0, strength * rng.uniform(0.3, 1)) if globe else 0.0,
         name=name,
     )
 
@@ -136,7 +149,7 @@ def _draw_snr(parameters: AlertSimulationParameters, rng: np.random.Generator) -
 def _draw_duration(cause: str, rng: np.random.Generator) -> float:
     if cause == "grb":
         return float(rng.lognormal(math.log(30), 1.0))
-    if cause in ("known_source", "ghost", _LIMB_CAUSE):
+    if cause in ("known_source", GHOST, LIMB):
         return float(np.exp(rng.uniform(math.log(100), math.log(5000))))
     return float(rng.lognormal(math.log(60), 1.2))
 
@@ -144,7 +157,7 @@ def _draw_duration(cause: str, rng: np.random.Generator) -> float:
 def _draw_others(
     parameters: AlertSimulationParameters,
     source: Source | None,
-    globe: tuple[float, float] | None,
+    globe: Earth | None,
     rng: np.random.Generator,
 ) -> tuple[Source, ...]:
     others = []
@@ -157,10 +170,10 @@ def _draw_others(
     return tuple(others)
 
 
-def _draw_place(weight: np.ndarray, globe: tuple[float, float] | None, rng: np.random.Generator) -> tuple[float, float]:
+def _draw_place(weight: np.ndarray, globe: Earth | None, rng: np.random.Generator) -> tuple[float, float]:
     """Draw a place in the sky image that the Earth does not cover."""
     if globe is not None:
-        weight = weight * ~behind_earth(*globe)
+        weight = weight * (hidden_share(globe, SHORTEST) == 0)
     cumulative = np.cumsum(weight)
     place = np.searchsorted(cumulative, rng.uniform(0, cumulative[-1]), side="right")
     row, column = np.unravel_index(place, (SKY, SKY))
@@ -169,11 +182,11 @@ def _draw_place(weight: np.ndarray, globe: tuple[float, float] | None, rng: np.r
 
 @cache
 def _visible() -> np.ndarray:
-    """Solid angle of each sky pixel that some part of the detector sees."""
-    return cosines() ** 3 * (coding_fraction() > 0)
+    """Solid angle of each sky pixel that enough of the detector sees for a known source to matter."""
+    return cosines() ** 3 * (coding_fraction() > 0.03)
 
 
 @cache
 def _detectable() -> np.ndarray:
-    """Weigh sky pixels by the sources detected there: solid angle times those bright enough, which go with SNR^-1.6."""
-    return cosines() ** 3 * (np.sqrt(coding_fraction()) * cosines()) ** 1.6 * (coding_fraction() > 0.1)
+    """Weigh sky pixels by the sources seen there: solid angle, and how many are bright enough (flux^-1)."""
+    return cosines() ** 3 * np.sqrt(coding_fraction()) * cosines() * (coding_fraction() > 0.05)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cherenkov_pipeline.alerts.simulation.background import hidden_by_earth, whole_sky
+from cherenkov_pipeline.alerts.simulation.background import background_shape, through_mask
 from cherenkov_pipeline.alerts.simulation.decoding import decoder
+from cherenkov_pipeline.alerts.simulation.earth import hidden_share
 from cherenkov_pipeline.alerts.simulation.events import Event, Source
 from cherenkov_pipeline.alerts.simulation.instrument import (
     DETECTOR,
@@ -34,61 +35,88 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Trigger:
-    """Where a sky image triggers: row, column, signal to noise, and the standard deviation of the image."""
+class Peak:
+    """Highest pixel of a sky image: where, its signal to noise, the image's standard deviation, whether it triggers."""
 
     row: int
     column: int
     snr: float
     spread: float
+    triggers: bool
 
 
 def sky_image(
     event: Event, window: Window, first: Window, parameters: AlertSimulationParameters, rng: np.random.Generator
 ) -> np.ndarray:
-    """Observe an event through a window: signal to noise, (`SKY`, `SKY`) float32.
+    """Observe an event through a window.
 
-    ``first`` is the window of the event's first alert, where its brightness was drawn.
+    Parameters
+    ----------
+    event : Event
+    window, first : Window
+        The one to observe through, and that of the event's first alert, for which brightness and strength were drawn.
+    parameters : AlertSimulationParameters
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray
+        (`SKY`, `SKY`) float32, signal to noise.
     """
-    band, level = parameters.bands[window.band], _background_level(window, parameters)
-    shape = whole_sky(event.pattern)
-    expected = level * shape
-    unfitted = None
-    if event.earth is not None:
-        hidden = level * hidden_by_earth(event.pattern, *event.earth)
-        expected = expected - hidden
-        unfitted = event.unfitted * hidden
-    for other in event.others:
-        crab = band.crab.value * window.timescale
-        if other.snr:
-            counts = _open_counts(event, other, first, parameters) * _growth(event, window, first, parameters)
-        else:
-            counts = other.crab * crab / (OPEN_FRACTION * DETECTOR**2) * cosine(other.row, other.column)
-        counts *= _RESIDUAL if other.cleaned else 1
-        expected = expected + counts * shadow(mask_pattern(event.pattern), other.row, other.column)
+    level = _background_level(window, parameters)
+    open_field = level * background_shape(event.pattern)
+    earth = event.disturbance.earth
+    seen = (
+        open_field if earth is None else level * background_shape(event.pattern, hidden_share(earth, window.timescale))
+    )
+    sources = _source_counts(event, window, first, parameters)
+    counts = rng.poisson(seen + sources + _disturbance_counts(event, window, first, parameters))[None]
+    decode = decoder(event.pattern)
+    background = decode.fit_background(counts)
+    if earth is not None:  # as if it had been fitted with less of the Earth in the field
+        background += event.disturbance.unfitted * decode.fit_background((open_field - seen)[None])
+    return decode.snr(counts, background)[0]
+
+
+def _source_counts(event: Event, window: Window, first: Window, parameters: AlertSimulationParameters) -> np.ndarray:
+    """Sum the expected counts of all sources: (80, 80)."""
     growth = _growth(event, window, first, parameters)
-    if event.source is not None:
-        counts = _open_counts(event, event.source, first, parameters) * growth
-        expected = expected + counts * shadow(mask_pattern(event.pattern), event.source.row, event.source.column)
-    if event.disturbance is not None:
-        unit = math.sqrt(_background_level(first, parameters) * DETECTOR**2)
-        expected = expected + growth * unit * event.disturbance
-    counts = rng.poisson(expected)[None]
-    background = decoder(event.pattern).fit_background(counts)
-    if unfitted is not None:  # the fit does not see this part: its own quadratic surface stays in the image
-        background = background + decoder(event.pattern).fit_background(unfitted[None])
-    return decoder(event.pattern).snr(counts, background)[0]
+    crab = parameters.bands[window.band].crab.value * window.timescale / (OPEN_FRACTION * DETECTOR**2)
+    total = np.zeros((DETECTOR, DETECTOR))
+    for source in (*event.others, event.source):
+        if source is None:
+            continue
+        if source.crab:
+            counts = source.crab * crab * cosine(source.row, source.column)
+        else:
+            counts = _open_counts(event.pattern, source, first, parameters) * growth
+        counts *= _RESIDUAL if source.cleaned else 1
+        total += counts * shadow(mask_pattern(event.pattern), source.row, source.column)
+    return total
 
 
-def find_trigger(snr: np.ndarray, known: list[Source], settings: TriggerParameters) -> Trigger | None:
-    """Find where a sky image triggers; None if it does not.
+def _disturbance_counts(
+    event: Event, window: Window, first: Window, parameters: AlertSimulationParameters
+) -> np.ndarray | float:
+    """Give the expected counts of detector and limb: (80, 80), or 0."""
+    unit = math.sqrt(_background_level(first, parameters) * DETECTOR**2) * _growth(event, window, first, parameters)
+    counts, glow = event.disturbance.counts, event.disturbance.glow
+    if counts is not None:
+        return unit * counts
+    if glow is not None:
+        return unit * through_mask(event.pattern, glow) / (OPEN_FRACTION * DETECTOR**2)
+    return 0.0
+
+
+def find_peak(snr: np.ndarray, known: list[Source], settings: TriggerParameters) -> Peak:
+    """Find the highest pixel of a sky image.
 
     Parameters
     ----------
     snr : ndarray
         (`SKY`, `SKY`)
     known : list of Source
-        Sources of the catalogue, which do not trigger.
+        Sources of the catalogue, which are left out.
     settings : TriggerParameters
     """
     usable = coding_fraction() >= settings.smallest_coding_fraction
@@ -97,9 +125,8 @@ def find_trigger(snr: np.ndarray, known: list[Source], settings: TriggerParamete
         _veto(searched, source)
     row, column = np.unravel_index(np.argmax(searched), snr.shape)
     spread, highest = float(snr[usable].std()), float(snr[row, column])
-    if highest <= max(settings.threshold, settings.spread_factor * spread):
-        return None
-    return Trigger(int(row), int(column), highest, spread)
+    triggers = highest > max(settings.threshold, settings.spread_factor * spread)
+    return Peak(int(row), int(column), highest, spread, triggers)
 
 
 def _veto(searched: np.ndarray, source: Source) -> None:
@@ -123,16 +150,16 @@ def _growth(event: Event, window: Window, first: Window, parameters: AlertSimula
     return time * colour * crab
 
 
-def _open_counts(event: Event, source: Source, first: Window, parameters: AlertSimulationParameters) -> float:
+def _open_counts(pattern: int, source: Source, first: Window, parameters: AlertSimulationParameters) -> float:
     """Give the counts in a fully open pixel that a source needs for its signal to noise in the first window.
 
     From (n S)² = SNR² (V_b + n V_s): S and V_s the decoded shadow of one count, V_b the variance of the background.
     """
-    pattern = event.pattern
     row, column = (int(np.clip(round(at), 0, SKY - 1)) for at in (source.row, source.column))
-    one = shadow(mask_pattern(pattern), source.row, source.column)
-    base = _background_level(first, parameters) * whole_sky(pattern)
-    signal, variance = decoder(pattern).at(one, row, column)
-    _, noise = decoder(pattern).at(base, row, column)
-    square = source.snr**2
-    return (square * variance + math.sqrt((square * variance) ** 2 + 4 * signal**2 * square * noise)) / (2 * signal**2)
+    signal, variance = decoder(pattern).at(shadow(mask_pattern(pattern), source.row, source.column), row, column)
+    if signal < 1:  # at the border of the field, behind closed elements alone
+        return 0.0
+    level = _background_level(first, parameters)
+    noise = level * decoder(pattern).at(background_shape(pattern), row, column)[1]
+    own = source.snr**2 * variance
+    return (own + math.sqrt(own**2 + 4 * signal**2 * source.snr**2 * noise)) / (2 * signal**2)

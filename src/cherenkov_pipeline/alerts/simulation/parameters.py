@@ -43,7 +43,7 @@ class TriggerParameters(Parameters):
         5.0, ge=0, le=100, description="Least signal to noise, in standard deviations of the sky image"
     )
     smallest_coding_fraction: float = Field(
-        0.07, gt=0, lt=1, description="Sky pixels that a smaller share of the detector sees are not used"
+        0.09, gt=0, lt=1, description="Sky pixels that a smaller share of the detector sees are not used"
     )
 
 
@@ -67,7 +67,9 @@ class DisturbanceParameters(Parameters):
     """What is no source and shows in the sky image."""
 
     strength: float = Field(1.0, ge=0, le=10, description="Factor of all disturbances")
-    share_in_real: float = Field(0.45, ge=0, le=1, description="Share of real alerts with a disturbance")
+    share: float = Field(
+        0.45, ge=0, le=1, description="Share of real alerts, and of frames without a source, with a disturbance"
+    )
     strength_in_real: float = Field(0.35, ge=0, le=10, description="Strength of disturbances in real alerts")
 
 
@@ -107,11 +109,13 @@ class AlertSimulationParameters(Parameters):
     def _pattern_kept(self) -> "AlertSimulationParameters":
         if min(self.mask_patterns) < 0:
             raise ValueError(f"mask_patterns are numbers from 0 on. Received: {self.mask_patterns}")
+        if self.held_back_pattern in self.mask_patterns and len(self.mask_patterns) > 1:
+            raise ValueError(f"held_back_pattern must not be among mask_patterns. Received: {self.held_back_pattern}")
         return self
 
     def with_held_back_pattern(self, **changes: object) -> "AlertSimulationParameters":
-        """Give the same parameters for the mask pattern that is held back."""
-        return self.model_copy(update={"mask_patterns": (self.held_back_pattern,), **changes})
+        """Give the same parameters for other events behind the mask pattern that is held back."""
+        return self.model_copy(update={"mask_patterns": (self.held_back_pattern,), "seed": self.seed + 1, **changes})
 
 
 def _shares[Key](values: dict[Key, float]) -> dict[Key, float]:

@@ -1,20 +1,20 @@
-"""Labelled sub-images: events drawn and observed until they trigger."""
+"""Samples of sub-images: labelled alerts, and frames without a source."""
 
 from collections.abc import Iterator
 
 import numpy as np
 from astropy.table import Table
 
-from cherenkov_pipeline.alerts.images import CENTER, REAL_CAUSES, SIZE, SubImages, place
-from cherenkov_pipeline.alerts.simulation.events import SHORTEST, Event, draw_event
-from cherenkov_pipeline.alerts.simulation.frames import Trigger, Window, find_trigger, sky_image
-from cherenkov_pipeline.alerts.simulation.instrument import SKY, coding_fraction
+from cherenkov_pipeline.alerts.images import REAL_CAUSES, SubImages
+from cherenkov_pipeline.alerts.simulation.events import NOISE, draw_event
+from cherenkov_pipeline.alerts.simulation.frames import find_peak, sky_image
+from cherenkov_pipeline.alerts.simulation.observation import cut_sub_image, draw_windows, observe
 from cherenkov_pipeline.alerts.simulation.parameters import AlertSimulationParameters
 from cherenkov_pipeline.errors import UserError
 
+_SCHEDULE, _EVENTS, _FRAMES = range(3)
+"""Streams of random numbers of a seed."""
 _MOST_TRIES = 20_000
-_SAME_PLACE = 2.5
-"""Pixels between a source and the trigger that it causes."""
 _UNCLEAR_SNR, _UNCLEAR_SPREAD = 7.5, 1.3
 
 
@@ -29,25 +29,45 @@ def simulate_sample(parameters: AlertSimulationParameters) -> SubImages:
     -------
     SubImages
         Events in the order of their numbers, the alerts of each together; fewer images are the first ones of more.
+        Beside the columns that `SubImages` names, the table has: ``coding_fraction``, ``trigger_row`` and
+        ``trigger_column`` (in the sky image), ``disturbed_by`` (kind of the disturbance, empty: none) and
+        ``n_other_sources``.
 
     Raises
     ------
     UserError
         If a cause does not trigger with these parameters.
     """
-    rows: list[dict] = []
-    images, codes = [], []
+    alerts = []
     for number, cause, n_alerts in _schedule(parameters):
-        for snr, code, row in _simulate_event(number, cause, n_alerts, parameters):
-            images.append(snr)
-            codes.append(code)
-            rows.append(row)
-    return SubImages(np.stack(images), np.stack(codes), Table(rows=rows))[: parameters.n_images]
+        alerts += _simulate_event(number, cause, n_alerts, parameters)
+    return _together(alerts[: parameters.n_images])
+
+
+def simulate_noise(parameters: AlertSimulationParameters, n_frames: int, chunk: int = 500) -> Iterator[SubImages]:
+    """Simulate frames without any source, whether they trigger or not.
+
+    Parameters
+    ----------
+    parameters : AlertSimulationParameters
+        ``disturbances.share`` of the frames have a disturbance (no ghosts: these take a source), at full strength.
+    n_frames : int
+    chunk : int
+        Frames that are held in memory.
+
+    Yields
+    ------
+    SubImages
+        The 56 x 56 pixels around the highest one of each frame. ``cause`` is `NOISE`, ``disturbed_by`` what disturbs,
+        ``triggers`` whether the frame would have caused an alert.
+    """
+    for begin in range(0, n_frames, chunk):
+        yield _together([_simulate_frame(number, parameters) for number in range(begin, min(begin + chunk, n_frames))])
 
 
 def _schedule(parameters: AlertSimulationParameters) -> Iterator[tuple[int, str, int]]:
     """Give number, cause and number of alerts of each event: the cause that lacks most images comes next."""
-    rng = np.random.default_rng((parameters.seed, 0))
+    rng = np.random.default_rng((parameters.seed, _SCHEDULE))
     causes = list(parameters.causes)
     shares = np.array(list(parameters.causes.values()))
     done = np.zeros(len(causes))
@@ -55,8 +75,8 @@ def _schedule(parameters: AlertSimulationParameters) -> Iterator[tuple[int, str,
     while done.sum() < parameters.n_images:
         n_alerts = 1 + int(rng.choice(len(parameters.sequences), p=parameters.sequences))
         # a little chance in the order, none in the sum
-        lacking = shares * (done.sum() + n_alerts) - done + rng.uniform(0, 0.5, len(causes)) * (shares > 0)
-        cause = int(np.argmax(lacking))
+        lacking = shares * (done.sum() + n_alerts) - done + rng.uniform(0, 0.5, len(causes))
+        cause = int(np.argmax(np.where(shares > 0, lacking, -np.inf)))
         done[cause] += n_alerts
         yield number, causes[cause], n_alerts
         number += 1
@@ -65,96 +85,53 @@ def _schedule(parameters: AlertSimulationParameters) -> Iterator[tuple[int, str,
 def _simulate_event(
     number: int, cause: str, n_alerts: int, parameters: AlertSimulationParameters
 ) -> list[tuple[np.ndarray, np.ndarray, dict]]:
-    rng = np.random.default_rng((parameters.seed, 1, number))
+    rng = np.random.default_rng((parameters.seed, _EVENTS, number))
     is_real = cause in REAL_CAUSES
     label = is_real != (rng.random() < parameters.label_noise)
     for _ in range(_MOST_TRIES):
         event = draw_event(cause, parameters, rng)
-        alerts = _observe(event, n_alerts, parameters, rng)
-        if alerts is None:
-            continue
+        if (alerts := observe(event, n_alerts, parameters, rng)) is not None:
+            break
+    else:
+        raise UserError(
+            f"Of {_MOST_TRIES} events of the cause {cause} none gave {n_alerts} alerts: lower trigger.threshold and "
+            "trigger.spread_factor, or raise disturbances.strength."
+        )
+    burst = f"sim{parameters.seed}-{number:06d}"
+    sub_images = []
+    for at, (window, peak, sky) in enumerate(alerts):
+        snr, codes, seen = cut_sub_image(event, window, peak, sky, parameters)
         known = {
+            "image_id": f"{burst}-{at}",
+            "burst_id": burst,
+            "source_name": event.name,
+            "cause": cause,
             "is_real": label,
             "true_is_real": is_real,
-            "cause": cause,
             "label_source": "simulation",
-            "burst_id": f"sim{parameters.seed}-{number:06d}",
-            "source_name": event.name,
-            "mask_pattern": event.pattern,
-            "n_other_sources": len(event.others),
-            "is_disturbed": not is_real or event.disturbance is not None or event.earth is not None,
+            "is_unclear": peak.snr < _UNCLEAR_SNR and peak.spread > _UNCLEAR_SPREAD,
         }
-        return [
-            _sub_image(event, window, trigger, snr, {"image_id": f"{known['burst_id']}-{at}", **known}, parameters)
-            for at, (window, trigger, snr) in enumerate(alerts)
-        ]
-    raise UserError(f"{cause}: no event of {_MOST_TRIES} triggers; lower the threshold or raise the strength.")
+        sub_images.append((snr, codes, known | seen))
+    return sub_images
 
 
-def _observe(
-    event: Event, n_alerts: int, parameters: AlertSimulationParameters, rng: np.random.Generator
-) -> list[tuple[Window, Trigger, np.ndarray]] | None:
-    """Observe the alerts of an event; None if one does not trigger, or not because of its cause."""
-    known = list(event.others)
-    if event.cause == "ghost" and event.source is not None:
-        known.append(event.source)
-    alerts = []
-    for window in _windows(event, n_alerts, parameters, rng):
-        snr = sky_image(event, window, alerts[0][0] if alerts else window, parameters, rng)
-        trigger = find_trigger(snr, known, parameters.trigger)
-        if trigger is None:
-            return None
-        if event.cause in REAL_CAUSES and event.source is not None:
-            distance = np.hypot(trigger.row - event.source.row, trigger.column - event.source.column)
-            if distance > _SAME_PLACE:
-                return None
-        alerts.append((window, trigger, snr))
-    return alerts
-
-
-def _windows(
-    event: Event, n_alerts: int, parameters: AlertSimulationParameters, rng: np.random.Generator
-) -> list[Window]:
-    """Draw windows that differ: time scales about the event's duration, any band."""
-    fitting = np.log2(max(event.duration / SHORTEST, 1))
-    scales = np.arange(parameters.largest_doubling + 1)
-    weights = np.exp(-0.5 * ((scales - fitting) / 1.2) ** 2) + 1e-3
-    bands = list(parameters.bands)
-    n = min(n_alerts, len(bands) * len(scales))
-    chosen = rng.choice(
-        len(bands) * len(scales), n, replace=False, p=np.tile(weights / weights.sum() / len(bands), len(bands))
-    )
-    return [Window(SHORTEST * 2.0 ** int(at % len(scales)), bands[at // len(scales)]) for at in chosen]
-
-
-def _sub_image(
-    event: Event,
-    window: Window,
-    trigger: Trigger,
-    snr: np.ndarray,
-    known: dict,
-    parameters: AlertSimulationParameters,
-) -> tuple[np.ndarray, np.ndarray, dict]:
-    """Cut the sub-image around the trigger out of the sky image; it ends where the sky image does."""
-    begin = [max(0, at - CENTER) for at in (trigger.row, trigger.column)]
-    end = [min(SKY, at - CENTER + SIZE) for at in (trigger.row, trigger.column)]
-    part = slice(begin[0], end[0]), slice(begin[1], end[1])
-    others = [*event.others, *([event.source] if event.cause == "ghost" and event.source is not None else [])]
-    image, codes = place(
-        snr[part],
-        (trigger.row - begin[0], trigger.column - begin[1]),
-        (coding_fraction() >= parameters.trigger.smallest_coding_fraction)[part],
-        [(round(other.row) - begin[0], round(other.column) - begin[1]) for other in others],
-    )
-    row = {
-        **known,
-        "snr_max": trigger.snr,
-        "snr_std": trigger.spread,
-        "is_unclear": trigger.snr < _UNCLEAR_SNR and trigger.spread > _UNCLEAR_SPREAD,
-        "timescale": window.timescale,
-        "energy_band": window.band,
-        "trigger_row": trigger.row,
-        "trigger_column": trigger.column,
-        "coding_fraction": coding_fraction()[trigger.row, trigger.column],
+def _simulate_frame(number: int, parameters: AlertSimulationParameters) -> tuple[np.ndarray, np.ndarray, dict]:
+    rng = np.random.default_rng((parameters.seed, _FRAMES, number))
+    event = draw_event(NOISE, parameters, rng)
+    window = draw_windows(event, parameters, rng)[0]
+    sky = sky_image(event, window, window, parameters, rng)
+    peak = find_peak(sky, event.known, parameters.trigger)
+    snr, codes, seen = cut_sub_image(event, window, peak, sky, parameters)
+    known = {
+        "image_id": f"noise{parameters.seed}-{number:06d}",
+        "cause": NOISE,
+        "is_real": False,
+        "true_is_real": False,
+        "triggers": peak.triggers,
     }
-    return image, codes, row
+    return snr, codes, known | seen
+
+
+def _together(sub_images: list[tuple[np.ndarray, np.ndarray, dict]]) -> SubImages:
+    snr, codes, rows = zip(*sub_images, strict=True)
+    return SubImages(np.stack(snr), np.stack(codes), Table(rows=list(rows)))
