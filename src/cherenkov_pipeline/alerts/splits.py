@@ -109,7 +109,7 @@ def cross_validation(table: Table, parameters: CrossValidationParameters) -> Ite
 
 
 def groups(table: Table, by: str = "burst") -> np.ndarray:
-    """Number the group that each image belongs to; without a burst's or source's name it is one of its own.
+    """Find what belongs together; an image without a burst's or source's name is alone.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def groups(table: Table, by: str = "burst") -> np.ndarray:
     Returns
     -------
     ndarray of int
-        (n,).
+        (n,), the number of each image's group, from 0.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
