@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import bdtr, betaincinv
 
 GRID = (0.999, 0.998, 0.995, 0.99, 0.985, 0.98, 0.97, 0.96, 0.95, 0.94, 0.92, 0.9, 0.88, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6)
 """Thresholds of confidence, from the strictest on."""
@@ -99,12 +98,16 @@ def find_threshold(
 
 def passes(n: int, n_errors: int, alpha: float, delta: float) -> bool:
     """Whether so few errors among ``n`` prove a share of at most ``alpha``, at the level ``delta``."""
+    from scipy.special import bdtr
+
     # the same as upper_bound(n, n_errors, delta) <= alpha, without the inversion
     return n > 0 and bool(bdtr(n_errors, n, alpha) <= delta)
 
 
 def upper_bound(n: int, n_errors: int, delta: float) -> float:
     """Clopper-Pearson bound: a share below which the true one lies with a probability of ``1 - delta``."""
+    from scipy.special import betaincinv
+
     return 1.0 if n_errors >= n else float(betaincinv(n_errors + 1, n - n_errors, 1 - delta))
 
 
