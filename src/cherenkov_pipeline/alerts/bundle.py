@@ -269,6 +269,13 @@ def read_bundle(path: str | os.PathLike, n_threads: int = 2) -> Bundle:
     return Bundle(path, card, n_threads)
 
 
+def newest_bundle(path: str | os.PathLike) -> Path:
+    """Find the bundle: the folder itself, or in the newest of the versions that Kedro keeps in it."""
+    path = Path(path)
+    versions = sorted(path.glob(f"*/{path.name}/{CARD}"))
+    return versions[-1].parent if versions and not (path / CARD).exists() else path
+
+
 def _with_hashes(content: object, folder: Path) -> object:
     """The card's content with the hash of every file that it names."""
     if isinstance(content, dict):

@@ -246,8 +246,8 @@ _DETECTORS = {"autoencoder": "autoencoder", "isolation_forest": "isolation fores
 def percent(share: float) -> str:
     """Write a share in percent, so that what is not certain does not look so: 99.97 %, not 100 %."""
     value = 100 * float(share)
-    for digits in (0, 1, 2, 3):
-        text = f"{value:.{digits}f}"
+    for digits in (1, 2, 3):
+        text = f"{value:.{digits}f}".rstrip("0").rstrip(".")
         if float(text) not in (0, 100) or value in (0, 100):
             break
     return f"{text} %"

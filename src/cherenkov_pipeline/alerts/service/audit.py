@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.errors import TemporaryError, UserError
 from cherenkov_pipeline.files import atomic_path
 
 FIRST = "0" * 64
@@ -86,6 +86,8 @@ class AuditLog:
         ------
         UserError
             If the last line is not what this class has written.
+        OSError, TemporaryError
+            If it cannot be written, all of it; then nothing is.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
@@ -179,11 +181,16 @@ class AuditLog:
         text = json.dumps(record, allow_nan=False).encode()
         digest = hashlib.sha256(text).hexdigest()
         line = text[:-1] + f', "hash": "{digest}"}}\n'.encode()
-        while line:
-            line = line[os.write(descriptor, line) :]
-        os.fsync(descriptor)
-        with atomic_path(self.head_path) as part:
-            part.write_text(f"{number + 1} {digest}\n")
+        size = os.fstat(descriptor).st_size
+        try:
+            while line:
+                line = line[os.write(descriptor, line) :]
+            os.fsync(descriptor)
+            with atomic_path(self.head_path) as part:
+                part.write_text(f"{number + 1} {digest}\n")
+        except (OSError, TemporaryError):  # such as a full disk: who is told that it failed will write it again
+            os.ftruncate(descriptor, size)
+            raise
         return number + 1, digest, {**record, "hash": digest}
 
     def _head(self) -> tuple[int, str]:

@@ -1,7 +1,7 @@
 """The page of one alert: what the Burst Advocate needs in ten seconds, and below it why."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from cherenkov_pipeline.alerts.bundle import Bundle
-from cherenkov_pipeline.alerts.images import SubImages
+from cherenkov_pipeline.alerts.images import CAUSES, SubImages
 from cherenkov_pipeline.alerts.service.notices import Notice
 from cherenkov_pipeline.alerts.service.pictures import (
     CODE_COLORS,
@@ -73,6 +73,7 @@ def render_page(
         leaning=NAMES[verdict.leaning],
         names=NAMES,
         REAL=REAL,
+        causes=CAUSES,
         record=record,
         card=bundle.card,
         threshold=bundle.card.thresholds[verdict.leaning],
@@ -87,6 +88,11 @@ def render_page(
         neighbours=neighbours,
         notice=Markup(render_notice(notice)),
     )
+
+
+def render_index(verdicts: Sequence[Mapping[str, Any]]) -> str:
+    """Render the list of the latest verdicts: lines of the audit log, the latest first. It reloads itself."""
+    return _environment().get_template("index.html.j2").render(verdicts=verdicts, names=NAMES)
 
 
 def render_notice(notice: Notice | None) -> str:
