@@ -1,9 +1,9 @@
 """Fixtures of the alerts' tests."""
 
 import pytest
+from tests.alerts.toy_bundle import make_toy_bundle
 
 from cherenkov_pipeline.alerts.bundle import Bundle, read_bundle
-from tests.alerts.toy_bundle import make_toy_bundle
 
 
 @pytest.fixture(scope="session")

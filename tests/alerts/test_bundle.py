@@ -3,10 +3,10 @@ import shutil
 
 import numpy as np
 import pytest
+from tests.alerts.toy_bundle import card
 
 from cherenkov_pipeline.alerts.bundle import CARD, Neighbours, newest_bundle, read_bundle, write_bundle
 from cherenkov_pipeline.errors import UserError
-from tests.alerts.toy_bundle import card
 
 
 @pytest.fixture

@@ -5,9 +5,7 @@ from scipy.stats import binom
 from cherenkov_pipeline.alerts.guarantee import GRID, find_threshold, needed, one_each, passes, upper_bound
 
 
-@pytest.mark.parametrize(
-    ("alpha", "n_errors", "n"), [(0.05, 0, 45), (0.05, 1, 77), (0.05, 2, 105), (0.02, 0, 114)]
-)
+@pytest.mark.parametrize(("alpha", "n_errors", "n"), [(0.05, 0, 45), (0.05, 1, 77), (0.05, 2, 105), (0.02, 0, 114)])
 def test_images_that_a_promise_needs(alpha, n_errors, n):
     assert needed(alpha, 0.1, n_errors) == n
     assert passes(n, n_errors, alpha, 0.1)

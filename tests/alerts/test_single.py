@@ -69,7 +69,10 @@ def test_image_alone(kind):
         ("a.npz", npz(image=IMAGE, burst_id="sb26021801", snr_max=13.5, snr_std=1.1, trigger=[10, 12])),
         ("a.h5", hdf5(burst_id="sb26021801", snr_max=13.5, snr_std=1.1, trigger=[10, 12])),
         ("a.fits", fits_file(BURST_ID="sb26021801", SNR_MAX=13.5, SNR_STD=1.1, TRIG_ROW=10, TRIG_COL=12)),
-        ("a.FITS", fits_file(hdu=fits.ImageHDU, BURST_ID="sb26021801", SNR_MAX=13.5, SNR_STD=1.1, TRIG_ROW=10, TRIG_COL=12)),
+        (
+            "a.FITS",
+            fits_file(hdu=fits.ImageHDU, BURST_ID="sb26021801", SNR_MAX=13.5, SNR_STD=1.1, TRIG_ROW=10, TRIG_COL=12),
+        ),
     ],
 )
 def test_what_is_known_comes_with_it(name, content):
@@ -135,7 +138,11 @@ def bomb():
         ("a.fits", fits_file(np.zeros((2, 56, 56))), "table of numbers"),
         ("a.fits", fits_file(None), "no image"),
         ("a.fits", fits_file(hdu=fits.CompImageHDU), "no image"),
-        *((f"a.{kind}", content[: len(content) * part // 4], "cut off") for kind, content in KINDS.items() for part in (1, 2, 3)),
+        *(
+            (f"a.{kind}", content[: len(content) * part // 4], "cut off")
+            for kind, content in KINDS.items()
+            for part in (1, 2, 3)
+        ),
         *((f"a.{kind}", content[:-1], "cut off") for kind, content in KINDS.items() if kind != "fits"),
     ],
 )

@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+from tests.alerts.toy_images import toy_images
 
 from cherenkov_pipeline.alerts.bundle import (
     Anomaly,
@@ -25,7 +26,6 @@ from cherenkov_pipeline.alerts.isolation_forest import (
     write_isolation_forest,
 )
 from cherenkov_pipeline.alerts.preparation import PreparationParameters, prepare
-from tests.alerts.toy_images import toy_images
 
 PREPARATIONS = {"plain": PreparationParameters(size=28), "masked": PreparationParameters(mask="codes", size=28)}
 

@@ -36,11 +36,11 @@ class Result:
     problem: str = ""
 
     def as_line(self) -> str:
-        """One JSON object."""
+        """Write one JSON object."""
         return json.dumps(self.record or {"file": self.path.name, "problem": self.problem})
 
     def as_text(self) -> str:
-        """A line for people, and one more for each reason to be unsure."""
+        """Write a line for people, and one more for each reason to be unsure."""
         if self.problem:
             return f"{self.path}: no verdict: {self.problem}"
         confidence = self.record["confidence_pct"]

@@ -277,7 +277,7 @@ def newest_bundle(path: str | os.PathLike) -> Path:
 
 
 def _with_hashes(content: object, folder: Path) -> object:
-    """The card's content with the hash of every file that it names."""
+    """Give the card's content the hash of every file that it names."""
     if isinstance(content, dict):
         content = {key: _with_hashes(value, folder) for key, value in content.items()}
         return content | {"sha256": _sha256(folder / content["file"])} if "sha256" in content else content

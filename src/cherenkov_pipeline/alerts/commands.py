@@ -152,7 +152,9 @@ def verify_log(output: Path, noted: str | None) -> None:
 
     found, changed = verify(output, noted)
     if found.broken_line is not None:
-        raise UserError(f"Line {found.broken_line} is broken: {found.problem}. {found.n_lines} lines before it are sound.")
+        raise UserError(
+            f"Line {found.broken_line} is broken: {found.problem}. {found.n_lines} lines before it are sound."
+        )
     for problem in changed:
         click.echo(problem, err=True)
     click.echo(f"{found.n_lines} lines are as they were written. {found.problem}".strip())

@@ -13,10 +13,31 @@ promise needs one more assumption: that a stricter threshold is not wrong more o
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-GRID = (0.999, 0.998, 0.995, 0.99, 0.985, 0.98, 0.97, 0.96, 0.95, 0.94, 0.92, 0.9, 0.88, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6)
+GRID = (
+    0.999,
+    0.998,
+    0.995,
+    0.99,
+    0.985,
+    0.98,
+    0.97,
+    0.96,
+    0.95,
+    0.94,
+    0.92,
+    0.9,
+    0.88,
+    0.85,
+    0.8,
+    0.75,
+    0.7,
+    0.65,
+    0.6,
+)
 """Thresholds of confidence, from the strictest on."""
 
 START = 0.4
@@ -80,7 +101,7 @@ def find_threshold(
         raise ValueError(f"confidence and is_wrong must be (n,). Received: {confidence.shape}, {is_wrong.shape}")
     if not (0 < alpha < 1 and 0 < delta < 1):
         raise ValueError(f"alpha and delta lie between 0 and 1. Received: {alpha}, {delta}")
-    if any(stricter <= looser for stricter, looser in zip(grid, grid[1:], strict=False)):
+    if any(stricter <= looser for stricter, looser in pairwise(grid)):
         raise ValueError(f"The grid falls. Received: {grid}")
     accepted = confidence >= np.asarray(grid)[:, np.newaxis]
     n_accepted, n_errors = accepted.sum(axis=1), (accepted & is_wrong).sum(axis=1)

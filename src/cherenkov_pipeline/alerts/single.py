@@ -100,7 +100,7 @@ def _placed(image_id: str, image: np.ndarray, known: Mapping[str, Any]) -> SubIm
 
 
 def _array(known: Mapping[str, Any], name: str, shape: tuple[int | None, ...]) -> np.ndarray:
-    """What is known under a name, if it is numbers of this shape."""
+    """Take what is known under a name, if it is numbers of this shape."""
     values = np.asarray(known[name])
     fits = values.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, values.shape, strict=True))
     if not fits or values.dtype.kind not in "biuf":
@@ -163,7 +163,7 @@ def _read_hdf5(content: bytes) -> tuple[np.ndarray, dict[str, Any]]:
         if not isinstance(image, h5py.Dataset) or image.external or image.is_virtual:
             raise UserError("The dataset named image must stand in the file itself, not in another one.")
         _check_shape(image.shape, image.dtype.itemsize)
-        known = {name: place[name] for place in (file.attrs, image.attrs) for name in KNOWN if name in place.keys()}
+        known = {name: holder[name] for holder in (file.attrs, image.attrs) for name in KNOWN if name in holder}
         return image[()], known
 
 

@@ -8,7 +8,7 @@ against it; otherwise it is "unsure", with every reason.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -146,7 +146,7 @@ def judge(bundle: Bundle, images: SubImages) -> list[Verdict]:
 def _judge_together(bundle: Bundle, images: SubImages) -> list[Verdict]:
     begin = time.perf_counter()
 
-    @lru_cache(maxsize=None)
+    @cache
     def prepared(preparation: PreparationParameters) -> dict[str, np.ndarray]:
         return prepare(images, preparation)
 
@@ -285,7 +285,11 @@ def _nearest(bundle: Bundle, embedding: np.ndarray) -> list[tuple[Neighbour, ...
     return [
         tuple(
             Neighbour(
-                str(known.image_id[row]), str(known.cause[row]), bool(known.is_real[row]), float(distance[row]), int(row)
+                str(known.image_id[row]),
+                str(known.cause[row]),
+                bool(known.is_real[row]),
+                float(distance[row]),
+                int(row),
             )
             for row in rows
         )

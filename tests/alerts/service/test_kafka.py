@@ -1,13 +1,13 @@
 import sys
 
 import pytest
+from tests.alerts.service.test_inbox import AT_ONCE, Service
+from tests.alerts.service.test_notices import notice
 
 from cherenkov_pipeline.alerts.service.intake import is_unfinished
 from cherenkov_pipeline.alerts.service.kafka import TOPIC, gcn_consumer, receive_notices
 from cherenkov_pipeline.alerts.service.notices import LARGEST_NOTICE
 from cherenkov_pipeline.errors import UserError
-from tests.alerts.service.test_inbox import AT_ONCE, Service
-from tests.alerts.service.test_notices import notice
 
 
 class Message:
@@ -93,7 +93,7 @@ def test_message_whose_file_cannot_be_written_is_not_acknowledged(service):
     service.folder.rmdir()
     service.folder.write_text("in the way")
     consumer = FakeConsumer([Message(notice().encode(), 1)], service.folder)
-    with pytest.raises(OSError, match="exists|directory"):
+    with pytest.raises(OSError, match=r"exists|directory"):
         receive_notices(consumer, service.folder, lambda: False, print)
     assert consumer.committed == []
     assert consumer.closed

@@ -7,6 +7,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from PIL import Image
+from tests.alerts.service.test_notices import notice
+from tests.alerts.test_verdict import lenient, with_card
+from tests.alerts.toy_images import toy_images
 
 from cherenkov_pipeline.alerts.images import CENTER, SIZE
 from cherenkov_pipeline.alerts.service.notices import read_notice
@@ -14,9 +17,6 @@ from cherenkov_pipeline.alerts.service.page import render_index, render_page, wi
 from cherenkov_pipeline.alerts.service.pictures import DIVERGING, NO_DATA, codes_png, diverging_png, sequential_png
 from cherenkov_pipeline.alerts.service.record import as_json, verdict_record
 from cherenkov_pipeline.alerts.verdict import judge
-from tests.alerts.service.test_notices import notice
-from tests.alerts.test_verdict import lenient, with_card
-from tests.alerts.toy_images import toy_images
 
 SOURCE = {"file": "a.npz", "input_sha256": "ab" * 32, "burst_id": "sb1", "judged": "2026-11-21T03:12:44.123+00:00"}
 
@@ -61,7 +61,9 @@ def rgb(name):
 
 
 def test_record_has_the_names_of_the_schema(bundle):
-    found = read_notice(notice("sb1", snr="9.5").replace("<What>", '<What><Param name="Timescale" value="20.48"/>').encode())
+    found = read_notice(
+        notice("sb1", snr="9.5").replace("<What>", '<What><Param name="Timescale" value="20.48"/>').encode()
+    )
     record, _ = made(bundle, notice=found)
     assert json.loads(as_json(record)) == record
     assert record["classification"]["true source"] == record["p_astro"]
@@ -98,7 +100,9 @@ def test_verdict_stands_at_the_top(bundle, row, name):
 
 
 def test_reasons_are_shown_when_it_is_unsure(bundle):
-    record, page = made(lenient(bundle, smallest_valid_fraction=1.0, largest_disagreement=0.0), images=toy_images(9)[8:9])
+    record, page = made(
+        lenient(bundle, smallest_valid_fraction=1.0, largest_disagreement=0.0), images=toy_images(9)[8:9]
+    )
     assert record["verdict"] == "unsure"
     for reason in record["unsure_reasons"]:
         assert reason["sentence"] in Text(page).text
@@ -111,7 +115,9 @@ def test_trained_on_flight_data_it_does_not_warn(bundle):
 
 def test_what_others_write_is_escaped(bundle):
     evil = '<script>alert("x")</script>'
-    found = read_notice(notice("sb1").replace("<What>", '<What><Param name="Slew_Status" value="&lt;script&gt;"/>').encode())
+    found = read_notice(
+        notice("sb1").replace("<What>", '<What><Param name="Slew_Status" value="&lt;script&gt;"/>').encode()
+    )
     images = toy_images(1)
     images.table["image_id"] = [evil]
     _, page = made(bundle, source=SOURCE | {"file": evil, "burst_id": evil}, notice=found, images=images)

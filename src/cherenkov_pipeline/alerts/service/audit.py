@@ -158,7 +158,7 @@ class AuditLog:
         return Verification(number, previous, None, note)
 
     def _tail(self, descriptor: int) -> tuple[int, str, bytes]:
-        """Number and hash of the last whole line, and what stands after it."""
+        """Find number and hash of the last whole line, and what stands after it."""
         end = os.fstat(descriptor).st_size
         tail, start = b"", end
         while start and tail.count(b"\n") < 2:
@@ -204,7 +204,7 @@ class AuditLog:
 
 
 def _problem(line: bytes, number: int, previous: str) -> str:
-    """What is wrong with a line; empty if nothing is."""
+    """Tell what is wrong with a line; empty if nothing is."""
     digest = _hash(line)
     if not digest:
         return "it does not end with a hash"

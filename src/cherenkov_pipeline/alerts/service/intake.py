@@ -11,7 +11,7 @@ IGNORED_SUFFIXES = (".part", ".tmp", ".partial", ".filepart")
 """Of files that are still being written, as copying programs name them; so are names that begin with a dot."""
 
 
-class Rejection(Exception):
+class Rejection(Exception):  # noqa: N818 - no fault of the program
     """A file that gets no verdict.
 
     Parameters
@@ -54,7 +54,7 @@ class Drop:
 
     @classmethod
     def of(cls, path: Path) -> "Drop | None":
-        """What lies at ``path``; None if nothing does any more."""
+        """Look at what lies at ``path``; None if nothing does any more."""
         try:
             found = path.lstat()
         except FileNotFoundError:
@@ -99,7 +99,7 @@ class Tracker:
         self._first_seen: dict[str, tuple[str, float]] = {}
 
     def found(self, folder: Path) -> list[Drop]:
-        """What lies in the inbox, in the order in which it came; what is named as unfinished is left out."""
+        """List what lies in the inbox, in the order in which it came; what is named as unfinished is left out."""
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries if not is_unfinished(entry.name)]
         drops = [drop for name in names if (drop := Drop.of(folder / name))]

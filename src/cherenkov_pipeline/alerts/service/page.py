@@ -67,26 +67,30 @@ def render_page(
         }
         for near in verdict.neighbours
     ]
-    return _environment().get_template("page.html.j2").render(
-        verdict=verdict,
-        name=NAMES[verdict.verdict],
-        leaning=NAMES[verdict.leaning],
-        names=NAMES,
-        REAL=REAL,
-        causes=CAUSES,
-        record=record,
-        card=bundle.card,
-        threshold=bundle.card.thresholds[verdict.leaning],
-        n_real=sum(near["is_real"] for near in neighbours),
-        pictures={
-            "image": sequential_png(images.snr[0], LOWEST_SNR, high),
-            "cam": diverging_png(np.where(images.codes[0] > 0, verdict.cam, np.nan)),
-            "codes": codes_png(images.codes[0]),
-        },
-        scale={"low": LOWEST_SNR, "high": high, "colors": ", ".join(SEQUENTIAL), "cam": ", ".join(DIVERGING)},
-        codes=[CODE_COLORS[code] for code in sorted(CODE_COLORS)],
-        neighbours=neighbours,
-        notice=Markup(render_notice(notice)),
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            verdict=verdict,
+            name=NAMES[verdict.verdict],
+            leaning=NAMES[verdict.leaning],
+            names=NAMES,
+            REAL=REAL,
+            causes=CAUSES,
+            record=record,
+            card=bundle.card,
+            threshold=bundle.card.thresholds[verdict.leaning],
+            n_real=sum(near["is_real"] for near in neighbours),
+            pictures={
+                "image": sequential_png(images.snr[0], LOWEST_SNR, high),
+                "cam": diverging_png(np.where(images.codes[0] > 0, verdict.cam, np.nan)),
+                "codes": codes_png(images.codes[0]),
+            },
+            scale={"low": LOWEST_SNR, "high": high, "colors": ", ".join(SEQUENTIAL), "cam": ", ".join(DIVERGING)},
+            codes=[CODE_COLORS[code] for code in sorted(CODE_COLORS)],
+            neighbours=neighbours,
+            notice=Markup(render_notice(notice)),
+        )
     )
 
 

@@ -56,7 +56,7 @@ def _rgb(name: str) -> tuple[int, int, int]:
 
 
 def _png(indices: np.ndarray, palette: np.ndarray) -> str:
-    """A picture with a palette: https://www.w3.org/TR/png."""
+    """Write a picture with a palette: https://www.w3.org/TR/png."""
     rows, columns = indices.shape
     scanlines = np.hstack([np.zeros((rows, 1), dtype=np.uint8), indices.astype(np.uint8)])  # filter 0: none
     header = struct.pack(">IIBBBBB", columns, rows, 8, 3, 0, 0, 0)

@@ -77,7 +77,7 @@ def verdict_record(
 
 
 def notice_part(notice: Notice | None) -> dict[str, Any]:
-    """What a notice adds to a record."""
+    """List what a notice adds to a record."""
     if notice is None:
         return {"notice": None}
     part: dict[str, Any] = {"notice": notice.as_dict()}
