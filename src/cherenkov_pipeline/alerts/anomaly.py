@@ -1,130 +1,28 @@
-"""How badly an autoencoder draws a sub-image: it was trained on the usual ones. Scoring needs numpy alone."""
-
-import os
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+"""How badly an autoencoder gives an image back. Numpy alone."""
 
 import numpy as np
-from astropy.table import QTable
 
-from cherenkov_pipeline.alerts.images import SubImages
-from cherenkov_pipeline.alerts.parameters import AutoencoderMethod
-from cherenkov_pipeline.alerts.preparation import PreparationParameters, prepare
-from cherenkov_pipeline.errors import UserError
-
-if TYPE_CHECKING:
-    from cherenkov_pipeline.models.backend import keras
-
-PREDICTED = 256
-"""Images that are drawn at once."""
+from cherenkov_pipeline.alerts.images import MISSING, SubImages
+from cherenkov_pipeline.alerts.preparation import resized
 
 
-def reconstruction_error(image: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """Mean squared difference between images and how they were drawn, over the pixels that are not missing.
-
-    Parameters
-    ----------
-    image, drawn : ndarray
-        (n, rows, columns, 1): an autoencoder's input, whose missing pixels are exactly 0, and its output.
-
-    Returns
-    -------
-    ndarray
-        (n,).
-    """
-    usable = image[..., 0] != 0
-    squares = np.where(usable, (drawn[..., 0] - image[..., 0]).astype(float) ** 2, 0)
-    return squares.sum(axis=(1, 2)) / np.maximum(usable.sum(axis=(1, 2)), 1)
-
-
-@dataclass(frozen=True)
-class TrainedAutoencoder:
-    """An autoencoder ready to score sub-images.
-
-    Attributes
-    ----------
-    network : keras.Model
-    preparation : PreparationParameters
-    history : QTable
-    """
-
-    network: "keras.Model"
-    preparation: PreparationParameters
-    history: QTable
-
-    def score(self, images: SubImages) -> np.ndarray:
-        """Score sub-images: (n,) errors of their drawings."""
-        parts = []
-        for first in range(0, len(images), PREDICTED):
-            inputs = prepare(images[first : first + PREDICTED], self.preparation)
-            parts.append(reconstruction_error(inputs["image"], self.network.predict_on_batch(inputs)))
-        return np.concatenate(parts) if parts else np.zeros(0)
-
-    def export(self, path: str | os.PathLike) -> Path:
-        """Write it as an ONNX file, from ``image`` to ``reconstruction``."""
-        from cherenkov_pipeline.alerts.networks.autoencoder import RECONSTRUCTION
-        from cherenkov_pipeline.models.backend import keras
-        from cherenkov_pipeline.models.export import export_onnx
-
-        named = keras.Model(self.network.input, {RECONSTRUCTION: self.network.output}, name=self.network.name)
-        return export_onnx(named, path)
-
-
-def train_autoencoder(
-    images: SubImages, splits: np.ndarray, method: AutoencoderMethod, folder: Path
-) -> TrainedAutoencoder:
-    """Train an autoencoder on the usual ones of the training images.
+def reconstruction_error(images: SubImages, prepared: np.ndarray, reconstruction: np.ndarray) -> np.ndarray:
+    """Root mean square difference between images and what an autoencoder makes of them.
 
     Parameters
     ----------
     images : SubImages
-        Labelled.
-    splits : ndarray of str
-        (n,), see `~cherenkov_pipeline.alerts.splits.split`.
-    method : AutoencoderMethod
-    folder : Path
-        For states; each combination of data, parameters and code has its own place in there.
+        n images.
+    prepared : ndarray
+        (n, size, size, channels), what the autoencoder was given.
+    reconstruction : ndarray
+        (n, size, size, 1), the first channel as the autoencoder drew it.
 
-    Raises
-    ------
-    UserError
-        If the preparation is not of the signal to noise alone, or there are no such images; otherwise as
-        `~cherenkov_pipeline.training.trainer.train`.
+    Returns
+    -------
+    ndarray
+        (n,) float, over the usable pixels; 0 where there are none.
     """
-    from cherenkov_pipeline.alerts.batches import AlertBatches, Images
-    from cherenkov_pipeline.alerts.networks.autoencoder import UsableSquaredError, build_autoencoder
-    from cherenkov_pipeline.alerts.training import ROOMS, STATELESS, data_fingerprint
-    from cherenkov_pipeline.files import fingerprint
-    from cherenkov_pipeline.models.card import now, software_versions
-    from cherenkov_pipeline.models.likelihoods.base import Likelihood, OutputLayer
-    from cherenkov_pipeline.revision import code_fingerprint
-    from cherenkov_pipeline.training.trainer import train
-
-    if method.preparation.channels != ("snr",) or method.preparation.scalars:
-        raise UserError("An autoencoder draws the signal to noise alone: take mask, sources and side inputs out.")
-    preparation = method.preparation.fitted(images[splits == "train"])
-    usable = prepare(images, preparation.model_copy(update={"mask": "without_trigger"}))["image"]
-    usable[..., 1] = usable[..., 1] > 0
-    chosen = np.ones(len(images), dtype=bool)
-    if method.learn_from == "real":
-        chosen = np.asarray(images.table["is_real"], dtype=bool)
-    rows = {split: np.flatnonzero(chosen & (splits == split)) for split in ("train", "validation")}
-    source, learning = Images({"image": usable}), method.training
-    training = AlertBatches(source, rows["train"], None, learning.batch_size, method.augmentation, learning.seed)
-    result = train(
-        lambda: build_autoencoder(preparation.shapes["image"], method.network),
-        Likelihood(lambda n: n, lambda n: n, OutputLayer, UsableSquaredError, tuple, lambda *_: {}),
-        training,
-        AlertBatches(source, rows["validation"], None, PREDICTED),
-        learning.for_trainer(),
-        Path(folder)
-        / fingerprint(
-            data_fingerprint(images, splits.astype("U10")),
-            method.model_dump(mode="json", exclude=STATELESS),
-            code_fingerprint(*ROOMS, "alerts/anomaly"),
-        ),
-        n_events=training.n_images,
-        origin={"created": now().isoformat(), "versions": software_versions()},
-    )
-    return TrainedAutoencoder(result.model, preparation, result.history)
+    usable = resized((images.codes != MISSING)[..., np.newaxis].astype(np.float32), prepared.shape[1])
+    squares = usable * (np.asarray(reconstruction, dtype=float) - prepared[..., :1]) ** 2
+    return np.sqrt(squares.sum(axis=(1, 2, 3)) / np.maximum(usable.sum(axis=(1, 2, 3)), 1e-9))

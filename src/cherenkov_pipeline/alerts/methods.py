@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import QTable
 
-from cherenkov_pipeline.alerts.anomaly import TrainedAutoencoder, train_autoencoder
+from cherenkov_pipeline.alerts.autoencoder import TrainedAutoencoder, train_autoencoder
 from cherenkov_pipeline.alerts.features import FEATURES, hand_features
 from cherenkov_pipeline.alerts.images import SubImages
 from cherenkov_pipeline.alerts.isolation_forest import IsolationForest, grow_isolation_forest

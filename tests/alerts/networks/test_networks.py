@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from cherenkov_pipeline.alerts.networks.autoencoder import UsableSquaredError, build_autoencoder
+from cherenkov_pipeline.alerts.networks.autoencoder import UsableSquaredError, build_autoencoder, export_autoencoder
 from cherenkov_pipeline.alerts.networks.build import FEATURES, begin_after, build_network, copy_weights
 from cherenkov_pipeline.alerts.networks.explained import CAM, explained, export_explained
 from cherenkov_pipeline.alerts.networks.registry import AutoencoderOptions, NetworkParameters
 from cherenkov_pipeline.alerts.networks.resnet18 import CHANNELS, resnet18
-from cherenkov_pipeline.models.export import export_onnx, predict_onnx, run_onnx
+from cherenkov_pipeline.models.export import run_onnx
 
 SMALL = NetworkParameters(name="cnn_scratch", options={"filters": (4, 6)})
 SHAPES = {"image": (16, 16, 2), "scalars": (2,)}
@@ -142,9 +142,10 @@ def test_onnx_has_logit_and_map(tmp_path):
     path = export_explained(network, tmp_path / "one.onnx")
     inputs = _inputs(SHAPES, n=5)
     found, expected = run_onnx(path, inputs), explained(network).predict_on_batch(inputs)
-    assert found.keys() == {"logit", "cam"}
+    assert found.keys() == {"logit", "cam", "embedding"}
     assert found["logit"].shape == (5,)
     assert found["cam"].shape == (5, 4, 4)
+    assert found["embedding"].shape == (5, 6)
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-5)
 
@@ -166,8 +167,8 @@ def test_autoencoder_draws_an_image_of_the_same_size(tmp_path):
     image = _inputs({"image": (16, 16, 1)})
     drawn = model.predict_on_batch(image)
     assert drawn.shape == image["image"].shape
-    path = export_onnx(model, tmp_path / "autoencoder.onnx")
-    np.testing.assert_allclose(predict_onnx(path, image), drawn, rtol=1e-4, atol=1e-5)
+    path = export_autoencoder(model, tmp_path / "autoencoder.onnx")
+    np.testing.assert_allclose(run_onnx(path, image)["reconstruction"], drawn, rtol=1e-4, atol=1e-5)
     with pytest.raises(ValueError, match="multiple of 4"):
         build_autoencoder((18, 16, 1), AutoencoderOptions(filters=(4, 6)))
 

@@ -4,11 +4,14 @@ Hinton & Salakhutdinov 2006, doi:10.1126/science.1127647. Sub-images are squeeze
 from these. Noise does not fit in, so that it alone is left of a sub-image like those seen.
 """
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from cherenkov_pipeline.alerts.networks.registry import AutoencoderOptions
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.convolutions import convolved
+from cherenkov_pipeline.models.export import export_onnx
 from cherenkov_pipeline.models.likelihoods.base import PACKAGE
 
 ops = keras.ops
@@ -53,6 +56,17 @@ def build_autoencoder(shape: tuple[int, int, int], options: AutoencoderOptions) 
         x = convolved(x, filters, 3, f"decoder_{number}")
     drawn = keras.layers.Conv2D(1, 3, padding="same", name=RECONSTRUCTION)(x)
     return keras.Model({"image": image}, drawn, name="autoencoder")
+
+
+def export_autoencoder(network: keras.Model, path: str | os.PathLike) -> Path:
+    """Write an autoencoder as an ONNX file with the output ``reconstruction``.
+
+    Raises
+    ------
+    UserError
+        As `~cherenkov_pipeline.models.export.export_onnx`.
+    """
+    return export_onnx(keras.Model(network.input, {RECONSTRUCTION: network.output}, name=network.name), path)
 
 
 def _reversed(filters: Sequence[int]) -> Sequence[int]:

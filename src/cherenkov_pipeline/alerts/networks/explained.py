@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel
 
-from cherenkov_pipeline.alerts.networks.build import LOGIT, last_map_of
+from cherenkov_pipeline.alerts.networks.build import LOGIT, POOLED, last_map_of
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.build import LAST_LAYER
 from cherenkov_pipeline.models.export import export_onnx
 
 CAM = "cam"
+EMBEDDING = "embedding"
 
 
 def explained(network: keras.Model) -> keras.Model:
@@ -30,9 +31,10 @@ def explained(network: keras.Model) -> keras.Model:
     Returns
     -------
     keras.Model
-        From the same inputs to a dict of ``logit`` (n,), and ``cam`` (n, rows, columns): what each cell of the last map
+        From the same inputs to a dict of ``logit`` (n,), ``cam`` (n, rows, columns): what each cell of the last map
         adds to the logit. Grad-CAM's ReLU is left out: what is below zero speaks against a real source, and is the map
-        of the opposite verdict. The sum of the map, the side inputs' part and a constant are the logit.
+        of the opposite verdict. The sum of the map, the side inputs' part and a constant are the logit. ``embedding``
+        (n, features): the averaged last map, by which similar images are found.
     """
     last_map = last_map_of(network)
     rows, columns, n_features = last_map.shape[1:]
@@ -45,6 +47,7 @@ def explained(network: keras.Model) -> keras.Model:
     outputs = {
         LOGIT: keras.ops.squeeze(network.output, -1),
         CAM: keras.layers.Reshape((rows, columns), name=CAM)(seen),
+        EMBEDDING: network.get_layer(POOLED).output,
     }
     return keras.Model(network.input, outputs, name=network.name)
 
