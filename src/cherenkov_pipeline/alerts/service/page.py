@@ -1,0 +1,115 @@
+"""The page of one alert: what the Burst Advocate needs in ten seconds, and below it why."""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+from cherenkov_pipeline.alerts.bundle import Bundle
+from cherenkov_pipeline.alerts.images import CAUSES, SubImages
+from cherenkov_pipeline.alerts.service.notices import Notice
+from cherenkov_pipeline.alerts.service.pictures import (
+    CODE_COLORS,
+    DIVERGING,
+    SEQUENTIAL,
+    codes_png,
+    diverging_png,
+    sequential_png,
+)
+from cherenkov_pipeline.alerts.verdict import NAMES, REAL, Verdict, percent
+
+NOTICE_BEGIN, NOTICE_END = "<!-- notice -->", "<!-- end of notice -->"
+
+LOWEST_SNR = -3.0
+"""Signal to noise that the darkest color stands for."""
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(__package__, "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = percent
+    return environment
+
+
+def render_page(
+    verdict: Verdict, images: SubImages, bundle: Bundle, record: Mapping[str, Any], notice: Notice | None = None
+) -> str:
+    """Render the page of one alert: it needs nothing else, neither network nor files beside it.
+
+    Parameters
+    ----------
+    verdict : Verdict
+    images : SubImages
+        The one image.
+    bundle : Bundle
+    record : mapping
+        From `record.verdict_record`.
+    notice : Notice, optional
+    """
+    high = max(verdict.image_snr, 5.0)
+    known = bundle.neighbours
+    neighbours = [
+        {
+            "label": NAMES["real" if near.is_real else "false"],
+            "is_real": near.is_real,
+            "cause": near.cause.replace("_", " "),
+            "png": sequential_png(known.thumbnails[near.row], LOWEST_SNR, _peak(known.thumbnails[near.row])),
+        }
+        for near in verdict.neighbours
+    ]
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            verdict=verdict,
+            name=NAMES[verdict.verdict],
+            leaning=NAMES[verdict.leaning],
+            names=NAMES,
+            REAL=REAL,
+            causes=CAUSES,
+            record=record,
+            card=bundle.card,
+            threshold=bundle.card.thresholds[verdict.leaning],
+            n_real=sum(near["is_real"] for near in neighbours),
+            pictures={
+                "image": sequential_png(images.snr[0], LOWEST_SNR, high),
+                "cam": diverging_png(np.where(images.codes[0] > 0, verdict.cam, np.nan)),
+                "codes": codes_png(images.codes[0]),
+            },
+            scale={"low": LOWEST_SNR, "high": high, "colors": ", ".join(SEQUENTIAL), "cam": ", ".join(DIVERGING)},
+            codes=[CODE_COLORS[code] for code in sorted(CODE_COLORS)],
+            neighbours=neighbours,
+            notice=Markup(render_notice(notice)),
+        )
+    )
+
+
+def render_index(verdicts: Sequence[Mapping[str, Any]]) -> str:
+    """Render the list of the latest verdicts: lines of the audit log, the latest first. It reloads itself."""
+    return _environment().get_template("index.html.j2").render(verdicts=verdicts, names=NAMES)
+
+
+def render_notice(notice: Notice | None) -> str:
+    """Render the part of the page that tells of the notice, between two marks."""
+    text = _environment().get_template("notice.html.j2").render(notice=notice)
+    return f"{NOTICE_BEGIN}{text}{NOTICE_END}"
+
+
+def with_notice(page: str, notice: Notice) -> str:
+    """Put the notice into a page that was made before it came."""
+    pattern = re.escape(NOTICE_BEGIN) + ".*?" + re.escape(NOTICE_END)
+    return re.sub(pattern, lambda _: render_notice(notice), page, count=1, flags=re.DOTALL)
+
+
+def _peak(image: np.ndarray) -> float:
+    return float(max(np.nanmax(image, initial=0), 5.0))
