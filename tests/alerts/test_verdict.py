@@ -126,18 +126,26 @@ def test_each_reason_is_listed(bundle):
     assert all(reason.sentence.endswith(".") for reason in verdict.reasons)
 
 
-def test_network_that_gives_no_number_makes_it_unsure(bundle):
-    class Silent:
-        def __init__(self, session):
-            self.session = session
-            self.get_inputs, self.get_outputs = session.get_inputs, session.get_outputs
+class Silent:
+    """A network whose outputs are all the same."""
 
-        def run(self, names, inputs):
-            return [np.full_like(output, np.nan) for output in self.session.run(names, inputs)]
+    def __init__(self, session, value):
+        self.session, self.value = session, value
+        self.get_inputs, self.get_outputs = session.get_inputs, session.get_outputs
 
+    def run(self, names, inputs):
+        return [np.full_like(output, self.value) for output in self.session.run(names, inputs)]
+
+
+def silenced(bundle, value=np.nan):
     broken = copy.copy(bundle)
-    broken.members = bundle.members | {"masked": Silent(bundle.members["masked"])}
-    (verdict,) = judge(broken, toy_images(1))
+    broken.members = {name: Silent(session, value) for name, session in bundle.members.items()}
+    return broken
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_network_that_gives_no_number_makes_it_unsure(bundle, value):
+    (verdict,) = judge(silenced(bundle, value), toy_images(1))
     assert (verdict.verdict, codes(verdict)) == (UNSURE, ["not_computable"])
     assert verdict.p_astro is None
 

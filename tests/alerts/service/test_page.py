@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.alerts.service.test_notices import notice
-from tests.alerts.test_verdict import lenient, with_card
+from tests.alerts.test_verdict import lenient, silenced, with_card
 from tests.alerts.toy_images import toy_images
 
 from cherenkov_pipeline.alerts.images import CENTER, SIZE
@@ -107,6 +107,12 @@ def test_reasons_are_shown_when_it_is_unsure(bundle):
     for reason in record["unsure_reasons"]:
         assert reason["sentence"] in Text(page).text.replace("\u00a0", " ")
     assert "are wrong" not in page  # that is promised of given verdicts alone
+
+
+def test_without_a_number_there_is_a_page_all_the_same(bundle):
+    record, page = made(silenced(bundle))
+    assert json.loads(as_json(record))["p_astro"] is None
+    assert "No probability" in Text(page).text
 
 
 def test_trained_on_flight_data_it_does_not_warn(bundle):
