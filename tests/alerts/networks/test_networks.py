@@ -145,6 +145,7 @@ def test_onnx_has_logit_and_map(tmp_path):
     assert found.keys() == {"logit", "cam", "embedding"}
     assert found["logit"].shape == (5,)
     assert found["cam"].shape == (5, 4, 4)
+    assert found["embedding"].shape == (5, 6)
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-5)
 
