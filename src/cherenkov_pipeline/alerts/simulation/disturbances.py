@@ -12,7 +12,6 @@ import numpy as np
 from cherenkov_pipeline.alerts.simulation.earth import Earth, draw_earth, draw_glow
 from cherenkov_pipeline.alerts.simulation.instrument import DETECTOR, MODULE
 
-
 GHOST, LIMB = "ghost", "earth_limb"
 
 _GLOWING = 0.6

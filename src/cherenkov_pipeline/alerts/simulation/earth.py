@@ -72,7 +72,7 @@ def draw_glow(earth: Earth, rng: np.random.Generator) -> np.ndarray | None:
     rows, columns = np.arange(SKY)[:, None] - row, np.arange(SKY) - column
     across = (rows * slope_rows + columns * slope_columns) / size
     along = (rows * slope_columns - columns * slope_rows) / size
-    depth = rng.uniform(0.5, 2.5)
+    depth = rng.uniform(0.7, 3)
     spot = np.exp(-0.5 * ((across / depth) ** 2 + (along / (depth * rng.uniform(1, 5))) ** 2))
     return spot / spot.sum()
 

@@ -14,7 +14,7 @@ from cherenkov_pipeline.errors import UserError
 
 _SCHEDULE, _EVENTS, _FRAMES = range(3)
 """Streams of random numbers of a seed."""
-_MOST_TRIES = 20_000
+_MOST_TRIES = 1000
 _UNCLEAR_SNR, _UNCLEAR_SPREAD = 7.5, 1.3
 
 
