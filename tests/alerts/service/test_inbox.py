@@ -203,6 +203,28 @@ def test_unfinished_names_are_left_alone_until_they_are_renamed(service, name):
     assert service.look() == Look(1, 0)
 
 
+def test_names_of_any_bytes(service):
+    name = os.fsdecode(b"bad \xff\n<b>&\x1b[31m.npz")
+    service.drop(name, single_file(toy_images(1), burst_id="sb\ud800\n1"))
+    service.drop("n.xml", notice("sb1").encode())
+    assert service.look() == Look(2, 0)
+    (line,) = service.lines("verdict")
+    assert line["file"] == "bad \ufffd\ufffd<b>&\ufffd[31m.npz"
+    assert line["burst_id"] == "sb1"
+    assert all(said.isprintable() for said in service.said)
+    service.check()
+
+
+def test_edited_log_is_told_of_at_the_start(service):
+    service.drop("a.npz", single_file(toy_images(1)))
+    service.look()
+    log = service.output / "audit" / "audit.jsonl"
+    log.write_text(log.read_text().replace('"verdict": "real"', '"verdict": "false"'))
+    service.drop("b.npz", single_file(toy_images(2), 1))
+    assert service.look() == Look(1, 0)  # somebody waits for the verdict
+    assert any("Line 2 of" in said for said in service.said)
+
+
 def test_same_name_with_other_content_is_another_alert(service):
     for row in range(2):
         service.drop("alert.npz", single_file(toy_images(2), row))
