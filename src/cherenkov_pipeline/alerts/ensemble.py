@@ -23,6 +23,9 @@ class EnsembleParameters(Parameters):
     """What a verdict has to fulfil."""
 
     members: tuple[str, ...] = Field(min_length=1, description="Names of the models that are pooled.")
+    detectors: tuple[str, ...] = Field(
+        (), description="Names of autoencoders and isolation forests that say which images are anomalies."
+    )
     alpha: float = Field(0.05, gt=0, lt=0.5, description="Largest share of wrong verdicts of either class.")
     delta: float = Field(0.1, gt=0, lt=0.5, description="Probability that the share is larger all the same.")
     largest_disagreement: float = Field(

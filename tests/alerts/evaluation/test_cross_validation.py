@@ -16,7 +16,9 @@ METHODS = {
     "snr": preset("random_forest_snr", **FOREST),
     "unusual": preset("isolation_forest", forest={"n_trees": 20}, learn_from="all"),
 }
-ENSEMBLE = EnsembleParameters(members=("forest", "snr"), alpha=0.2, delta=0.2, largest_disagreement=1)
+ENSEMBLE = EnsembleParameters(
+    members=("forest", "snr"), detectors=("unusual",), alpha=0.2, delta=0.2, largest_disagreement=1
+)
 FOLDS = CrossValidationParameters(folds=4, repeats=2)
 
 

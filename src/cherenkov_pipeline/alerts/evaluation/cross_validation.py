@@ -23,7 +23,7 @@ from cherenkov_pipeline.alerts.ensemble import (
 )
 from cherenkov_pipeline.alerts.images import SubImages
 from cherenkov_pipeline.alerts.methods import TrainedMethod, train_method
-from cherenkov_pipeline.alerts.parameters import AutoencoderMethod, IsolationForestMethod, Method
+from cherenkov_pipeline.alerts.parameters import Method
 from cherenkov_pipeline.alerts.splits import CrossValidationParameters, cross_validation, groups
 from cherenkov_pipeline.errors import UserError
 
@@ -67,7 +67,7 @@ def validate(
     images : SubImages
         Labelled.
     methods : mapping
-        Name -> parameters; the ensemble's members are among them, and anomaly detectors are those that there are.
+        Name -> parameters; members and detectors of the ensemble are among them.
     ensemble : EnsembleParameters
     parameters : CrossValidationParameters
     folder : Path
@@ -80,9 +80,9 @@ def validate(
     Raises
     ------
     UserError
-        If a member of the ensemble is not among the methods; otherwise as the trainings.
+        If a member or detector of the ensemble is not among the methods; otherwise as the trainings.
     """
-    if missing := [name for name in ensemble.members if name not in methods]:
+    if missing := [name for name in (*ensemble.members, *ensemble.detectors) if name not in methods]:
         raise UserError(f"The ensemble wants {missing[0]}, but the methods are {', '.join(methods)}.")
     folds = []
     for repeat, fold, splits in cross_validation(images.table, parameters):
@@ -123,8 +123,7 @@ class _Fold:
     @property
     def detectors(self) -> list[str]:
         """Names of the anomaly detectors."""
-        kinds = AutoencoderMethod | IsolationForestMethod
-        return [name for name, one in self.trained.items() if isinstance(one.method, kinds)]
+        return list(self.ensemble.detectors)
 
     def table(self, images: SubImages, rows: np.ndarray) -> Table:
         """Predictions of some images."""
