@@ -175,6 +175,7 @@ def test_report_shows_all_methods_and_the_talks_table(steps, tmp_path):
     for name in parameters.methods:
         assert page.count(name) >= 2
     assert "not flight data" in page
+    assert "Without wrong labels" in page
     assert "<script src" not in page
     assert "Accuracy, all images" in render_markdown(content)
     metrics = report.flat_metrics(evaluated)
@@ -191,6 +192,32 @@ def test_false_alarms_are_judged_by_the_bundle(steps, bundle):
     assert table.meta["n_frames"] == 20
     assert (np.diff(table["n_called"]) <= 0).all()
     assert 0 <= table.meta["n_real"] <= table["n_called"][0] <= 20
+
+
+def test_cross_validation_is_scored_against_labels_and_truth(steps, tmp_path):
+    _, images, splits, *_ = steps
+    forests = {"forest": {"preset": "random_forest", "forest": {"n_trees_classification": 20}}}
+    network = {
+        "tiny": {
+            "preset": "cnn_scratch",
+            "network": {"options": {"filters": [4]}},
+            "preparation": {"size": 8},
+            "training": {"epochs": 1},
+        }
+    }
+    chosen = _parameters("test", methods=network | forests, ensemble={"members": ["tiny"]})
+    predictions, table = workflow.cross_validate(images, splits, chosen, tmp_path)
+    assert set(predictions["part"]) == {workflow.SAMPLE, workflow.HELD_BACK}
+    sample = predictions[predictions["part"] == workflow.SAMPLE]
+    assert len(sample) == np.isin(splits["split"], ["train", "validation", "test"]).sum()
+    own = images[np.isin(splits["split"], ["train", "validation", "test"])]
+    decided = np.asarray(sample["probability_ensemble"]) >= 0.5
+    for against, column in (("label", "is_real"), ("simulated", "true_is_real")):
+        row = table[
+            (table["part"] == workflow.SAMPLE) & (table["against"] == against) & (table["metric"] == "accuracy")
+        ]
+        truth = np.asarray(own.table[column])[sample["row"]]
+        assert row["value"][0] == pytest.approx(np.mean(decided == truth))
 
 
 def test_own_images_take_the_place_of_simulated_ones(steps, tmp_path):

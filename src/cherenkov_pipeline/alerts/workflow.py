@@ -212,7 +212,8 @@ def cross_validate(
     predictions : QTable
         See `~cherenkov_pipeline.alerts.evaluation.cross_validation.validate`; ``part``: `SAMPLE` or `HELD_BACK`.
     scores : QTable
-        Metrics of probabilities and verdicts with intervals, by ``part``.
+        Metrics of probabilities and verdicts with intervals, by ``part``, ``against`` the labels and, of simulated
+        images, what was simulated.
     """
     from cherenkov_pipeline.alerts.evaluation import scores
     from cherenkov_pipeline.alerts.evaluation.cross_validation import validate
@@ -224,8 +225,9 @@ def cross_validate(
         weights = pretrain(parameters.pretraining, parameters.simulation, Path(folder) / "pretraining")
     names = np.asarray(splits["split"])
     held_back = names == HELD_BACK
+    own_rows = np.isin(names, ("train", "validation", "test"))
     found = validate(
-        images[np.isin(names, ("train", "validation", "test"))],
+        images[own_rows],
         parameters.chosen,
         parameters.ensemble,
         parameters.cross_validation,
@@ -235,15 +237,19 @@ def cross_validate(
     )
     settings = EvaluationParameters(resamples=parameters.resamples)
     tables, rows = [], []
+    known = {SAMPLE: images[own_rows].table, HELD_BACK: images[held_back].table}
     for part, table in {SAMPLE: found.predictions, **found.others}.items():
-        is_real, own = np.asarray(table["is_real"]), np.asarray(table["group"])
-        for columns, metrics in (
-            (scores.probability_columns(table["probability_ensemble"], is_real), scores.METRICS),
-            (scores.verdict_columns(np.asarray(table["verdict"]), is_real), scores.VERDICT_METRICS),
-        ):
-            one = scores.score_table(columns, metrics, own, settings)
-            one.add_column([part] * len(one), index=0, name="part")
-            rows.append(one)
+        labels = {"label": np.asarray(table["is_real"])}
+        if "true_is_real" in known[part].colnames:
+            labels["simulated"] = np.asarray(known[part]["true_is_real"], dtype=bool)[table["row"]]
+        for against, is_real in labels.items():
+            for columns, metrics in (
+                (scores.probability_columns(table["probability_ensemble"], is_real), scores.METRICS),
+                (scores.verdict_columns(np.asarray(table["verdict"]), is_real), scores.VERDICT_METRICS),
+            ):
+                one = scores.score_table(columns, metrics, np.asarray(table["group"]), settings)
+                one.add_columns([[part] * len(one), [against] * len(one)], indexes=[0, 0], names=["part", "against"])
+                rows.append(one)
         table = QTable(table)
         table.add_column([part] * len(table), index=0, name="part")
         tables.append(table)

@@ -41,7 +41,8 @@ class Evaluated:
     ----------
     tables : dict of str to Table
         ``scores`` and ``verdicts`` (metrics of the ensemble, on the test images), ``held_back`` (both, of the other
-        mask pattern), ``strata``, ``comparison``, ``indicators``.
+        mask pattern), ``truth`` (both, of the test images against what was simulated, where that is known),
+        ``strata``, ``comparison``, ``indicators``.
     figures : dict of str to Figure
         ``reliability``, ``risk_coverage``, ``strata``; ``curves_<method>``, ``winning_<method>``.
     pooled : Pooled
@@ -69,6 +70,10 @@ def evaluate(images: SubImages, predictions: QTable, histories: QTable, paramete
     if (held_back := np.asarray(predictions["split"]) == HELD_BACK).any():
         tables["held_back"] = vstack(_scored(predictions[held_back], pooled, settings), metadata_conflicts="silent")
     test = predictions[tested]
+    if "true_is_real" in images.table.colnames:
+        true = test.copy()
+        true["is_real"] = np.asarray(images.table["true_is_real"], dtype=bool)[tested]
+        tables["truth"] = vstack(_scored(true, pooled, settings), metadata_conflicts="silent")
     is_real = np.asarray(test["is_real"])
     probabilities = {
         ENSEMBLE: pooled.probability(logits_of(test, pooled.members)),
@@ -127,6 +132,8 @@ def flat_metrics(evaluated: Evaluated) -> dict[str, float]:
         for row in evaluated.tables[name]
         if not str(row["metric"]).startswith("events_") and np.isfinite(row["value"])
     }
+    if "truth" in evaluated.tables:
+        found[f"{ENSEMBLE}_true_accuracy"] = float(rows_of(evaluated.tables["truth"])["accuracy"]["value"])
     return found | {f"{row['method']}_accuracy": float(row["accuracy"]) for row in evaluated.tables["indicators"]}
 
 
@@ -185,6 +192,21 @@ def report(
         if "held_back" in tables
         else ()
     )
+    truth = (
+        (
+            Section(
+                "Without wrong labels",
+                (
+                    Text(
+                        "The same test images against what was simulated: a wrong label is no error of the models here."
+                    ),
+                    metrics_table(_with_meta(tables["truth"], tables["scores"])),
+                ),
+            ),
+        )
+        if "truth" in tables
+        else ()
+    )
     return ReportContent(
         kind="Alerts",
         title="ECLAIRs: true source or false alert",
@@ -210,6 +232,7 @@ def report(
                     ),
                 ),
             ),
+            *truth,
             Section(
                 "Methods",
                 (
