@@ -454,7 +454,7 @@ def start(service, bundle_path):
     return process
 
 
-@pytest.mark.parametrize(("n_files", "n_kills"), [(60, 2), pytest.param(400, 10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("n_files", "n_kills"), [(20, 2), pytest.param(400, 10, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_every_file_has_exactly_one_verdict(service, bundle_path, n_files, n_kills):
     files = alerts(n_files, seed=3)
     for name, content in files.items():
