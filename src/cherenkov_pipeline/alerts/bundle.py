@@ -85,7 +85,7 @@ class BundleCard(Parameters):
     created: str
     versions: dict[str, str]
     simulated: bool = Field(description="Trained on simulated images, not on flight data.")
-    mask_patterns: tuple[int, ...]
+    mask_patterns: tuple[str, ...] = Field(description="Of the simulated training images.")
     data_fingerprint: str
     label_map: dict[str, bool] = Field(description="Cause -> whether it counts as a true source.")
     members: tuple[Member, ...] = Field(min_length=1)
@@ -186,6 +186,8 @@ class Bundle:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = self.n_threads, 1
         options.log_severity_level = 3
+        # threads that wait while they turn take the time of whatever else runs
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         path = self.folder / network.file
         try:
             session = onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])

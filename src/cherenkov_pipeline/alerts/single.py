@@ -95,7 +95,7 @@ def _placed(image_id: str, image: np.ndarray, known: Mapping[str, Any]) -> SubIm
     if isinstance(burst_id, bytes):
         burst_id = burst_id.decode(errors="replace")
     table = Table({"image_id": [image_id], **{name: [value] for name, value in numbers.items()}})
-    table["burst_id"] = [str(burst_id).strip()[:100]]
+    table["burst_id"] = ["".join(sign for sign in str(burst_id) if sign.isprintable()).strip()[:100]]
     return SubImages(snr[np.newaxis], codes[np.newaxis], table)
 
 

@@ -164,10 +164,14 @@ def _judge_together(bundle: Bundle, images: SubImages) -> list[Verdict]:
     verdicts = []
     for row in range(len(images)):
         p_real, scores = float(pooled[row]), {name: float(values[row]) for name, values in anomalies.items()}
-        is_number = bool(np.isfinite(p_real))
+        is_number = bool(np.isfinite(logits[:, row]).all())
         leaning = REAL if is_number and p_real >= 0.5 else FALSE
         threshold = bundle.card.thresholds[leaning].value
-        reasons = _reasons(bundle, leaning, p_real, members[:, row], float(valid_fraction[row]), scores)
+        reasons = (
+            _reasons(bundle, leaning, p_real, members[:, row], float(valid_fraction[row]), scores)
+            if is_number
+            else [Reason("not_computable", "A model gave no number for this image.")]
+        )
         verdicts.append(
             Verdict(
                 image_id=str(images.table["image_id"][row]),
@@ -195,8 +199,6 @@ def _reasons(
     bundle: Bundle, leaning: str, p_real: float, members: np.ndarray, valid_fraction: float, scores: dict[str, float]
 ) -> list[Reason]:
     """Everything that speaks against a verdict."""
-    if not np.isfinite(p_real):
-        return [Reason("not_computable", "A model gave no number for this image.")]
     card, reasons = bundle.card, []
     confidence, threshold = max(p_real, 1 - p_real), card.thresholds[leaning]
     if threshold.value is None:
@@ -273,7 +275,7 @@ def _run(session: Any, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def _cams(maps: Sequence[np.ndarray]) -> np.ndarray:
     """(n, SIZE, SIZE) float32: mean of the members' maps; the mean of its pixels is what they add to the logit."""
-    enlarged = [resized(one[..., np.newaxis], SIZE)[..., 0] * (one.shape[1] * one.shape[2]) for one in maps]
+    enlarged = [resized(_finite(one)[..., np.newaxis], SIZE)[..., 0] * (one.shape[1] * one.shape[2]) for one in maps]
     return np.mean(enlarged, axis=0, dtype=np.float32)
 
 
@@ -298,8 +300,13 @@ def _nearest(bundle: Bundle, embedding: np.ndarray) -> list[tuple[Neighbour, ...
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
-    vectors = np.asarray(vectors, dtype=np.float32).reshape(len(vectors), -1)
+    vectors = _finite(vectors).reshape(len(vectors), -1)
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    """0 where a network gave no number: the logit tells of it."""
+    return np.where(np.isfinite(values), values, 0).astype(np.float32)
 
 
 def _sigmoid(logit: np.ndarray) -> np.ndarray:

@@ -79,9 +79,33 @@ def test_lines_cut_off_at_the_end_are_noticed(log):
     assert "up to 5" in found.problem
 
 
+def test_lines_cut_off_at_the_end_are_noticed_later_too(log):
+    head = log.head_path.read_text()
+    log.path.write_bytes(b"".join(lines(log)[:3]))
+    log.append("verdict")
+    assert len(list(log.entries())) == 5
+    found = log.verify()
+    assert (found.broken_line, found.n_lines) == (4, 3)
+    assert "up to 5 had been cut off" in found.problem
+    assert head != log.head_path.read_text()
+
+
+def test_last_line_that_was_replaced_is_noticed_later_too(log, tmp_path):
+    shorter = AuditLog(tmp_path / "shorter.jsonl")
+    shorter.path.write_bytes(b"".join(lines(log)[:4]))
+    shorter.head_path.write_text(f"4 {json.loads(lines(log)[3])['hash']}\n")
+    shorter.append("verdict", input_sha256="forged")
+    log.path.write_bytes(shorter.path.read_bytes())
+    assert log.verify().broken_line == 5
+    log.append("verdict")
+    assert log.verify().broken_line == 6
+
+
 def test_log_without_its_head_is_noticed(log):
     log.head_path.unlink()
     assert "gone" in log.verify().problem
+    log.append("verdict")
+    assert log.verify().broken_line == 6
 
 
 def test_new_chain_lacks_the_hash_that_was_noted(log, tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.alerts.service.test_notices import notice
-from tests.alerts.test_verdict import lenient, with_card
+from tests.alerts.test_verdict import lenient, silenced, with_card
 from tests.alerts.toy_images import toy_images
 
 from cherenkov_pipeline.alerts.images import CENTER, SIZE
@@ -94,7 +94,7 @@ def test_verdict_stands_at_the_top(bundle, row, name):
     record, page = made(lenient(bundle), row)
     assert record["verdict_name"] == name
     assert Text(page).text.split("What the models saw")[0].count(name) >= 2
-    assert "at most 5 % are wrong" in page
+    assert "at most 5\u00a0% are wrong (with 90\u00a0% certainty" in page
     assert "simulated images, not on flight data" in page
     assert 'class="reasons"' not in page
 
@@ -105,8 +105,14 @@ def test_reasons_are_shown_when_it_is_unsure(bundle):
     )
     assert record["verdict"] == "unsure"
     for reason in record["unsure_reasons"]:
-        assert reason["sentence"] in Text(page).text
-    assert "at most 5 % are wrong" not in page  # that is promised of given verdicts alone
+        assert reason["sentence"] in Text(page).text.replace("\u00a0", " ")
+    assert "are wrong" not in page  # that is promised of given verdicts alone
+
+
+def test_without_a_number_there_is_a_page_all_the_same(bundle):
+    record, page = made(silenced(bundle))
+    assert json.loads(as_json(record))["p_astro"] is None
+    assert "No probability" in Text(page).text
 
 
 def test_trained_on_flight_data_it_does_not_warn(bundle):

@@ -6,7 +6,8 @@ it: lines that were cut off at the end are missed too. Who can write both files 
 hash elsewhere now and then, and let `verify` look for it.
 
 A program that is killed while it writes leaves a line cut off. The next one that writes takes it out of the chain and
-says so in a line of its own, with all that was left.
+says so in a line of its own, with all that was left. In the same way it tells of lines that are missing, before it
+writes.
 """
 
 import fcntl
@@ -26,8 +27,8 @@ from cherenkov_pipeline.files import atomic_path
 FIRST = "0" * 64
 """What stands for the hash of the line before the first."""
 
-REPAIRED = "repaired"
-"""Event of a line that tells of a cut off one."""
+REPAIRED, MISSING = "repaired", "lines_missing"
+"""Events of lines that tell of a line that was cut off, and of lines that were there before and are no more."""
 
 _END = re.compile(rb', "hash": "([0-9a-f]{64})"\}\n?$')
 _CHUNK = 1 << 16
@@ -93,9 +94,14 @@ class AuditLog:
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            number, previous, torn = self._tail(descriptor)
+            number, previous, before, torn = self._tail(descriptor)
+            head = self._head()
             if torn:
                 os.ftruncate(descriptor, os.fstat(descriptor).st_size - len(torn))
+            # a program that was killed between line and head leaves a head that is one behind
+            if head not in ((number, previous), (number - 1, before)):
+                number, previous, _ = self._write(descriptor, number, previous, MISSING, {"expected": list(head)})
+            if torn:
                 left = torn.decode(errors="replace")
                 number, previous, _ = self._write(descriptor, number, previous, REPAIRED, {"cut_off": left})
             _, _, record = self._write(descriptor, number, previous, event, content)
@@ -157,8 +163,8 @@ class AuditLog:
             return Verification(number, previous, number + 1, "no line has the noted hash")
         return Verification(number, previous, None, note)
 
-    def _tail(self, descriptor: int) -> tuple[int, str, bytes]:
-        """Find number and hash of the last whole line, and what stands after it."""
+    def _tail(self, descriptor: int) -> tuple[int, str, str, bytes]:
+        """Find number and hash of the last whole line, the hash before it, and what stands after it."""
         end = os.fstat(descriptor).st_size
         tail, start = b"", end
         while start and tail.count(b"\n") < 2:
@@ -166,12 +172,13 @@ class AuditLog:
             tail = os.pread(descriptor, end - start, start)
         whole, newline, torn = tail.rpartition(b"\n")
         if not newline:
-            return 0, FIRST, torn
+            return 0, FIRST, FIRST, torn
         line = whole.rpartition(b"\n")[2] + b"\n"
-        number = _parsed(line, self.path, "the last one").get("number")
+        record = _parsed(line, self.path, "the last one")
+        number, before = record.get("number"), record.get("previous")
         if not isinstance(number, int) or not (found := _hash(line)):
             raise UserError(f"The last line of {self.path} was edited: see kedro alerts verify-log.")
-        return number, found, torn
+        return number, found, before, torn
 
     def _write(
         self, descriptor: int, number: int, previous: str, event: str, content: dict[str, Any]
@@ -217,6 +224,8 @@ def _problem(line: bytes, number: int, previous: str) -> str:
             return "it does not follow the line before it"
         if record["number"] != number:
             return f"its number is {record['number']}"
+        if record["event"] == MISSING:
+            return f"lines up to {record['expected'][0]} had been cut off or replaced when it was written"
     except (ValueError, KeyError, TypeError):
         return "it is not a line of this log"
     return ""

@@ -88,21 +88,35 @@ class Inbox:
         self._places: dict[str, str] = {}  # key of a drop -> where it belongs
         self._stems: dict[str, list[str]] = {}  # burst -> names of its verdicts
         self._joined: set[tuple[str, str]] = set()  # SHA-256 of a notice, name of a verdict
+        self._unreadable: dict[str, str] = {}  # name -> state in which it could not be read
         self._latest: list[dict[str, Any]] = []
         for entry in outputs.log.entries():
-            self._remember(entry)
+            try:
+                self._remember(entry)
+            except KeyError as error:
+                raise UserError(f"A line of {outputs.log.path} was edited: see kedro alerts verify-log.") from error
         self._attempts = self._read_attempts()
 
     def look(self, stop: Callable[[], bool] = lambda: False) -> Look:
-        """Deal with every file that is complete, the oldest first, until ``stop`` says True."""
+        """Deal with every file that is complete, the oldest first, until ``stop`` says True.
+
+        Raises
+        ------
+        OSError, TemporaryError
+            If a file cannot be dealt with now, such as on a full disk; the others have been.
+        """
         n_done = n_waiting = 0
+        trouble: OSError | TemporaryError | None = None
         for drop in self._tracker.found(self.folder):
             if stop():
                 break
-            if self._tracker.age(drop) < self.parameters.settle or not self._deal_with(drop):
-                n_waiting += 1
-            else:
-                n_done += 1
+            try:
+                done = self._tracker.age(drop) >= self.parameters.settle and self._deal_with(drop)
+            except (OSError, TemporaryError) as error:
+                done, trouble = False, error
+            n_done, n_waiting = n_done + done, n_waiting + (not done)
+        if trouble is not None:
+            raise trouble
         return Look(n_done, n_waiting)
 
     def watch(self, stop: Callable[[], bool]) -> None:
@@ -123,6 +137,10 @@ class Inbox:
         if drop.key in self._places:  # killed between the line and the move
             self.outputs.take(drop.path, self._places[drop.key])
             return True
+        may_change = self._tracker.age(drop) < self.parameters.patience
+        if may_change and self._unreadable.get(drop.name) == drop.state:
+            return False
+        self._unreadable.pop(drop.name, None)
         digest = None
         try:
             drop.check(LARGEST_FILE)
@@ -133,7 +151,8 @@ class Inbox:
             self._count_attempt(digest)
             line = self._judge(drop, content, digest)
         except Rejection as rejection:
-            if rejection.code == "unreadable" and self._tracker.age(drop) < self.parameters.patience:
+            if rejection.code == "unreadable" and may_change:
+                self._unreadable[drop.name] = drop.state
                 return False
             line = self._reject(drop, digest, rejection)
         if drop.is_unchanged():  # else somebody has written another one in its place, which comes next
@@ -143,9 +162,9 @@ class Inbox:
     def _judge(self, drop: Drop, content: bytes, digest: str) -> dict[str, Any]:
         """Write verdict, or notice, and line; raise `Rejection` where there can be none."""
         try:
-            if drop.path.suffix.lower() == ".xml":
+            if Path(drop.name).suffix.lower() == ".xml":
                 return self._accept_notice(drop, read_notice(content), digest)
-            images = read_single(content, drop.path.name)
+            images = read_single(content, drop.name)
             (verdict,) = judge(self.bundle, images)
         except UserError as error:
             if isinstance(error, TemporaryError):
@@ -157,9 +176,9 @@ class Inbox:
             raise Rejection("internal_error", f"The program failed: {type(error).__name__}: {error}.") from error
         burst_id = str(images.table["burst_id"][0])
         notice = self.outputs.notice(burst_id)
-        source = {"file": drop.path.name, "input_sha256": digest, "burst_id": burst_id, "judged": now()}
+        source = {"file": drop.name, "input_sha256": digest, "burst_id": burst_id, "judged": now()}
         record = verdict_record(verdict, self.bundle, source, notice)
-        stem = f"{safe_name(drop.path.stem)}-{digest[:12]}"
+        stem = f"{safe_name(Path(drop.name).stem)}-{digest[:12]}"
         page = render_page(verdict, images, self.bundle, record, notice)
         line = {
             **source,
@@ -178,13 +197,13 @@ class Inbox:
         self.outputs.write("index.html", render_index(self._latest))
         confidence = "" if verdict.confidence_pct is None else f" {percent(verdict.confidence_pct / 100)}"
         reasons = f" ({', '.join(line['reasons'])})" if line["reasons"] else ""
-        self.tell(f"{drop.path.name}: {NAMES[verdict.verdict]}{confidence}{reasons}: {line['page']}")
+        self.tell(f"{drop.name}: {NAMES[verdict.verdict]}{confidence}{reasons}: {line['page']}")
         return line
 
     def _accept_notice(self, drop: Drop, notice: Notice, digest: str) -> dict[str, Any]:
         place = notice_place(notice.burst_id)
         line = {
-            "file": drop.path.name,
+            "file": drop.name,
             "input_sha256": digest,
             "burst_id": notice.burst_id,
             "record": place,
@@ -194,17 +213,21 @@ class Inbox:
         }
         for stem in self._stems.get(notice.burst_id, ()):
             if (digest, stem) not in self._joined:  # killed between these lines and the notice's own
-                hashes = self.outputs.join_notice(notice, stem)
+                try:
+                    hashes = self.outputs.join_notice(notice, stem)
+                except (FileNotFoundError, ValueError):
+                    self.tell(f"The verdict {stem} is gone or was changed: the notice is not joined to it.")
+                    continue
                 joined = {"burst_id": notice.burst_id, "notice_sha256": digest, "verdict": stem, **hashes}
                 self._log("notice_joined", joined)
         self._log("notice", line)
-        self.tell(f"{drop.path.name}: notice of {notice.burst_id}")
+        self.tell(f"{drop.name}: notice of {notice.burst_id}")
         return line
 
     def _reject(self, drop: Drop, digest: str | None, rejection: Rejection) -> dict[str, Any]:
         kept = self._kept(REJECTED, drop, digest)
         content = {
-            "file": drop.path.name,
+            "file": drop.name,
             "input_sha256": digest,
             "code": rejection.code,
             "reason": rejection.reason,
@@ -218,11 +241,11 @@ class Inbox:
             "kept": kept,
         }
         self._log("rejected", line)
-        self.tell(f"{drop.path.name}: rejected ({rejection.code}): {rejection.reason}")
+        self.tell(f"{drop.name}: rejected ({rejection.code}): {rejection.reason}")
         return line
 
     def _kept(self, folder: str, drop: Drop, digest: str | None) -> str:
-        return self.outputs.free_place(folder, f"{(digest or drop.key)[:12]}-{safe_name(drop.path.name)}")
+        return self.outputs.free_place(folder, f"{(digest or drop.key)[:12]}-{safe_name(drop.name)}")
 
     def _log(self, event: str, content: dict[str, Any]) -> None:
         self._remember(self.outputs.log.append(event, **content))
@@ -294,6 +317,8 @@ def open_inbox(
     with locked(output):
         outputs.make_folders()
         inbox = Inbox(folder, outputs, bundle, parameters or InboxParameters(), tell)
+        if outputs.log.path.exists() and (broken := outputs.log.verify()).broken_line is not None:
+            tell(f"Line {broken.broken_line} of {outputs.log.path} is broken: {broken.problem}.")
         outputs.log.append("started", bundle_sha256=bundle.sha256, versions=bundle.card.versions)
         try:
             yield inbox

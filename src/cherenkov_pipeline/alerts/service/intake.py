@@ -52,6 +52,11 @@ class Drop:
     size: int
     modified: float
 
+    @property
+    def name(self) -> str:
+        """The file's name, fit for being shown and written."""
+        return shown(self.path.name)
+
     @classmethod
     def of(cls, path: Path) -> "Drop | None":
         """Look at what lies at ``path``; None if nothing does any more."""
@@ -117,6 +122,11 @@ class Tracker:
         """Seconds since the last change, by the file's own time or by what was seen, whichever is more."""
         seen = self._first_seen.get(drop.path.name, (drop.state, time.monotonic()))[1]
         return max(time.time() - drop.modified, time.monotonic() - seen)
+
+
+def shown(name: str) -> str:
+    """Replace what cannot be printed in a file's name: any bytes may stand there."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in name)
 
 
 def is_unfinished(name: str) -> bool:

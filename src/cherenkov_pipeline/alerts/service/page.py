@@ -37,7 +37,8 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = percent
+    environment.filters["whole"] = lambda text: text.replace(" %", "\u00a0%")
+    environment.filters["percent"] = lambda share: percent(share).replace(" ", "\u00a0")
     return environment
 
 
