@@ -1,15 +1,18 @@
 import csv
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from tests.alerts.toy_bundle import single_file
 from tests.alerts.toy_images import toy_images
 
 from cherenkov_pipeline.alerts.commands import alerts
+from cherenkov_pipeline.alerts.files import read_sub_images, write_sub_images
 from cherenkov_pipeline.alerts.service.inbox import InboxParameters, open_inbox
 from cherenkov_pipeline.cli import cli
 
@@ -52,8 +55,31 @@ def test_folder_with_a_broken_file(folder, bundle_path):
     assert done.exit_code == 1
     assert "alert-1.npz: false alert" in done.output
     assert "alert-3.npz: no verdict: The file is broken or cut off" in done.output
-    assert "3 of 4 files judged." in done.output
+    assert "3 of 4 judged." in done.output
     assert len(list((folder / "pages").glob("*.html"))) == len(list((folder / "pages").glob("*.json"))) == 3
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".npz"])
+def test_data_set(tmp_path, bundle_path, suffix):
+    write_sub_images(toy_images(5), tmp_path / f"many{suffix}")
+    done = call("judge", tmp_path / f"many{suffix}", "--bundle", bundle_path, "--output", tmp_path / "pages")
+    assert done.exit_code == 0
+    assert f"many{suffix}, image-3: false alert" in done.output
+    assert "5 of 5 judged." in done.output
+    assert len(list((tmp_path / "pages").glob("image-*.html"))) == 5
+
+
+def test_pickle_is_converted_only_if_it_is_trusted(tmp_path):
+    path, converted = tmp_path / "dataset_2.pkl", tmp_path / "dataset_2.h5"
+    path.write_bytes(pickle.dumps({"image": [np.eye(56), np.eye(56)[:40]], "label": [1, 0]}))
+    done = call("convert", path, converted)
+    assert done.exit_code == 1
+    assert "any program" in done.output
+    assert not converted.exists()
+    done = call("convert", path, converted, "--trust-pickle")
+    assert "2 sub-images" in done.output
+    assert len(read_sub_images(converted)) == 2
+    assert "exists already" in call("convert", path, converted, "--trust-pickle").output
 
 
 def test_lines_of_json(folder, bundle_path):

@@ -10,7 +10,7 @@ from astropy.table import QTable
 from cherenkov_pipeline.alerts.anomaly import reconstruction_error
 from cherenkov_pipeline.alerts.batches import AlertBatches, Images
 from cherenkov_pipeline.alerts.images import SubImages
-from cherenkov_pipeline.alerts.networks.autoencoder import RECONSTRUCTION, UsableSquaredError, build_autoencoder
+from cherenkov_pipeline.alerts.networks.autoencoder import UsableSquaredError, build_autoencoder, export_autoencoder
 from cherenkov_pipeline.alerts.parameters import AutoencoderMethod
 from cherenkov_pipeline.alerts.preparation import PreparationParameters, prepare
 from cherenkov_pipeline.alerts.training import ROOMS, STATELESS, data_fingerprint
@@ -18,7 +18,6 @@ from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import fingerprint
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.card import now, software_versions
-from cherenkov_pipeline.models.export import export_onnx
 from cherenkov_pipeline.models.likelihoods.base import Likelihood, OutputLayer
 from cherenkov_pipeline.revision import code_fingerprint
 from cherenkov_pipeline.training.trainer import train
@@ -53,8 +52,7 @@ class TrainedAutoencoder:
 
     def export(self, path: str | os.PathLike) -> Path:
         """Write it as an ONNX file, from ``image`` to ``reconstruction``."""
-        named = keras.Model(self.network.input, {RECONSTRUCTION: self.network.output}, name=self.network.name)
-        return export_onnx(named, path)
+        return export_autoencoder(self.network, path)
 
 
 def train_autoencoder(

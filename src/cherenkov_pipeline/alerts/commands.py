@@ -69,16 +69,15 @@ _threads = click.option("--threads", type=click.IntRange(1), default=2, show_def
 @_threads
 @_in_one_line
 def judge(path: Path, bundle: Path, output: Path | None, as_lines: bool, threads: int) -> None:
-    """Judge one file, or all files in a folder."""
+    """Judge one file, all files in a folder, or all sub-images of a data set."""
     from cherenkov_pipeline.alerts.batch import find_files, judge_files
 
-    files = find_files(path)
-    n_failed = 0
-    for result in judge_files(_read(bundle, threads), files, output):
-        n_failed += result.problem != ""
+    n_images = n_failed = 0
+    for result in judge_files(_read(bundle, threads), find_files(path), output):
+        n_images, n_failed = n_images + 1, n_failed + (result.problem != "")
         click.echo(result.as_line() if as_lines else result.as_text())
-    if len(files) > 1 and not as_lines:
-        click.echo(f"{len(files) - n_failed} of {len(files)} files judged.")
+    if n_images > 1 and not as_lines:
+        click.echo(f"{n_images - n_failed} of {n_images} judged.")
     if n_failed:
         sys.exit(1)
 
@@ -161,6 +160,21 @@ def verify_log(output: Path, noted: str | None) -> None:
     click.echo(f"Hash of the last line, to be noted elsewhere: {found.last_hash}")
     if changed:
         raise UserError(f"{len(changed)} files are not as the log says.")
+
+
+@alerts.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.option("--trust-pickle", is_flag=True, help="You trust who made it: a pickle can run any program.")
+@_in_one_line
+def convert(path: Path, dataset: Path, trust_pickle: bool) -> None:
+    """Convert the pickle PATH, such as dataset_2.pkl, to the data set DATASET (.h5 or .npz), once."""
+    from cherenkov_pipeline.alerts.pickled import convert_pickle
+
+    if dataset.exists():
+        raise UserError(f"{dataset} exists already: choose another name.")
+    images = convert_pickle(path, dataset, trust_pickle=trust_pickle)
+    click.echo(f"{len(images)} sub-images: {dataset}")
 
 
 @alerts.command()

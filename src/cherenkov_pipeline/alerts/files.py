@@ -104,7 +104,9 @@ def read_sub_images(path: str | os.PathLike) -> SubImages:
     except FileNotFoundError:
         raise UserError(f"There is no {path}.") from None
     if begin.startswith(_PICKLE):
-        raise UserError(f"{path} is a pickle, which can run any program: convert it once, if you trust who made it.")
+        raise UserError(
+            f"{path} is a pickle, which can run any program. If you trust who made it: kedro alerts convert."
+        )
     if begin != _HDF5 and not begin.startswith(_ZIP):
         raise UserError(f"{path} is neither HDF5 nor .npz, no folder and no .csv table of files.")
     arrays = _read_hdf5(path) if begin == _HDF5 else _read_npz(path)
@@ -184,7 +186,8 @@ def _read_hdf5(path: Path) -> dict[str, np.ndarray]:
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # numpy leaves a file open that it has opened and that is no archive
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except (OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} is broken or cut off: it cannot be read as .npz.") from error

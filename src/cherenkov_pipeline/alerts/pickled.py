@@ -98,7 +98,9 @@ def convert_pickle(path: str | os.PathLike, output: str | os.PathLike, *, trust_
     """
     path = Path(path)
     if not trust_pickle:
-        raise UserError(f"{path} is not opened: a pickle can run any program. If you trust who made it, say so.")
+        raise UserError(
+            f"{path} is not opened: a pickle can run any program. If you trust who made it, say so: --trust-pickle."
+        )
     try:
         with path.open("rb") as stream:
             content = _Unpickler(stream).load()

@@ -274,6 +274,38 @@ def test_file_that_is_replaced_while_it_is_judged_is_judged_too(service, monkeyp
     assert service.left() == []
 
 
+def test_file_that_cannot_be_moved_does_not_hold_up_the_others(service, monkeypatch):
+    for name, content in alerts(3).items():
+        service.drop(name, content)
+    renamed = Path.rename
+
+    def rename(path, target):
+        if Path(path).name == "alert-0.npz":
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        return renamed(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    for _ in range(2):
+        with pytest.raises(PermissionError):
+            service.look()
+    assert service.left() == ["alert-0.npz"]
+    assert len(service.lines("verdict")) == 3
+
+
+@pytest.mark.parametrize("content", [None, "not JSON"])
+def test_notice_of_a_verdict_that_somebody_has_removed(service, content):
+    service.drop("a.npz", single_file(toy_images(1), burst_id="sb1"))
+    service.look()
+    record = service.output / service.lines("verdict")[0]["record"]
+    record.unlink()
+    if content is not None:
+        record.write_text(content)
+    service.drop("n.xml", notice("sb1").encode())
+    assert service.look() == Look(1, 0)
+    assert len(service.lines("notice")) == 1
+    assert any("not joined" in said for said in service.said)
+
+
 def test_one_service_at_a_time(service):
     opened = open_inbox(service.folder, service.output, service.bundle, AT_ONCE, service.said.append)
     with opened, pytest.raises(TemporaryError, match="Another process"):
@@ -422,7 +454,7 @@ def start(service, bundle_path):
     return process
 
 
-@pytest.mark.parametrize(("n_files", "n_kills"), [(60, 2), pytest.param(400, 10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("n_files", "n_kills"), [(20, 2), pytest.param(400, 10, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_every_file_has_exactly_one_verdict(service, bundle_path, n_files, n_kills):
     files = alerts(n_files, seed=3)
     for name, content in files.items():
@@ -448,18 +480,69 @@ def test_killed_at_random_moments_every_file_has_exactly_one_verdict(service, bu
     service.check()
 
 
-@pytest.mark.parametrize("n", [60, pytest.param(1000, marks=pytest.mark.slow)])
-def test_memory_stays_flat(service, n):
-    process = psutil.Process()
-    images, memory = toy_images(n, seed=5), []
-    junk = single_file(images)[:500]
+def mixed(service, n):
+    """Drop n files of every kind, two in three of them valid; every fourth of these incomplete."""
+    images = toy_images(n, seed=5)
+    outside = service.folder.parent / "outside.npz"
+    outside.write_bytes(single_file(images))
+    codes = {}
+    for row in range(n):
+        content, name, code = single_file(images, row), f"{row}.npz", None
+        match row % 30:
+            case 1:
+                content, code = b"", "unreadable"
+            case 4:
+                name, content, code = f"{row}.npy", npy(np.full((56, 50 + row), np.nan)), "unreadable"
+            case 7:
+                name, content, code = f"{row}.npy", npy(np.zeros((2, 56, row + 1))), "unreadable"
+            case 10:
+                content, code = content[: 3000 + row], "unreadable"
+            case 13:
+                name, content, code = f"{row}.txt", f"a true source, the {row}th".encode(), "unreadable"
+            case 16:
+                name, content, code = f"{row}.pkl", pickle.dumps([row]), "unreadable"
+            case 19:
+                name, content, code = f"{row}.npy", pickle.dumps([row]), "unreadable"
+            case 22:
+                content, code = single_file(images, row - 2), "duplicate"
+            case 25:
+                name, code = f"{row}.xml", "unreadable"
+                content = notice(f"sb{row}").replace("<voe", f"{DTD}<voe", 1).encode()
+            case 27:
+                (service.folder / name).symlink_to(outside)
+                codes[name] = "symbolic_link"
+                continue
+            case 29:
+                with (service.folder / name).open("wb") as stream:
+                    stream.truncate(LARGEST_FILE + row)
+                codes[name] = "too_large"
+                continue
+        # the order in which they came
+        os.utime(service.drop(name, content), (1000 + row, 1000 + row))
+        codes[name] = code
+    return codes
+
+
+@pytest.mark.parametrize("n", [90, pytest.param(1000, marks=pytest.mark.slow)])
+def test_many_files_at_once_and_memory_stays_flat(service, n):
+    expected = mixed(service, n)
+    process, memory = psutil.Process(), []
+
+    def stop():
+        memory.append(process.memory_info().rss)
+        return False
+
     with open_inbox(service.folder, service.output, service.bundle, AT_ONCE, lambda line: None) as inbox:
-        for begin in range(0, n, n // 5):
-            for row in range(begin, begin + n // 5):
-                service.drop(
-                    f"{row}.npz", single_file(images, row) if row % 10 else junk + bytes([row % 256, row // 256])
-                )
-            assert inbox.look() == Look(n // 5, 0)
-            memory.append(process.memory_info().rss)
-    assert len(service.lines("verdict")) == n * 9 // 10
-    assert memory[-1] - memory[1] < 10e6
+        assert inbox.look(stop) == Look(n, 0)
+    assert service.left() == []
+    said = service.lines("verdict", "rejected")
+    assert Counter(line["file"] for line in said) == Counter(dict.fromkeys(expected, 1))
+    found = {line["file"]: line.get("code") for line in said}
+    empty = [name for name, code in expected.items() if found[name] == "duplicate" and code != "duplicate"]
+    assert all(int(name.partition(".")[0]) % 30 == 1 for name in empty)  # all but the first are the same
+    assert {name: code for name, code in found.items() if name not in empty} == {
+        name: code for name, code in expected.items() if name not in empty
+    }
+    third = len(memory) // 3
+    assert memory[-1] - memory[third] < 10e6
+    service.check()

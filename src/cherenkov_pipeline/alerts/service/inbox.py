@@ -98,15 +98,25 @@ class Inbox:
         self._attempts = self._read_attempts()
 
     def look(self, stop: Callable[[], bool] = lambda: False) -> Look:
-        """Deal with every file that is complete, the oldest first, until ``stop`` says True."""
+        """Deal with every file that is complete, the oldest first, until ``stop`` says True.
+
+        Raises
+        ------
+        OSError, TemporaryError
+            If a file cannot be dealt with now, such as on a full disk; the others have been.
+        """
         n_done = n_waiting = 0
+        trouble: OSError | TemporaryError | None = None
         for drop in self._tracker.found(self.folder):
             if stop():
                 break
-            if self._tracker.age(drop) < self.parameters.settle or not self._deal_with(drop):
-                n_waiting += 1
-            else:
-                n_done += 1
+            try:
+                done = self._tracker.age(drop) >= self.parameters.settle and self._deal_with(drop)
+            except (OSError, TemporaryError) as error:
+                done, trouble = False, error
+            n_done, n_waiting = n_done + done, n_waiting + (not done)
+        if trouble is not None:
+            raise trouble
         return Look(n_done, n_waiting)
 
     def watch(self, stop: Callable[[], bool]) -> None:
@@ -203,7 +213,11 @@ class Inbox:
         }
         for stem in self._stems.get(notice.burst_id, ()):
             if (digest, stem) not in self._joined:  # killed between these lines and the notice's own
-                hashes = self.outputs.join_notice(notice, stem)
+                try:
+                    hashes = self.outputs.join_notice(notice, stem)
+                except (FileNotFoundError, ValueError):
+                    self.tell(f"The verdict {stem} is gone or was changed: the notice is not joined to it.")
+                    continue
                 joined = {"burst_id": notice.burst_id, "notice_sha256": digest, "verdict": stem, **hashes}
                 self._log("notice_joined", joined)
         self._log("notice", line)

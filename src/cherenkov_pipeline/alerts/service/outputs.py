@@ -85,12 +85,12 @@ class Outputs:
                 shutil.move(path, target)
 
     def notice(self, burst_id: str) -> Notice | None:
-        """Notice of a burst, if one has come."""
+        """Read the notice of a burst, if one has come."""
         if not burst_id:
             return None
         try:
             return Notice(**json.loads((self.folder / notice_place(burst_id)).read_text()))
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError, TypeError):  # or was changed by somebody
             return None
 
     def join_notice(self, notice: Notice, stem: str) -> dict[str, Any]:
