@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 from tests.alerts.service.test_notices import notice
 from tests.alerts.test_verdict import lenient, silenced, with_card
+from tests.alerts.toy_bundle import card
 from tests.alerts.toy_images import toy_images
 
+from cherenkov_pipeline.alerts.bundle import Anomaly, write_bundle
 from cherenkov_pipeline.alerts.images import CENTER, SIZE
 from cherenkov_pipeline.alerts.service.notices import read_notice
 from cherenkov_pipeline.alerts.service.page import render_index, render_page, with_notice
@@ -113,6 +115,15 @@ def test_without_a_number_there_is_a_page_all_the_same(bundle):
     record, page = made(silenced(bundle))
     assert json.loads(as_json(record))["p_astro"] is None
     assert "No probability" in Text(page).text
+
+
+def test_bundle_of_networks_alone(bundle_path, tmp_path):
+    files = {path.name: path for path in bundle_path.glob("*.onnx")}
+    alone = write_bundle(card(anomaly=Anomaly(), neighbours=None), files, tmp_path / "alone")
+    record, page = made(alone)
+    assert (record["anomalies"], record["neighbours"]) == ({}, [])
+    assert len(Text(page).addresses) == 3
+    assert "Unlike the training images" not in page
 
 
 def test_trained_on_flight_data_it_does_not_warn(bundle):
