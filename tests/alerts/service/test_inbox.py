@@ -251,7 +251,7 @@ def test_notice_is_joined_by_its_burst_id(service, notice_first):
     assert records["b.npz"]["notice"] is None
     pages = {line["file"]: (service.output / line["page"]).read_text() for line in service.lines("verdict")}
     assert "8.29" in pages["a.npz"]
-    assert "No notice" in pages["b.npz"]
+    assert "No notice of sb26021802" in pages["b.npz"]
     assert len(service.lines("notice_joined")) == (0 if notice_first else 1)
     service.check()
 

@@ -90,7 +90,7 @@ def render_page(
             scale={"low": LOWEST_SNR, "high": high, "colors": ", ".join(SEQUENTIAL), "cam": ", ".join(DIVERGING)},
             codes=[CODE_COLORS[code] for code in sorted(CODE_COLORS)],
             neighbours=neighbours,
-            notice=Markup(render_notice(notice)),
+            notice=Markup(_render_notice(notice, record["burst_id"])),
         )
     )
 
@@ -100,16 +100,16 @@ def render_index(verdicts: Sequence[Mapping[str, Any]]) -> str:
     return _environment().get_template("index.html.j2").render(verdicts=verdicts, names=NAMES)
 
 
-def render_notice(notice: Notice | None) -> str:
-    """Render the part of the page that tells of the notice, between two marks."""
-    text = _environment().get_template("notice.html.j2").render(notice=notice)
-    return f"{NOTICE_BEGIN}{text}{NOTICE_END}"
-
-
 def with_notice(page: str, notice: Notice) -> str:
     """Put the notice into a page that was made before it came."""
     pattern = re.escape(NOTICE_BEGIN) + ".*?" + re.escape(NOTICE_END)
-    return re.sub(pattern, lambda _: render_notice(notice), page, count=1, flags=re.DOTALL)
+    return re.sub(pattern, lambda _: _render_notice(notice), page, count=1, flags=re.DOTALL)
+
+
+def _render_notice(notice: Notice | None, burst_id: str = "") -> str:
+    """Render the part of the page that tells of the notice, between two marks."""
+    text = _environment().get_template("notice.html.j2").render(notice=notice, burst_id=burst_id)
+    return f"{NOTICE_BEGIN}{text}{NOTICE_END}"
 
 
 def _peak(image: np.ndarray) -> float:
