@@ -23,6 +23,9 @@ class EnsembleParameters(Parameters):
     """What a verdict has to fulfil."""
 
     members: tuple[str, ...] = Field(min_length=1, description="Names of the models that are pooled.")
+    detectors: tuple[str, ...] = Field(
+        (), description="Names of autoencoders and isolation forests that say which images are anomalies."
+    )
     alpha: float = Field(0.05, gt=0, lt=0.5, description="Largest share of wrong verdicts of either class.")
     delta: float = Field(0.1, gt=0, lt=0.5, description="Probability that the share is larger all the same.")
     largest_disagreement: float = Field(
@@ -62,6 +65,16 @@ class Pooled:
         """Probability of a real source, (n,), from the members' logits by name."""
         return sigmoid(_stacked(logits, self.members).mean(axis=0) / self.temperature)
 
+    def is_usable(
+        self,
+        logits: Mapping[str, np.ndarray],
+        valid_fraction: np.ndarray,
+        scores: Mapping[str, np.ndarray] | None = None,
+    ) -> np.ndarray:
+        """Tell where nothing but confidence decides: (n,) bool; see `decide`."""
+        reasons = other_reasons(_stacked(logits, self.members), self, valid_fraction, scores)
+        return ~np.any(list(reasons.values()), axis=0)
+
     def decide(
         self,
         logits: Mapping[str, np.ndarray],
@@ -91,8 +104,7 @@ class Pooled:
         for name, threshold in self.thresholds.items():
             if threshold.value is not None:
                 needed[leaning == name] = threshold.value
-        reasons = other_reasons(_stacked(logits, self.members), self, valid_fraction, scores)
-        unsure = ~(confidence >= needed) | np.any(list(reasons.values()), axis=0)
+        unsure = ~(confidence >= needed) | ~self.is_usable(logits, valid_fraction, scores)
         return np.where(unsure, UNSURE, leaning)
 
 
@@ -173,24 +185,53 @@ def pool(
         raise UserError("Thresholds need images of their own: validation images are among them.")
     is_real, scores = np.asarray(is_real, dtype=bool), scores or {}
     chosen = {name: np.asarray(logits[name]) for name in parameters.members}
-    limits = {
-        name: float(np.quantile(np.asarray(values)[validation], parameters.anomaly_quantile))
-        for name, values in scores.items()
-    }
+    limits = fit_limits({name: np.asarray(values)[validation] for name, values in scores.items()}, parameters)
     own = {name: values[validation] for name, values in chosen.items()}
     temperature = fit_temperature(own, is_real[validation], parameters.members)
     before = Pooled(parameters.members, temperature, {}, limits, parameters)
-    probability = before.probability(chosen)
-    reasons = other_reasons(_stacked(chosen, parameters.members), before, valid_fraction, scores)
-    usable = np.flatnonzero(calibration & ~np.any(list(reasons.values()), axis=0))
-    usable = usable[one_each(np.asarray(groups)[usable], seed)]
-    thresholds = {}
-    for name, leans in ((REAL, probability >= 0.5), (FALSE, probability < 0.5)):
-        rows = usable[leans[usable]]
-        confidence = np.maximum(probability, 1 - probability)[rows]
-        wrong = is_real[rows] != (name == REAL)
-        thresholds[name] = find_threshold(confidence, wrong, parameters.alpha, parameters.delta)
+    usable = calibration & before.is_usable(chosen, valid_fraction, scores)
+    thresholds = find_thresholds(before.probability(chosen), is_real, groups, usable, parameters, seed)
     return Pooled(parameters.members, temperature, thresholds, limits, parameters)
+
+
+def fit_limits(scores: Mapping[str, np.ndarray], parameters: EnsembleParameters) -> dict[str, float]:
+    """Find the score of each anomaly detector above which an image is one, from validation images."""
+    return {name: float(np.quantile(values, parameters.anomaly_quantile)) for name, values in scores.items()}
+
+
+def find_thresholds(
+    probability: np.ndarray,
+    is_real: np.ndarray,
+    groups: np.ndarray,
+    usable: np.ndarray,
+    parameters: EnsembleParameters,
+    seed: int = 0,
+) -> dict[str, Threshold]:
+    """Find the thresholds of both verdicts.
+
+    Parameters
+    ----------
+    probability : ndarray
+        (n,), of a real source.
+    is_real : ndarray of bool
+        (n,), labels.
+    groups : ndarray
+        (n,), what images belong to: of each one image counts.
+    usable : ndarray of bool
+        (n,), images that nothing was fitted to, and that are not unsure for another reason.
+    parameters : EnsembleParameters
+    seed : int
+        Of the choice among the images of a group.
+    """
+    rows = np.flatnonzero(usable)
+    rows = rows[one_each(np.asarray(groups)[rows], seed)]
+    thresholds = {}
+    for name in (REAL, FALSE):
+        leaning = rows[(probability[rows] >= 0.5) == (name == REAL)]
+        confidence = np.maximum(probability, 1 - probability)[leaning]
+        wrong = np.asarray(is_real, dtype=bool)[leaning] != (name == REAL)
+        thresholds[name] = find_threshold(confidence, wrong, parameters.alpha, parameters.delta)
+    return thresholds
 
 
 def sigmoid(logit: np.ndarray) -> np.ndarray:

@@ -48,6 +48,8 @@ class TrainedMethod:
         What may be kept of it.
     logit : callable
         ``SubImages -> (n,)``, for other images.
+    score : callable or None
+        ``SubImages -> (n,)``, of anomaly detectors: how unusual images are.
     """
 
     name: str
@@ -57,6 +59,7 @@ class TrainedMethod:
     history: QTable | None
     trained: TrainedNetwork | TrainedAutoencoder | IsolationForest | None
     logit: Callable[[SubImages], np.ndarray]
+    score: Callable[[SubImages], np.ndarray] | None = None
 
 
 def train_method(
@@ -118,26 +121,27 @@ def train_method(
         trained, history = forest, None
 
         def score(others: SubImages) -> np.ndarray:
-            return np.log(forest.score(hand_features(others)))
+            return forest.score(hand_features(others))
     else:
         assert isinstance(method, AutoencoderMethod)
-        autoencoder = train_autoencoder(images, splits, method, folder)
-        trained, history = autoencoder, autoencoder.history
-
-        def score(others: SubImages) -> np.ndarray:
-            return np.log(autoencoder.score(others))
-
+        trained = train_autoencoder(images, splits, method, folder)
+        history, score = trained.history, trained.score
     scores = score(images)
     judge = _judge(scores[validation], is_real[validation])
     seconds = measured() if history is None else float(np.sum(history["seconds"]))
-    return TrainedMethod(name, method, judge(scores), seconds, history, trained, lambda others: judge(score(others)))
+
+    def logit_of_score(others: SubImages) -> np.ndarray:
+        return judge(score(others))
+
+    return TrainedMethod(name, method, judge(scores), seconds, history, trained, logit_of_score, score)
 
 
 def _judge(scores: np.ndarray, is_real: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Turn scores into logits, by a logistic regression on validation images (Platt 1999)."""
+    """Turn scores into logits, by a logistic regression of their logarithm on validation images (Platt 1999)."""
     from sklearn.linear_model import LogisticRegression
 
-    mean, deviation = scores.mean(), scores.std() or 1.0
-    fitted = LogisticRegression().fit((scores[:, np.newaxis] - mean) / deviation, is_real)
+    known = np.log(scores)
+    mean, deviation = known.mean(), known.std() or 1.0
+    fitted = LogisticRegression().fit((known[:, np.newaxis] - mean) / deviation, is_real)
     slope, offset = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
-    return lambda others: slope * (others - mean) / deviation + offset
+    return lambda others: slope * (np.log(others) - mean) / deviation + offset

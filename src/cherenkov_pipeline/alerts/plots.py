@@ -17,8 +17,7 @@ from cherenkov_pipeline.performance.plots.style import AMBER, INK, MUTED, empty_
 
 _LOWEST = -3.0
 """Signal to noise at the dark end of the colors."""
-_COLORS = LinearSegmentedColormap.from_list("sub_images", SEQUENTIAL)
-_COLORS.set_bad(NO_DATA)
+_COLORS = LinearSegmentedColormap.from_list("sub_images", SEQUENTIAL).with_extremes(bad=NO_DATA)
 
 
 @styled

@@ -31,7 +31,7 @@ ROOMS = ("alerts/simulation", "alerts/networks", "alerts/preparation", "alerts/b
 class PretrainingParameters(Parameters):
     """How the weights ``simulated`` are learnt."""
 
-    n_images: int = Field(1024, ge=40, le=1_000_000, description="Simulated sub-images, one in ten for validation.")
+    n_images: int = Field(1024, ge=40, le=1_000_000, description="Simulated sub-images, one in five not for training.")
     mask_patterns: tuple[PositiveInt, ...] = Field(
         (1001, 1002, 1003, 1004), min_length=1, description="Mask patterns, none of which other data have."
     )
@@ -90,7 +90,7 @@ def pretrain(parameters: PretrainingParameters, simulation: AlertSimulationParam
 
     logger.info("Simulating %d frames to learn weights from.", parameters.n_images)
     images = simulate_sample(frames)
-    splits = split(images.table, SplitParameters(train=0.85, validation=0.1, test=0.05))
+    splits = split(images.table, SplitParameters(train=0.8, validation=0.1, test=0.1))
     method = NetworkMethod(
         method="resnet18_transfer",
         network=NetworkParameters(name="resnet18"),

@@ -156,17 +156,32 @@ def load_trained(path: str | os.PathLike) -> TrainedNetwork:
         If a file is missing or cut off, or they do not belong together.
     """
     path = model_path(path)
+    card = load_card(path)
     try:
-        card = AlertCard.model_validate_json(card_path(path).read_text())
         history = QTable.read(path.with_suffix(HISTORY_SUFFIX), format="ascii.ecsv")
         mark = fingerprint_file(path)
     except FileNotFoundError as error:
         raise UserError(f"{error.filename} is missing: train the network first, or correct the path.") from None
-    except ValidationError as error:
-        raise UserError(f"Cannot read {card_path(path)}: {first_problem(error)}.") from error
     if card.file_fingerprint != mark:
         raise UserError(f"{path} is not the file that {card_path(path).name} describes: take both from one training.")
     return TrainedNetwork(keras.saving.load_model(path, compile=False, safe_mode=True), card, history)
+
+
+def load_card(path: str | os.PathLike) -> AlertCard:
+    """Read the card of a network alone.
+
+    Raises
+    ------
+    UserError
+        If it is missing or cannot be read.
+    """
+    place = card_path(model_path(path))
+    try:
+        return AlertCard.model_validate_json(place.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{place} is missing: train the network first, or correct the path.") from None
+    except ValidationError as error:
+        raise UserError(f"Cannot read {place}: {first_problem(error)}.") from error
 
 
 def check_classes(images: SubImages, splits: np.ndarray) -> None:
