@@ -54,6 +54,21 @@ def test_noise_is_correlated_as_published(noise):
     np.testing.assert_allclose(correlation, [0.705, 0.269, 0.015], atol=0.03)
 
 
+def test_bright_source_leaves_the_coding_noise_of_a_random_mask():
+    rng = np.random.default_rng(5)
+    spreads, ghosts = [], []
+    for pattern in range(4):
+        for row, column in rng.uniform(60, 140, (3, 2)):
+            snr = decoder(pattern).snr((40 + 40 * shadow(mask_pattern(pattern), row, column))[None])[0]
+            rows, columns = np.indices(snr.shape)
+            elsewhere = (coding_fraction() > 0.1) & (np.hypot(rows - row, columns - column) > 5)
+            peak = snr[round(row), round(column)]
+            spreads.append(snr[elsewhere].std() / peak)
+            ghosts.append(snr[elsewhere].max() / peak)
+    assert np.mean(spreads) == pytest.approx(0.033, abs=0.005)
+    assert np.mean(ghosts) == pytest.approx(0.12, abs=0.03)
+
+
 def test_quadratic_background_vanishes():
     y, x = np.indices((DETECTOR, DETECTOR)) / DETECTOR
     background = 5 + 3 * x - 2 * y + 4 * x * y - 3 * x**2 + y**2
