@@ -153,6 +153,9 @@ def test_everything_gets_one_verdict_or_one_rejection(service):
     assert "alert-0" in rejected["zz-again.npz"]["reason"]
     assert outside.exists()  # nothing was done to what a link points to
     assert len(service.files("rejected")) == 2 * len(codes)
+    index = (service.output / "index.html").read_text()
+    assert all(f">{name}<" in index for name in codes if name != "zz-again.npz")  # somebody waits for a verdict on them
+    assert "zz-again" not in index
     service.check()
     assert service.look() == Look(0, 0)
 

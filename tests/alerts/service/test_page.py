@@ -156,9 +156,16 @@ def test_count_rate_trigger_is_warned_of(bundle):
 
 
 def test_index_lists_verdicts():
-    line = {"confidence_pct": 99.1, "image_snr": 8.0, "page": "verdicts/a-1.html", "input_sha256": "ab", **SOURCE}
-    page = render_index([line | {"verdict": "real"}, line | {"verdict": "unsure", "confidence_pct": None}])
-    assert Text(page).addresses == ["verdicts/a-1.html"] * 2
+    line = {"event": "verdict", "image_snr": 8.0, "page": "verdicts/a-1.html", "time": SOURCE["judged"], **SOURCE}
+    rejected = {"event": "rejected", "record": "rejected/b.json", "reason": "It is <empty>.", "file": "b.npz"}
+    lines = [
+        line | {"verdict": "real", "confidence_pct": 99.1},
+        line | {"verdict": "unsure", "confidence_pct": None},
+        rejected | {"time": SOURCE["judged"]},
+    ]
+    page = render_index(lines)
+    assert Text(page).addresses == ["verdicts/a-1.html", "verdicts/a-1.html", "rejected/b.json"]
+    assert "It is <empty>." in Text(page).text
     assert "No verdict yet" in render_index([])
 
 

@@ -46,7 +46,10 @@ WORKING = f"{AUDIT}/working.json"
 
 MOST_ATTEMPTS = 5
 N_LATEST = 50
-"""Verdicts in the index."""
+"""Verdicts and rejections in the index."""
+
+INDEXED = ("event", "time", "file", "burst_id", "verdict", "confidence_pct", "image_snr", "page", "reason", "record")
+"""What is kept of their lines."""
 
 
 class InboxParameters(Parameters):
@@ -155,6 +158,7 @@ class Inbox:
                 self._unreadable[drop.name] = drop.state
                 return False
             line = self._reject(drop, digest, rejection)
+        self.outputs.write("index.html", render_index(self._latest))
         if drop.is_unchanged():  # else somebody has written another one in its place, which comes next
             self.outputs.take(drop.path, line["kept"])
         return True
@@ -194,7 +198,6 @@ class Inbox:
             "kept": self._kept(JUDGED, drop, digest),
         }
         self._log("verdict", line)
-        self.outputs.write("index.html", render_index(self._latest))
         confidence = "" if verdict.confidence_pct is None else f" {percent(verdict.confidence_pct / 100)}"
         reasons = f" ({', '.join(line['reasons'])})" if line["reasons"] else ""
         self.tell(f"{drop.name}: {NAMES[verdict.verdict]}{confidence}{reasons}: {line['page']}")
@@ -260,8 +263,11 @@ class Inbox:
         if event == "verdict":
             stem = Path(entry["page"]).stem
             self._stems.setdefault(entry["burst_id"], []).append(stem)
-            names = ("file", "burst_id", "judged", "verdict", "confidence_pct", "image_snr", "page", "input_sha256")
-            self._latest = [{name: entry[name] for name in names}, *self._latest[: N_LATEST - 1]]
+        if event == "verdict" or (event == "rejected" and entry["code"] != "duplicate"):
+            self._latest = [
+                {name: entry[name] for name in INDEXED if name in entry},
+                *self._latest[: N_LATEST - 1],
+            ]
         if event == "notice_joined":
             self._joined.add((entry["notice_sha256"], entry["verdict"]))
 

@@ -95,9 +95,9 @@ def render_page(
     )
 
 
-def render_index(verdicts: Sequence[Mapping[str, Any]]) -> str:
-    """Render the list of the latest verdicts: lines of the audit log, the latest first. It reloads itself."""
-    return _environment().get_template("index.html.j2").render(verdicts=verdicts, names=NAMES)
+def render_index(latest: Sequence[Mapping[str, Any]]) -> str:
+    """Render the list of verdicts and rejections: lines of the audit log, the latest first. It reloads itself."""
+    return _environment().get_template("index.html.j2").render(latest=latest, names=NAMES)
 
 
 def with_notice(page: str, notice: Notice) -> str:
