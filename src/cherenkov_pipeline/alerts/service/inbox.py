@@ -3,7 +3,7 @@
 For every file, first what there is to say is written (verdict and page, or the reason), then one line in the audit log,
 and last the file is moved out of the inbox. The line is what counts: a service that is killed before it has been
 written judges the file anew when it starts again, and one that is killed after it only moves the file away. Content
-is known by its SHA-256: the same again is a duplicate, whatever its name.
+is known by its SHA-256: what was judged is a duplicate when it comes again, whatever its name.
 
 A file may appear by a rename or while it is still being written: it is read when it has not changed for a moment, and
 one that cannot be read is given more time before it is rejected.
@@ -87,7 +87,7 @@ class Inbox:
         self.folder, self.outputs, self.bundle = folder, outputs, bundle
         self.parameters, self.tell = parameters, tell
         self._tracker = Tracker()
-        self._said: dict[str, str] = {}  # SHA-256 -> what was said of it
+        self._said: dict[str, str] = {}  # SHA-256 of what was judged -> where that stands
         self._places: dict[str, str] = {}  # key of a drop -> where it belongs
         self._stems: dict[str, list[str]] = {}  # burst -> names of its verdicts
         self._joined: set[tuple[str, str]] = set()  # SHA-256 of a notice, name of a verdict
@@ -258,8 +258,8 @@ class Inbox:
         event = entry["event"]
         if event in ("verdict", "rejected", "notice"):
             self._places[entry["drop"]] = entry["kept"]
-            if entry["input_sha256"]:
-                self._said.setdefault(entry["input_sha256"], f"see {entry.get('page') or entry['record']}")
+        if event in ("verdict", "notice"):  # what was rejected may come again, such as to a repaired program
+            self._said[entry["input_sha256"]] = f"see {entry.get('page', entry['record'])}"
         if event == "verdict":
             stem = Path(entry["page"]).stem
             self._stems.setdefault(entry["burst_id"], []).append(stem)
