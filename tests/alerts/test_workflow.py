@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kedro.config import OmegaConfigLoader
+import yaml
 from pydantic import ValidationError
 
 from cherenkov_pipeline.alerts import workflow
@@ -13,6 +13,7 @@ from cherenkov_pipeline.alerts.bundle import write_bundle
 from cherenkov_pipeline.alerts.ensemble import sigmoid
 from cherenkov_pipeline.alerts.evaluation import report
 from cherenkov_pipeline.alerts.files import write_sub_images
+from cherenkov_pipeline.alerts.parameters import merged
 from cherenkov_pipeline.alerts.project import AlertParameters
 from cherenkov_pipeline.alerts.verdict import judge
 from cherenkov_pipeline.datasets.experiments import ExperimentsDataset
@@ -23,10 +24,10 @@ CONF = Path(__file__).parents[2] / "conf"
 
 
 def _parameters(env, **changes):
-    loader = OmegaConfigLoader(
-        str(CONF), base_env="base", default_run_env=env, merge_strategy={"parameters": "soft"}, env=env
-    )
-    found = loader.get("parameters")["grb_alerts"]
+    found = yaml.safe_load((CONF / "base" / "parameters" / "grb_alerts.yml").read_text())["grb_alerts"]
+    if env != "base":
+        own = yaml.safe_load((CONF / env / "parameters" / "grb_alerts.yml").read_text())
+        found = merged(found, own["grb_alerts"])
     return AlertParameters.model_validate({**found, **changes})
 
 
@@ -128,7 +129,7 @@ def test_bundle_knows_what_it_was_made_from(steps, bundle):
     parameters, images, splits, *_ = steps
     card = bundle.card
     assert card.simulated is True
-    assert card.mask_patterns == tuple(sorted(parameters.simulation.mask_patterns))
+    assert card.mask_patterns == tuple(str(pattern) for pattern in sorted(parameters.simulation.mask_patterns))
     assert [member.name for member in card.members] == list(parameters.ensemble.members)
     train = np.asarray(splits["split"]) == "train"
     assert {member.n_training for member in card.members} == {int(train.sum())}
@@ -158,6 +159,14 @@ def test_report_shows_all_methods_and_the_talks_table(steps, tmp_path):
     tested = np.asarray(predictions["split"]) == "test"
     right = (predictions["logit_random_forest"][tested] > 0) == predictions["is_real"][tested]
     assert metrics["random_forest_accuracy"] == pytest.approx(right.mean())
+
+
+def test_false_alarms_are_judged_by_the_bundle(steps, bundle):
+    parameters, *_ = steps
+    table = workflow.count_false_alarms(bundle, parameters)
+    assert table.meta["n_frames"] == 20
+    assert (np.diff(table["n_called"]) <= 0).all()
+    assert 0 <= table.meta["n_real"] <= table["n_called"][0] <= 20
 
 
 def test_own_images_take_the_place_of_simulated_ones(steps, tmp_path):

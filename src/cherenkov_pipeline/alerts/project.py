@@ -31,6 +31,7 @@ class AlertParameters(Parameters):
         description="Simulated sub-images that the thresholds are found on; with a path, these are the test images.",
     )
     n_held_back: int = Field(540, ge=20, description="Simulated sub-images of the mask pattern that is held back.")
+    n_noise: int = Field(20_000, ge=1, description="Simulated frames without a source, for the false-alarm rate.")
     split: SplitParameters = SplitParameters()
     pretraining: PretrainingParameters = PretrainingParameters()
     methods: dict[str, MethodParameters] = Field(min_length=1, description="Name -> preset, and what is changed of it.")

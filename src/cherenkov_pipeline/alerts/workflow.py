@@ -12,6 +12,7 @@ from cherenkov_pipeline.alerts.bundle import (
     EMBEDDING,
     Anomaly,
     Autoencoder,
+    Bundle,
     BundleCard,
     Forest,
     Member,
@@ -247,6 +248,34 @@ def cross_validate(
     return vstack(tables), vstack(rows, metadata_conflicts="silent")
 
 
+def count_false_alarms(bundle: Bundle, parameters: AlertParameters) -> QTable:
+    """Judge simulated frames without any source.
+
+    Returns
+    -------
+    QTable
+        See `~cherenkov_pipeline.alerts.evaluation.scores.false_alarm_curve`; in its ``meta``: ``n_frames``,
+        ``n_triggers``, and how many verdicts were "real" (``n_real``).
+    """
+    from cherenkov_pipeline.alerts.evaluation.scores import false_alarm_curve
+    from cherenkov_pipeline.alerts.simulation.sample import simulate_noise
+    from cherenkov_pipeline.alerts.verdict import REAL, judge
+
+    simulation = parameters.simulation.model_copy(update={"seed": parameters.simulation.seed + 3})
+    probability, triggers, n_real = [], [], 0
+    for images in simulate_noise(simulation, parameters.n_noise):
+        verdicts = judge(bundle, images)
+        # what no number was found for is called nothing
+        probability += [0.0 if one.p_astro is None else one.p_astro for one in verdicts]
+        n_real += sum(one.verdict == REAL for one in verdicts)
+        triggers.append(np.asarray(images.table["triggers"], dtype=bool))
+        logger.info("%d of %d frames without a source judged.", len(probability), parameters.n_noise)
+    triggered = np.concatenate(triggers)
+    table = QTable(false_alarm_curve(np.array(probability), triggered, parameters.n_noise))
+    table.meta.update(n_frames=parameters.n_noise, n_triggers=int(triggered.sum()), n_real=n_real)
+    return table
+
+
 def assemble(
     images: SubImages, splits: Table, predictions: QTable, parameters: AlertParameters, folder: Path
 ) -> tuple[BundleCard, dict[str, Path]]:
@@ -296,7 +325,7 @@ def assemble(
             created=now().isoformat(),
             versions={**software_versions(), "cherenkov_pipeline": __version__},
             simulated=simulated,
-            mask_patterns=tuple(int(pattern) for pattern in patterns),
+            mask_patterns=tuple(str(pattern) for pattern in patterns),
             data_fingerprint=data_fingerprint(training),
             label_map={cause: cause in REAL_CAUSES for cause in CAUSES},
             members=tuple(members),

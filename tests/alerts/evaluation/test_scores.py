@@ -10,6 +10,7 @@ from cherenkov_pipeline.alerts.evaluation.scores import (
     METRICS,
     VERDICT_METRICS,
     comparison_table,
+    false_alarm_curve,
     mcnemar,
     probability_columns,
     reliability_table,
@@ -172,3 +173,17 @@ def test_other_figures_show_what_they_are_given(n):
     figure = plots.risk_coverage({"a": risk_coverage(PROBABILITY, IS_REAL)}, 0.05)
     assert figure.axes[0].get_legend()
     assert plots.reliability({"a": reliability_table(PROBABILITY, IS_REAL)}).axes
+
+
+def test_false_alarms_are_counted_of_all_frames():
+    probability, triggers = np.array([0.1, 0.55, 0.7, 0.99]), np.array([True, False, True, False])
+    table = false_alarm_curve(probability, triggers, 20_000)
+    assert table["n_called"][0] == 3
+    assert table["rate"][0] == pytest.approx(3 / 20_000)
+    assert table["triggered_rate"][0] == pytest.approx(1 / 20_000)
+    row = table[np.argmin(np.abs(table["threshold"] - 0.8))]
+    assert (row["n_called"], row["triggered_rate"]) == (1, 0)
+    last = table[-1]
+    assert (last["n_called"], last["low"]) == (0, 0)
+    assert last["high"] == pytest.approx(1 - 0.025 ** (1 / 20_000))
+    assert plots.false_alarms(table).axes

@@ -225,3 +225,31 @@ def reliability_table(probability: np.ndarray, is_real: np.ndarray, n_bins: int 
         found = binomtest(int(is_real[chosen].sum()), int(chosen.sum())).proportion_ci(0.6827, method="wilson")
         rows.append((probability[chosen].mean(), is_real[chosen].mean(), found.low, found.high, int(chosen.sum())))
     return Table(rows=rows, names=("probability", "share", "low", "high", "n"))
+
+
+def false_alarm_curve(probability: np.ndarray, triggers: np.ndarray, n_frames: int) -> Table:
+    """Tell how often frames without any source are called one, over the threshold.
+
+    Parameters
+    ----------
+    probability : ndarray
+        (n,), of a real source, of the sub-images around the brightest pixels of frames without a source.
+    triggers : ndarray of bool
+        (n,), whether the frame triggers at all: without a trigger, nothing is judged on board.
+    n_frames : int
+        All frames, also those that gave no sub-image.
+
+    Returns
+    -------
+    Table
+        One row a threshold from 0.5 to 1: ``threshold``, ``n_called``, ``rate`` of all frames, ``low``, ``high``
+        (Clopper & Pearson 1934, 95 %), and ``triggered_rate``, of those that trigger as well.
+    """
+    probability, triggers = np.asarray(probability, dtype=float), np.asarray(triggers, dtype=bool)
+    rows = []
+    for threshold in np.linspace(0.5, 1, 51):
+        called = probability >= threshold
+        n_called, n_triggered = int(called.sum()), int((called & triggers).sum())
+        found = binomtest(n_called, n_frames).proportion_ci(0.95, method="exact")
+        rows.append((threshold, n_called, n_called / n_frames, found.low, found.high, n_triggered / n_frames))
+    return Table(rows=rows, names=("threshold", "n_called", "rate", "low", "high", "triggered_rate"))

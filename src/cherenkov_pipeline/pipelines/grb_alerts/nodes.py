@@ -7,10 +7,10 @@ from cherenkov_pipeline.alerts.project import AlertParameters
 from cherenkov_pipeline.pipelines.flow import Figure, QTable
 
 if TYPE_CHECKING:
-    from cherenkov_pipeline.alerts.bundle import BundleCard
+    from cherenkov_pipeline.alerts.bundle import Bundle, BundleCard
     from cherenkov_pipeline.alerts.images import SubImages
 else:
-    BundleCard = SubImages = Any
+    Bundle = BundleCard = SubImages = Any
 
 
 def obtain_images(parameters: AlertParameters) -> SubImages:
@@ -69,3 +69,12 @@ def validate_methods(images: SubImages, splits: QTable, parameters: AlertParamet
     from cherenkov_pipeline.alerts import workflow
 
     return workflow.cross_validate(images, splits, parameters, folder)
+
+
+def count_false_alarms(bundle: Bundle, parameters: AlertParameters) -> tuple[QTable, Figure]:
+    """Judge frames without any source: table and figure."""
+    from cherenkov_pipeline.alerts import workflow
+    from cherenkov_pipeline.alerts.evaluation.plots import false_alarms
+
+    table = workflow.count_false_alarms(bundle, parameters)
+    return table, false_alarms(table)

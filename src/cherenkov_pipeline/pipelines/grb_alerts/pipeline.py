@@ -5,6 +5,7 @@ from kedro.pipeline.node import Node
 
 from cherenkov_pipeline.pipelines.grb_alerts.nodes import (
     assemble_bundle,
+    count_false_alarms,
     divide_images,
     obtain_images,
     train_methods,
@@ -54,8 +55,20 @@ def create_validation_pipeline() -> Pipeline:
     )
 
 
+def create_false_alarm_pipeline() -> Pipeline:
+    """Build the pipeline that judges frames without any source with the newest ensemble."""
+    step = node(
+        count_false_alarms,
+        [f"{NAME}.ensemble", PARAMETERS],
+        ["false_alarms_table", "false_alarms_figure"],
+        name="count_false_alarms",
+        tags="cpu",
+    )
+    return Pipeline([step], namespace=NAME, inputs={f"{NAME}.ensemble"}, parameters={PARAMETERS}, tags=NAME)
+
+
 def _named(*steps: Node) -> Pipeline:
-    """Steps after those that make images and their split."""
+    """Make the images and their split first, then take these steps."""
     first = [
         node(obtain_images, PARAMETERS, "images", name="obtain_images", tags="cpu"),
         node(divide_images, ["images", PARAMETERS], "split_table", name="divide_images"),
