@@ -14,9 +14,9 @@ IMAGE, CODES, USABLE, TRIGGER_PIXEL = "image", "codes", "usable", "trigger"
 NAMES = {
     IMAGE: ("image", "images", "img", "imgs", "subimage", "subimages", "snrmap", "snrimage", "data"),
     CODES: ("codes", "mask", "masks"),
-    USABLE: ("usable", "valid"),
+    USABLE: ("usable",),
     TRIGGER_PIXEL: ("trigger", "triggers", "triggerpixel"),
-    "snr_max": ("snrmax", "maxsnr", "snr"),
+    "snr_max": ("snrmax", "maxsnr"),
     "snr_std": ("snrstd", "stdsnr"),
     "is_real": ("isreal", "label", "labels", "target", "targets", "y", "class", "verdict"),
     "cause": ("cause", "causes"),

@@ -28,6 +28,7 @@ def test_shares_are_scaled():
         ({"sequences": ()}, "at least 1"),
         ({"mask_patterns": (-1,)}, "from 0 on"),
         ({"mask_patterns": (0, 3)}, "held_back_pattern"),
+        ({"mask_patterns": (3,)}, "held_back_pattern"),
         ({"trigger": {"smallest_coding_fraction": 0}}, "greater than 0"),
         ({"sources": {"faintest": 70}}, "faintest"),
         ({"bands": {"all": {"background": "2000", "crab": "540 / s"}}}, "1 / s"),

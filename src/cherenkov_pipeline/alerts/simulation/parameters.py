@@ -109,7 +109,7 @@ class AlertSimulationParameters(Parameters):
     def _pattern_kept(self) -> "AlertSimulationParameters":
         if min(self.mask_patterns) < 0:
             raise ValueError(f"mask_patterns are numbers from 0 on. Received: {self.mask_patterns}")
-        if self.held_back_pattern in self.mask_patterns and len(self.mask_patterns) > 1:
+        if self.held_back_pattern in self.mask_patterns:
             raise ValueError(f"held_back_pattern must not be among mask_patterns. Received: {self.held_back_pattern}")
         return self
 
