@@ -21,11 +21,16 @@ from tests.alerts.toy_images import toy_images
 from cherenkov_pipeline.alerts.service import inbox as inbox_module
 from cherenkov_pipeline.alerts.service.confirmation import verify
 from cherenkov_pipeline.alerts.service.inbox import MOST_ATTEMPTS, WORKING, InboxParameters, Look, open_inbox
+from cherenkov_pipeline.alerts.service.intake import Drop
 from cherenkov_pipeline.alerts.service.outputs import sha256
 from cherenkov_pipeline.alerts.single import LARGEST_FILE
 from cherenkov_pipeline.errors import TemporaryError, UserError
 
 AT_ONCE = InboxParameters(settle=0, patience=0)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing is written after it."""
 
 
 class Service:
@@ -343,12 +348,31 @@ def test_fault_of_the_program_is_a_rejection_of_that_file_alone(service, monkeyp
 
 
 def test_file_that_kills_the_service_again_and_again_is_rejected(service):
-    content = single_file(toy_images(1))
-    service.drop("a.npz", content)
+    deadly = Drop.of(service.drop("a.npz", single_file(toy_images(1)))).key
+    service.drop("b.npz", single_file(toy_images(2), 1))
     (service.output / WORKING).parent.mkdir(parents=True)
-    (service.output / WORKING).write_text(json.dumps({sha256(content): MOST_ATTEMPTS}))
+    (service.output / WORKING).write_text(json.dumps({deadly: MOST_ATTEMPTS}))
     service.look()
-    assert [line["code"] for line in service.lines("rejected")] == ["crashed"]
+    assert [line.get("code") for line in service.lines("verdict", "rejected")] == [None, "crashed"]
+
+
+def test_attempts_are_counted_until_there_is_a_verdict(service, monkeypatch):
+    def judge(*arguments):
+        raise Killed
+
+    service.drop("a.npz", single_file(toy_images(1)))
+    monkeypatch.setattr(inbox_module, "judge", judge)
+    for attempt in range(1, 3):
+        with pytest.raises(Killed):
+            service.look()
+        assert list(json.loads((service.output / WORKING).read_text()).values()) == [attempt]
+    monkeypatch.undo()
+    service.drop("b.npz", single_file(toy_images(2), 1))
+    service.look()
+    assert [line["file"] for line in service.lines("verdict")] == ["b.npz", "a.npz"]
+    service.drop("c.npz", single_file(toy_images(3), 2))
+    service.look()
+    assert len(json.loads((service.output / WORKING).read_text())) == 1
 
 
 def test_inbox_on_another_disk(service, monkeypatch):
@@ -386,10 +410,6 @@ def test_full_disk_is_waited_for(service, monkeypatch):
     assert len(service.lines("verdict")) == 1
     assert "No space left" in service.said[0]
     service.check()
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing is written after it."""
 
 
 class Killer:

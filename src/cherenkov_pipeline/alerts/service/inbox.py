@@ -36,15 +36,15 @@ from cherenkov_pipeline.alerts.service.outputs import (
 from cherenkov_pipeline.alerts.service.page import render_index, render_page
 from cherenkov_pipeline.alerts.service.record import as_json, verdict_record
 from cherenkov_pipeline.alerts.single import LARGEST_FILE, read_single
-from cherenkov_pipeline.alerts.verdict import NAMES, judge, percent
+from cherenkov_pipeline.alerts.verdict import NAMES, judge, percent, warm_up
 from cherenkov_pipeline.config import Parameters
 from cherenkov_pipeline.errors import TemporaryError, UserError
 from cherenkov_pipeline.files import locked, write_json
 
 WORKING = f"{AUDIT}/working.json"
-"""What is being judged, and how often the service has died of it."""
+"""Files that were being judged when the service died, and how often."""
 
-MOST_ATTEMPTS = 5
+MOST_ATTEMPTS = 10
 N_LATEST = 50
 """Verdicts and rejections in the index."""
 
@@ -110,7 +110,8 @@ class Inbox:
         """
         n_done = n_waiting = 0
         trouble: OSError | TemporaryError | None = None
-        for drop in self._tracker.found(self.folder):
+        # what the service may have died of comes last: it holds up no other
+        for drop in sorted(self._tracker.found(self.folder), key=lambda drop: self._attempts.get(drop.key, 0)):
             if stop():
                 break
             try:
@@ -151,13 +152,15 @@ class Inbox:
             digest = sha256(content)
             if digest in self._said:
                 raise Rejection("duplicate", f"The same content came before: {self._said[digest]}")
-            self._count_attempt(digest)
+            self._count_attempt(drop)
             line = self._judge(drop, content, digest)
         except Rejection as rejection:
             if rejection.code == "unreadable" and may_change:
+                self._attempts.pop(drop.key, None)
                 self._unreadable[drop.name] = drop.state
                 return False
             line = self._reject(drop, digest, rejection)
+        self._attempts.pop(drop.key, None)
         self.outputs.write("index.html", render_index(self._latest))
         if drop.is_unchanged():  # else somebody has written another one in its place, which comes next
             self.outputs.take(drop.path, line["kept"])
@@ -271,20 +274,20 @@ class Inbox:
         if event == "notice_joined":
             self._joined.add((entry["notice_sha256"], entry["verdict"]))
 
-    def _count_attempt(self, digest: str) -> None:
+    def _count_attempt(self, drop: Drop) -> None:
         """Reject what has killed the service again and again; note that it is tried once more."""
-        attempts = self._attempts.get(digest, 0)
+        attempts = self._attempts.get(drop.key, 0)
         if attempts >= MOST_ATTEMPTS:
             raise Rejection("crashed", f"The program died {attempts} times while it judged this file.")
-        # of this file alone: any other ends the row
-        self._attempts = {digest: attempts + 1}
+        self._attempts[drop.key] = attempts + 1
         write_json(self.outputs.folder / WORKING, self._attempts)
 
     def _read_attempts(self) -> dict[str, int]:
         try:
-            return json.loads((self.outputs.folder / WORKING).read_text())
+            attempts = json.loads((self.outputs.folder / WORKING).read_text())
         except (FileNotFoundError, ValueError):
             return {}
+        return {key: n for key, n in attempts.items() if key not in self._places}
 
 
 @contextmanager
@@ -322,6 +325,7 @@ def open_inbox(
     outputs = Outputs(output)
     with locked(output):
         outputs.make_folders()
+        warm_up(bundle)
         inbox = Inbox(folder, outputs, bundle, parameters or InboxParameters(), tell)
         if outputs.log.path.exists() and (broken := outputs.log.verify()).broken_line is not None:
             tell(f"Line {broken.broken_line} of {outputs.log.path} is broken: {broken.problem}.")
