@@ -6,16 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from kedro.io import Version
 from pydantic import ValidationError
 
 from cherenkov_pipeline.alerts import workflow
-from cherenkov_pipeline.alerts.bundle import write_bundle
+from cherenkov_pipeline.alerts.bundle import newest_bundle
 from cherenkov_pipeline.alerts.ensemble import sigmoid
 from cherenkov_pipeline.alerts.evaluation import report
 from cherenkov_pipeline.alerts.files import write_sub_images
 from cherenkov_pipeline.alerts.parameters import merged
+from cherenkov_pipeline.alerts.pretraining import pretrain
 from cherenkov_pipeline.alerts.project import AlertParameters
+from cherenkov_pipeline.alerts.training import load_card
 from cherenkov_pipeline.alerts.verdict import judge
+from cherenkov_pipeline.datasets.alert_bundle import AlertBundleDataset
 from cherenkov_pipeline.datasets.experiments import ExperimentsDataset
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.performance.report.render import render_markdown, render_report
@@ -46,8 +50,14 @@ def steps(folder):
 
 @pytest.fixture(scope="module")
 def bundle(steps, folder):
+    """As the catalog keeps it."""
     parameters, images, splits, predictions, *_ = steps
-    return write_bundle(*workflow.assemble(images, splits, predictions, parameters, folder), folder / "bundle")
+    dataset = AlertBundleDataset(filepath=str(folder / "ensemble"), version=Version(None, "2026-02-09T10.00.00.000Z"))
+    assert not dataset.exists()
+    dataset.save(workflow.assemble(images, splits, predictions, parameters, folder))
+    newest = AlertBundleDataset(filepath=str(folder / "ensemble"), version=Version(None, None)).load()
+    assert newest.folder == newest_bundle(folder / "ensemble")
+    return newest
 
 
 def test_defaults_are_parameters():
@@ -101,6 +111,20 @@ def test_every_method_judges_every_image(steps):
         "unusual_drawing",
     }
     assert [row["experiment"] for row in experiments] == list(parameters.methods)
+
+
+def test_weights_from_simulated_frames_are_learnt_once_and_named(steps, folder):
+    parameters, *_ = steps
+    (path,) = (folder / "pretraining").glob("*.keras")
+    written = path.stat().st_mtime_ns
+    assert pretrain(parameters.pretraining, parameters.simulation, folder / "pretraining") == path
+    assert path.stat().st_mtime_ns == written
+    card = load_card(folder / workflow.MEMBERS / "resnet18_transfer" / "model.keras")
+    assert card.weights == "a training on simulated frames of another mask pattern"
+    assert load_card(folder / workflow.MEMBERS / "cnn_scratch" / "model.keras").weights == "random weights"
+    known = parameters.simulation.model_copy(update={"held_back_pattern": parameters.pretraining.mask_patterns[0]})
+    with pytest.raises(UserError, match="take others for the pre-training"):
+        pretrain(parameters.pretraining, known, folder / "pretraining")
 
 
 def test_bundle_says_what_the_pipeline_said(steps, bundle):

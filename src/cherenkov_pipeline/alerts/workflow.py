@@ -148,7 +148,9 @@ def train_methods(
             history.add_column([name] * len(history), index=0, name="method")
             histories.append(history)
         experiments.append(experiment_row(name, trained, is_real[own], names[own] == "test"))
-    return predictions, vstack(histories) if histories else QTable({"method": []}), experiments
+    # an autoencoder has no accuracy
+    joined = vstack(histories).filled(np.nan) if histories else QTable({"method": []})
+    return predictions, joined, experiments
 
 
 def keep(trained: Any, folder: Path) -> None:

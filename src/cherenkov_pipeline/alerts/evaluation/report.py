@@ -94,12 +94,12 @@ def evaluate(images: SubImages, predictions: QTable, histories: QTable, paramete
     found = []
     for name in parameters.chosen:
         history = histories[histories["method"] == name] if len(histories) else histories
-        has_curves = len(history) > 0 and "val_accuracy" in history.colnames
+        has_curves = "val_accuracy" in history.colnames and np.isfinite(history["val_accuracy"]).any()
         logits = np.asarray(test[f"logit_{name}"])
         one = indicators(logits, is_real, history if has_curves else None)
         found.append({"method": name, **one.as_dict()})
         figures[f"winning_{name}"] = plots.winning_probabilities(logits, is_real)
-        if has_curves and np.isfinite(np.asarray(history["val_accuracy"], dtype=float)).all():
+        if has_curves:
             figures[f"curves_{name}"] = plots.accuracy_curves(history, name)
     tables["indicators"] = Table(rows=found)
     return Evaluated(tables, figures, pooled)

@@ -59,12 +59,12 @@ def create_false_alarm_pipeline() -> Pipeline:
     """Build the pipeline that judges frames without any source with the newest ensemble."""
     step = node(
         count_false_alarms,
-        [f"{NAME}.ensemble", PARAMETERS],
+        ["ensemble", PARAMETERS],
         ["false_alarms_table", "false_alarms_figure"],
         name="count_false_alarms",
         tags="cpu",
     )
-    return Pipeline([step], namespace=NAME, inputs={f"{NAME}.ensemble"}, parameters={PARAMETERS}, tags=NAME)
+    return Pipeline([step], namespace=NAME, parameters={PARAMETERS}, tags=NAME)
 
 
 def _named(*steps: Node) -> Pipeline:
