@@ -4,8 +4,8 @@ Lengths along the detector are in its pixels. A sky pixel (row, column) looks th
 (row - `SKY_CENTER`, column - `SKY_CENTER`) detector pixels, so that sky pixels are equal in the tangent of the angle.
 
 Published: 80 x 80 CdTe pixels of 4 mm at a pitch of 4.5 mm in modules of 8 x 4 (detection plane: arXiv:2604.24253); a
-mask of 54 x 54 cm with 46 x 46 elements, 40 % of them open, 46 cm above the detector (mask: arXiv:2604.24261); sky images
-of 199 x 199 pixels. The pattern of the flight mask is not used: ours are random, and nothing supports them.
+mask of 54 x 54 cm with 46 x 46 elements, 40 % of them open, 46 cm above the detector (mask: arXiv:2604.24261); sky
+images of 199 x 199 pixels. The pattern of the flight mask is not used: ours are random, and nothing supports them.
 """
 
 from functools import cache
