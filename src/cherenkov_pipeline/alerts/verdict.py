@@ -223,8 +223,9 @@ def _reasons(
         reasons.append(
             Reason(
                 "no_valid_threshold",
-                f'No threshold of "{NAMES[leaning]}" keeps its errors at {100 * threshold.alpha:g} % or less with'
-                f" {100 * (1 - threshold.delta):g} % certainty: too few calibration images, or too many errors.",
+                f'The models may not say "{NAMES[leaning]}" at all: no threshold keeps its errors at'
+                f" {100 * threshold.alpha:g} % or less with {100 * (1 - threshold.delta):g} % certainty (too few"
+                " calibration images, or too many errors).",
             )
         )
     elif confidence < threshold.value:

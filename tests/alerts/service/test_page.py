@@ -126,6 +126,14 @@ def test_bundle_of_networks_alone(bundle_path, tmp_path):
     assert "Unlike the training images" not in page
 
 
+def test_page_of_a_verdict_without_a_log_offers_no_confirmation(bundle):
+    images = toy_images(1)
+    (verdict,) = judge(bundle, images)
+    record = verdict_record(verdict, bundle, SOURCE)
+    assert "kedro alerts confirm" in render_page(verdict, images, bundle, record)
+    assert "kedro alerts confirm" not in render_page(verdict, images, bundle, record, is_logged=False)
+
+
 def test_trained_on_flight_data_it_does_not_warn(bundle):
     assert "not on flight data" not in made(with_card(bundle, simulated=False))[1]
 
@@ -182,5 +190,7 @@ def test_pictures_are_the_arrays():
     drawn = pixels(diverging_png(cam))
     assert [list(drawn[at]) for at in ((1, 2), (2, 1), (9, 9))] == [rgb(DIVERGING[at]) for at in (-1, 0, 3)]
     assert (pixels(diverging_png(np.zeros((4, 4)))) == rgb(DIVERGING[3])).all()
+    weak = pixels(diverging_png(cam / 100, least=4))
+    assert abs(weak.astype(int) - rgb(DIVERGING[3])).max() < 8
     codes = toy_images(1).codes[0]
     assert list(pixels(codes_png(codes))[CENTER, CENTER]) == rgb("#0b62a4")
