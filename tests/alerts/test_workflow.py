@@ -201,7 +201,7 @@ def test_own_images_take_the_place_of_simulated_ones(steps, tmp_path):
     found = workflow.obtain_images(parameters)
     assert len(found) == len(own)
     assert set(workflow.divide(found, parameters)["split"]) == {"train", "validation", "test"}
-    own.table.remove_column("is_real")
+    own.table.remove_columns(["is_real", "cause"])
     write_sub_images(own, tmp_path / "own.h5")
     with pytest.raises(UserError, match="no labels"):
         workflow.obtain_images(parameters)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from astropy.table import QTable, Table
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from cherenkov_pipeline.alerts.evaluation.indicators import LAST_EPOCHS, winning_probability
 from cherenkov_pipeline.performance.plots.style import BLUE, GRID, INK, MUTED, ORANGE, PALETTE, new_figure, styled
@@ -26,10 +26,11 @@ def accuracy_curves(history: QTable, name: str = "") -> Figure:
     figure = new_figure(height=4.8)
     panels = figure.subplots(2, 1, sharex=True)
     epoch = np.asarray(history["epoch"])
+    marker = "o" if len(epoch) <= 40 else None
     for axes, quantity, label in zip(panels, ("accuracy", "loss"), ("Accuracy", "Loss"), strict=True):
         axes.axvspan(epoch[-LAST_EPOCHS:][0] - 0.5, epoch[-1] + 0.5, color=GRID, alpha=0.6, linewidth=0)
-        axes.plot(epoch, history[quantity], color=BLUE, label="training")
-        axes.plot(epoch, history[f"val_{quantity}"], color=ORANGE, label="validation")
+        axes.plot(epoch, history[quantity], color=BLUE, marker=marker, markersize=3.5, label="training")
+        axes.plot(epoch, history[f"val_{quantity}"], color=ORANGE, marker=marker, markersize=3.5, label="validation")
         axes.set_ylabel(label)
     panels[0].set_title(name, fontsize=11)
     panels[0].legend(loc="lower right")
@@ -61,7 +62,8 @@ def winning_probabilities(logits: np.ndarray, is_real: np.ndarray, threshold: fl
     axes.stairs(counts[1], edges, fill=True, color=ORANGE, label=f"wrong, {(~right).sum():,}")
     if threshold is not None:
         axes.axvline(threshold, color=INK, linewidth=1.2, linestyle="--", label=f"threshold {threshold:g}")
-    axes.set_yscale("symlog", linthresh=1)  # one wrong among a hundred right ones is to be seen
+    axes.set_yscale("symlog", linthresh=10)  # one wrong among a hundred right ones is to be seen
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set(xlim=(0.5, 1), xlabel="Probability of the class that wins", ylabel="Test images")
     axes.legend(loc="upper left")
     return figure
