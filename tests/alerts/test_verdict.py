@@ -11,7 +11,8 @@ from tests.alerts.toy_images import toy_images
 from cherenkov_pipeline.alerts.guarantee import Threshold
 from cherenkov_pipeline.alerts.images import MISSING, SIZE
 from cherenkov_pipeline.alerts.preparation import prepare
-from cherenkov_pipeline.alerts.verdict import FALSE, REAL, UNSURE, judge, percent
+from cherenkov_pipeline.alerts.verdict import FALSE, REAL, UNSURE, judge, percent, warm_up
+from cherenkov_pipeline.errors import UserError
 
 
 def with_card(bundle, **changes):
@@ -77,6 +78,14 @@ def test_alone_or_together_the_verdict_is_the_same(bundle):
 
 def test_nothing_to_judge(bundle):
     assert judge(bundle, toy_images(2)[:0]) == []
+
+
+def test_bundle_that_cannot_judge_is_found_before_the_first_alert(bundle):
+    warm_up(bundle)
+    broken = copy.copy(bundle)
+    broken.members = bundle.members | {"plain": bundle.members["masked"]}
+    with pytest.raises(UserError, match="cannot judge"):
+        warm_up(broken)
 
 
 def test_nothing_speaks_against_a_clear_verdict(bundle):

@@ -37,7 +37,7 @@ def card(**changes) -> BundleCard:
         "created": "2026-01-01T00:00:00+00:00",
         "versions": {"cherenkov_pipeline": "0.1.0"},
         "simulated": True,
-        "mask_patterns": ("1",),
+        "mask_patterns": (1,),
         "data_fingerprint": "0123456789abcdef",
         "label_map": {"grb": True, "known_source": True, "flickering_modules": False},
         "members": [

@@ -100,7 +100,7 @@ def judge_files(bundle: Bundle, files: Sequence[Path], output: Path | None = Non
             record = verdict_record(verdict, bundle, source)
             if output is not None:
                 stem = f"{safe_name(verdict.image_id)}-{digest[:12]}"
-                page = render_page(verdict, images[row : row + 1], bundle, record)
+                page = render_page(verdict, images[row : row + 1], bundle, record, is_logged=False)
                 for suffix, text in ((".json", as_json(record)), (".html", page)):
                     with atomic_path(output / f"{stem}{suffix}") as part:
                         part.write_text(text)

@@ -85,7 +85,7 @@ class BundleCard(Parameters):
     created: str
     versions: dict[str, str]
     simulated: bool = Field(description="Trained on simulated images, not on flight data.")
-    mask_patterns: tuple[str, ...] = Field(description="Of the simulated training images.")
+    mask_patterns: tuple[int, ...] = Field(description="Of the simulated training images.")
     data_fingerprint: str
     label_map: dict[str, bool] = Field(description="Cause -> whether it counts as a true source.")
     members: tuple[Member, ...] = Field(min_length=1)

@@ -12,12 +12,14 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from astropy.table import Table
 
 from cherenkov_pipeline.alerts.anomaly import reconstruction_error
 from cherenkov_pipeline.alerts.bundle import CAM, EMBEDDING, LOGIT, RECONSTRUCTION, Bundle
 from cherenkov_pipeline.alerts.features import hand_features
-from cherenkov_pipeline.alerts.images import SIZE, SubImages
+from cherenkov_pipeline.alerts.images import BACKGROUND, SIZE, SubImages
 from cherenkov_pipeline.alerts.preparation import PreparationParameters, prepare, resized
+from cherenkov_pipeline.errors import UserError
 
 REAL, FALSE, UNSURE = "real", "false", "unsure"
 
@@ -143,6 +145,22 @@ def judge(bundle: Bundle, images: SubImages) -> list[Verdict]:
     ]
 
 
+def warm_up(bundle: Bundle) -> None:
+    """Judge a blank image: all is read that verdicts need, so that the first alert does not wait for it.
+
+    Raises
+    ------
+    UserError
+        If a network of the bundle cannot be run.
+    """
+    snr = np.zeros((1, SIZE, SIZE), dtype=np.float32)
+    table = Table({"image_id": ["blank"], "snr_max": [10.0], "snr_std": [1.0]})
+    try:
+        judge(bundle, SubImages(snr, np.full(snr.shape, BACKGROUND, dtype=np.uint8), table))
+    except Exception as error:
+        raise UserError(f"The bundle {bundle.folder} cannot judge: {type(error).__name__}: {error}") from error
+
+
 def _judge_together(bundle: Bundle, images: SubImages) -> list[Verdict]:
     begin = time.perf_counter()
 
@@ -205,8 +223,9 @@ def _reasons(
         reasons.append(
             Reason(
                 "no_valid_threshold",
-                f'No threshold of "{NAMES[leaning]}" keeps its errors at {100 * threshold.alpha:g} % or less with'
-                f" {100 * (1 - threshold.delta):g} % certainty: too few calibration images, or too many errors.",
+                f'The models may not say "{NAMES[leaning]}" at all: no threshold keeps its errors at'
+                f" {100 * threshold.alpha:g} % or less with {100 * (1 - threshold.delta):g} % certainty (too few"
+                " calibration images, or too many errors).",
             )
         )
     elif confidence < threshold.value:

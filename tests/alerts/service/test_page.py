@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 from tests.alerts.service.test_notices import notice
 from tests.alerts.test_verdict import lenient, silenced, with_card
+from tests.alerts.toy_bundle import card
 from tests.alerts.toy_images import toy_images
 
+from cherenkov_pipeline.alerts.bundle import Anomaly, write_bundle
 from cherenkov_pipeline.alerts.images import CENTER, SIZE
 from cherenkov_pipeline.alerts.service.notices import read_notice
 from cherenkov_pipeline.alerts.service.page import render_index, render_page, with_notice
@@ -115,6 +117,23 @@ def test_without_a_number_there_is_a_page_all_the_same(bundle):
     assert "No probability" in Text(page).text
 
 
+def test_bundle_of_networks_alone(bundle_path, tmp_path):
+    files = {path.name: path for path in bundle_path.glob("*.onnx")}
+    alone = write_bundle(card(anomaly=Anomaly(), neighbours=None), files, tmp_path / "alone")
+    record, page = made(alone)
+    assert (record["anomalies"], record["neighbours"]) == ({}, [])
+    assert len(Text(page).addresses) == 3
+    assert "Unlike the training images" not in page
+
+
+def test_page_of_a_verdict_without_a_log_offers_no_confirmation(bundle):
+    images = toy_images(1)
+    (verdict,) = judge(bundle, images)
+    record = verdict_record(verdict, bundle, SOURCE)
+    assert "kedro alerts confirm" in render_page(verdict, images, bundle, record)
+    assert "kedro alerts confirm" not in render_page(verdict, images, bundle, record, is_logged=False)
+
+
 def test_trained_on_flight_data_it_does_not_warn(bundle):
     assert "not on flight data" not in made(with_card(bundle, simulated=False))[1]
 
@@ -145,9 +164,16 @@ def test_count_rate_trigger_is_warned_of(bundle):
 
 
 def test_index_lists_verdicts():
-    line = {"confidence_pct": 99.1, "image_snr": 8.0, "page": "verdicts/a-1.html", "input_sha256": "ab", **SOURCE}
-    page = render_index([line | {"verdict": "real"}, line | {"verdict": "unsure", "confidence_pct": None}])
-    assert Text(page).addresses == ["verdicts/a-1.html"] * 2
+    line = {"event": "verdict", "image_snr": 8.0, "page": "verdicts/a-1.html", "time": SOURCE["judged"], **SOURCE}
+    rejected = {"event": "rejected", "record": "rejected/b.json", "reason": "It is <empty>.", "file": "b.npz"}
+    lines = [
+        line | {"verdict": "real", "confidence_pct": 99.1},
+        line | {"verdict": "unsure", "confidence_pct": None},
+        rejected | {"time": SOURCE["judged"]},
+    ]
+    page = render_index(lines)
+    assert Text(page).addresses == ["verdicts/a-1.html", "verdicts/a-1.html", "rejected/b.json"]
+    assert "It is <empty>." in Text(page).text
     assert "No verdict yet" in render_index([])
 
 
@@ -164,5 +190,7 @@ def test_pictures_are_the_arrays():
     drawn = pixels(diverging_png(cam))
     assert [list(drawn[at]) for at in ((1, 2), (2, 1), (9, 9))] == [rgb(DIVERGING[at]) for at in (-1, 0, 3)]
     assert (pixels(diverging_png(np.zeros((4, 4)))) == rgb(DIVERGING[3])).all()
+    weak = pixels(diverging_png(cam / 100, least=4))
+    assert abs(weak.astype(int) - rgb(DIVERGING[3])).max() < 8
     codes = toy_images(1).codes[0]
     assert list(pixels(codes_png(codes))[CENTER, CENTER]) == rgb("#0b62a4")

@@ -3,7 +3,7 @@
 For every file, first what there is to say is written (verdict and page, or the reason), then one line in the audit log,
 and last the file is moved out of the inbox. The line is what counts: a service that is killed before it has been
 written judges the file anew when it starts again, and one that is killed after it only moves the file away. Content
-is known by its SHA-256: the same again is a duplicate, whatever its name.
+is known by its SHA-256: what was judged is a duplicate when it comes again, whatever its name.
 
 A file may appear by a rename or while it is still being written: it is read when it has not changed for a moment, and
 one that cannot be read is given more time before it is rejected.
@@ -36,17 +36,20 @@ from cherenkov_pipeline.alerts.service.outputs import (
 from cherenkov_pipeline.alerts.service.page import render_index, render_page
 from cherenkov_pipeline.alerts.service.record import as_json, verdict_record
 from cherenkov_pipeline.alerts.single import LARGEST_FILE, read_single
-from cherenkov_pipeline.alerts.verdict import NAMES, judge, percent
+from cherenkov_pipeline.alerts.verdict import NAMES, judge, percent, warm_up
 from cherenkov_pipeline.config import Parameters
 from cherenkov_pipeline.errors import TemporaryError, UserError
 from cherenkov_pipeline.files import locked, write_json
 
 WORKING = f"{AUDIT}/working.json"
-"""What is being judged, and how often the service has died of it."""
+"""Files that were being judged when the service died, and how often."""
 
-MOST_ATTEMPTS = 5
+MOST_ATTEMPTS = 10
 N_LATEST = 50
-"""Verdicts in the index."""
+"""Verdicts and rejections in the index."""
+
+INDEXED = ("event", "time", "file", "burst_id", "verdict", "confidence_pct", "image_snr", "page", "reason", "record")
+"""What is kept of their lines."""
 
 
 class InboxParameters(Parameters):
@@ -84,7 +87,7 @@ class Inbox:
         self.folder, self.outputs, self.bundle = folder, outputs, bundle
         self.parameters, self.tell = parameters, tell
         self._tracker = Tracker()
-        self._said: dict[str, str] = {}  # SHA-256 -> what was said of it
+        self._said: dict[str, str] = {}  # SHA-256 of what was judged -> where that stands
         self._places: dict[str, str] = {}  # key of a drop -> where it belongs
         self._stems: dict[str, list[str]] = {}  # burst -> names of its verdicts
         self._joined: set[tuple[str, str]] = set()  # SHA-256 of a notice, name of a verdict
@@ -107,7 +110,8 @@ class Inbox:
         """
         n_done = n_waiting = 0
         trouble: OSError | TemporaryError | None = None
-        for drop in self._tracker.found(self.folder):
+        # what the service may have died of comes last: it holds up no other
+        for drop in sorted(self._tracker.found(self.folder), key=lambda drop: self._attempts.get(drop.key, 0)):
             if stop():
                 break
             try:
@@ -148,13 +152,16 @@ class Inbox:
             digest = sha256(content)
             if digest in self._said:
                 raise Rejection("duplicate", f"The same content came before: {self._said[digest]}")
-            self._count_attempt(digest)
+            self._count_attempt(drop)
             line = self._judge(drop, content, digest)
         except Rejection as rejection:
             if rejection.code == "unreadable" and may_change:
+                self._attempts.pop(drop.key, None)
                 self._unreadable[drop.name] = drop.state
                 return False
             line = self._reject(drop, digest, rejection)
+        self._attempts.pop(drop.key, None)
+        self.outputs.write("index.html", render_index(self._latest))
         if drop.is_unchanged():  # else somebody has written another one in its place, which comes next
             self.outputs.take(drop.path, line["kept"])
         return True
@@ -194,7 +201,6 @@ class Inbox:
             "kept": self._kept(JUDGED, drop, digest),
         }
         self._log("verdict", line)
-        self.outputs.write("index.html", render_index(self._latest))
         confidence = "" if verdict.confidence_pct is None else f" {percent(verdict.confidence_pct / 100)}"
         reasons = f" ({', '.join(line['reasons'])})" if line["reasons"] else ""
         self.tell(f"{drop.name}: {NAMES[verdict.verdict]}{confidence}{reasons}: {line['page']}")
@@ -255,30 +261,33 @@ class Inbox:
         event = entry["event"]
         if event in ("verdict", "rejected", "notice"):
             self._places[entry["drop"]] = entry["kept"]
-            if entry["input_sha256"]:
-                self._said.setdefault(entry["input_sha256"], f"see {entry.get('page') or entry['record']}")
+        if event in ("verdict", "notice"):  # what was rejected may come again, such as to a repaired program
+            self._said[entry["input_sha256"]] = f"see {entry.get('page', entry['record'])}"
         if event == "verdict":
             stem = Path(entry["page"]).stem
             self._stems.setdefault(entry["burst_id"], []).append(stem)
-            names = ("file", "burst_id", "judged", "verdict", "confidence_pct", "image_snr", "page", "input_sha256")
-            self._latest = [{name: entry[name] for name in names}, *self._latest[: N_LATEST - 1]]
+        if event == "verdict" or (event == "rejected" and entry["code"] != "duplicate"):
+            self._latest = [
+                {name: entry[name] for name in INDEXED if name in entry},
+                *self._latest[: N_LATEST - 1],
+            ]
         if event == "notice_joined":
             self._joined.add((entry["notice_sha256"], entry["verdict"]))
 
-    def _count_attempt(self, digest: str) -> None:
+    def _count_attempt(self, drop: Drop) -> None:
         """Reject what has killed the service again and again; note that it is tried once more."""
-        attempts = self._attempts.get(digest, 0)
+        attempts = self._attempts.get(drop.key, 0)
         if attempts >= MOST_ATTEMPTS:
             raise Rejection("crashed", f"The program died {attempts} times while it judged this file.")
-        # of this file alone: any other ends the row
-        self._attempts = {digest: attempts + 1}
+        self._attempts[drop.key] = attempts + 1
         write_json(self.outputs.folder / WORKING, self._attempts)
 
     def _read_attempts(self) -> dict[str, int]:
         try:
-            return json.loads((self.outputs.folder / WORKING).read_text())
+            attempts = json.loads((self.outputs.folder / WORKING).read_text())
         except (FileNotFoundError, ValueError):
             return {}
+        return {key: n for key, n in attempts.items() if key not in self._places}
 
 
 @contextmanager
@@ -316,6 +325,7 @@ def open_inbox(
     outputs = Outputs(output)
     with locked(output):
         outputs.make_folders()
+        warm_up(bundle)
         inbox = Inbox(folder, outputs, bundle, parameters or InboxParameters(), tell)
         if outputs.log.path.exists() and (broken := outputs.log.verify()).broken_line is not None:
             tell(f"Line {broken.broken_line} of {outputs.log.path} is broken: {broken.problem}.")

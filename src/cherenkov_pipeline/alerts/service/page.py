@@ -27,6 +27,9 @@ NOTICE_BEGIN, NOTICE_END = "<!-- notice -->", "<!-- end of notice -->"
 LOWEST_SNR = -3.0
 """Signal to noise that the darkest color stands for."""
 
+STRONG = 2.0
+"""Of the map, in units of the logit: such a value everywhere makes a probability of 88 %."""
+
 
 @cache
 def _environment() -> jinja2.Environment:
@@ -43,7 +46,12 @@ def _environment() -> jinja2.Environment:
 
 
 def render_page(
-    verdict: Verdict, images: SubImages, bundle: Bundle, record: Mapping[str, Any], notice: Notice | None = None
+    verdict: Verdict,
+    images: SubImages,
+    bundle: Bundle,
+    record: Mapping[str, Any],
+    notice: Notice | None = None,
+    is_logged: bool = True,
 ) -> str:
     """Render the page of one alert: it needs nothing else, neither network nor files beside it.
 
@@ -56,6 +64,8 @@ def render_page(
     record : mapping
         From `record.verdict_record`.
     notice : Notice, optional
+    is_logged : bool
+        Whether the verdict stands in an audit log, where the advocate's own can be recorded.
     """
     high = max(verdict.image_snr, 5.0)
     known = bundle.neighbours
@@ -78,38 +88,39 @@ def render_page(
             names=NAMES,
             REAL=REAL,
             causes=CAUSES,
+            is_logged=is_logged,
             record=record,
             card=bundle.card,
             threshold=bundle.card.thresholds[verdict.leaning],
             n_real=sum(near["is_real"] for near in neighbours),
             pictures={
                 "image": sequential_png(images.snr[0], LOWEST_SNR, high),
-                "cam": diverging_png(np.where(images.codes[0] > 0, verdict.cam, np.nan)),
+                "cam": diverging_png(np.where(images.codes[0] > 0, verdict.cam, np.nan), STRONG),
                 "codes": codes_png(images.codes[0]),
             },
             scale={"low": LOWEST_SNR, "high": high, "colors": ", ".join(SEQUENTIAL), "cam": ", ".join(DIVERGING)},
             codes=[CODE_COLORS[code] for code in sorted(CODE_COLORS)],
             neighbours=neighbours,
-            notice=Markup(render_notice(notice)),
+            notice=Markup(_render_notice(notice, record["burst_id"])),
         )
     )
 
 
-def render_index(verdicts: Sequence[Mapping[str, Any]]) -> str:
-    """Render the list of the latest verdicts: lines of the audit log, the latest first. It reloads itself."""
-    return _environment().get_template("index.html.j2").render(verdicts=verdicts, names=NAMES)
-
-
-def render_notice(notice: Notice | None) -> str:
-    """Render the part of the page that tells of the notice, between two marks."""
-    text = _environment().get_template("notice.html.j2").render(notice=notice)
-    return f"{NOTICE_BEGIN}{text}{NOTICE_END}"
+def render_index(latest: Sequence[Mapping[str, Any]]) -> str:
+    """Render the list of verdicts and rejections: lines of the audit log, the latest first. It reloads itself."""
+    return _environment().get_template("index.html.j2").render(latest=latest, names=NAMES)
 
 
 def with_notice(page: str, notice: Notice) -> str:
     """Put the notice into a page that was made before it came."""
     pattern = re.escape(NOTICE_BEGIN) + ".*?" + re.escape(NOTICE_END)
-    return re.sub(pattern, lambda _: render_notice(notice), page, count=1, flags=re.DOTALL)
+    return re.sub(pattern, lambda _: _render_notice(notice), page, count=1, flags=re.DOTALL)
+
+
+def _render_notice(notice: Notice | None, burst_id: str = "") -> str:
+    """Render the part of the page that tells of the notice, between two marks."""
+    text = _environment().get_template("notice.html.j2").render(notice=notice, burst_id=burst_id)
+    return f"{NOTICE_BEGIN}{text}{NOTICE_END}"
 
 
 def _peak(image: np.ndarray) -> float:

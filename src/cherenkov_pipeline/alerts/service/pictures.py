@@ -27,9 +27,12 @@ def sequential_png(image: np.ndarray, low: float, high: float) -> str:
     return _png(_indices(image, low, high), _palette(SEQUENTIAL))
 
 
-def diverging_png(image: np.ndarray) -> str:
-    """Draw values about 0, which is in the middle of the colors, as a ``data:`` address."""
-    largest = float(np.nanmax(np.abs(image), initial=0)) or 1.0
+def diverging_png(image: np.ndarray, least: float = 0.0) -> str:
+    """Draw values about 0, which is in the middle of the colors, as a ``data:`` address.
+
+    The colors reach to the largest value, and to ``least`` at least: what is weak looks pale.
+    """
+    largest = max(float(np.nanmax(np.abs(image), initial=0)), least) or 1.0
     return _png(_indices(image, -largest, largest), _palette(DIVERGING))
 
 
