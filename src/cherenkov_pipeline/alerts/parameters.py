@@ -134,13 +134,21 @@ PRESETS: dict[str, dict[str, Any]] = {
     "cnn_scratch": {
         "method": "cnn_scratch",
         "network": {"name": "cnn_scratch"},
-        "training": {"optimizer": {"name": "adam", "learning_rate": 1e-3}, "early_stopping_patience": 15},
+        "training": {
+            "epochs": 80,
+            "optimizer": {"name": "adam", "learning_rate": 1e-3},
+            "early_stopping_patience": 20,
+        },
     },
     "cnn_scratch_mask": {
         "method": "cnn_scratch_mask",
         "network": {"name": "cnn_scratch_mask"},
         "preparation": {"mask": "codes"},
-        "training": {"optimizer": {"name": "adam", "learning_rate": 1e-3}, "early_stopping_patience": 15},
+        "training": {
+            "epochs": 80,
+            "optimizer": {"name": "adam", "learning_rate": 1e-3},
+            "early_stopping_patience": 20,
+        },
     },
     "resnet18_transfer": {
         "method": "resnet18_transfer",
