@@ -1,4 +1,4 @@
-"""Which predictions a DL2 file of any maker holds, in ctapipe's layout."""
+"""Which predictions a DL2 file of any maker holds, in ctapipe's layout or in sst1mpipe's."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,6 +19,15 @@ PREFERRED = {"skydirection": (*_SKY, *_CAMERA), "cameradirection": (*_CAMERA, *_
 """Ends of the prefixes that are taken first, ours and CTLearn's; of the other tasks the task's own name. Any direction
 will do for another."""
 
+FORESTS = "sst1mpipe"
+"""Stands for the prefix of what sst1mpipe's forests predicted, whose columns have none."""
+
+FORESTS_GROUP = "/dl2/event/telescope/parameters"
+FORESTS_STEREO = "stereo"
+"""Table of whole events among those of the telescopes."""
+
+FORESTS_TASKS = ("energy", "type", *PREFERRED)
+
 
 def find_level(path: Path, task: str) -> Level:
     """Tell whether a DL2 file has predictions of a task by single telescopes, or of whole events alone.
@@ -32,7 +41,7 @@ def find_level(path: Path, task: str) -> Level:
     for level in GROUPS:
         if found[level][task]:
             return level
-    raise UserError(f"{path} has no predictions of {task} in ctapipe's layout: give DL2 files that have.")
+    raise UserError(f"{path} has no predictions of {task} in a layout that is known: give DL2 files that have.")
 
 
 def find_prefixes(path: Path, level: Level, wanted: Mapping[str, str | None]) -> dict[str, str]:
@@ -64,7 +73,10 @@ def _prefixes(path: Path, tasks: Iterable[str]) -> dict[Level, dict[str, list[st
     try:
         with tables.open_file(path) as file:
             return {
-                level: {task: _children(file, f"{group}/{get_task(task).dl2_group}") for task in tasks}
+                level: {
+                    task: _children(file, f"{group}/{get_task(task).dl2_group}") + _forests(file, level, task)
+                    for task in tasks
+                }
                 for level, group in GROUPS.items()
             }
     except tables.HDF5ExtError:
@@ -73,6 +85,17 @@ def _prefixes(path: Path, tasks: Iterable[str]) -> dict[Level, dict[str, list[st
 
 def _children(file: tables.File, group: str) -> list[str]:
     return sorted(file.root[group]._v_children) if group in file.root else []
+
+
+def _forests(file: tables.File, level: Level, task: str) -> list[str]:
+    """Whether sst1mpipe predicted a task, as a list of its name or of nothing."""
+    of_level = [name for name in _children(file, FORESTS_GROUP) if is_of_level(name, level)]
+    return [FORESTS] if of_level and task in FORESTS_TASKS else []
+
+
+def is_of_level(name: str, level: Level) -> bool:
+    """Whether one of sst1mpipe's tables is of single telescopes, or of whole events."""
+    return (name == FORESTS_STEREO) == (level == "subarray")
 
 
 def _choose(path: Path, level: str, task: str, found: list[str], wanted: str | None) -> str:
@@ -84,7 +107,8 @@ def _choose(path: Path, level: str, task: str, found: list[str], wanted: str | N
     ends = PREFERRED.get(task, (f"_{task}",))
     foreign = tuple(f"_{other}" for other in TASKS if f"_{other}" not in ends)
     found = [prefix for prefix in found if not prefix.endswith(foreign)]
-    for end in (*ends, ""):
+    # the geometry that sst1mpipe's forests take for a feature stands beside their predictions
+    for end in (*ends, FORESTS, ""):
         candidates = [prefix for prefix in found if prefix.endswith(end)]
         if len(candidates) > 1:
             raise UserError(f"{path} has {level} predictions of {task} by {', '.join(candidates)}: name one of them.")
