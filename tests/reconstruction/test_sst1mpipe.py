@@ -101,7 +101,7 @@ def test_all_tasks_are_read_at_once(images, array, tmp_path):
 def test_use_of_the_same_shower_is_known_from_ctlearns_file(images, array, tmp_path):
     ours = read(write_ctlearn(tmp_path / "a.dl2.h5", images, array, ("energy",)), "energy")
     theirs = read(write_sst1mpipe(tmp_path / "b_dl2.h5", images, array), "energy")
-    shower = {key: value for *key, value in ours["event_id", "tel_id", "shower"].iterrows() for key in [tuple(key)]}
+    shower = {(event, tel): value for event, tel, value in ours["event_id", "tel_id", "shower"].iterrows()}
     for event, tel, value in theirs["event_id", "tel_id", "shower"].iterrows():
         assert shower[(event, tel)] == value
 

@@ -8,6 +8,7 @@ import tables
 from ctapipe.io.hdf5dataformat import DL2_SUBARRAY_GROUP, DL2_TEL_GROUP
 
 from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.reconstruction.sst1mpipe import FORESTS, FORESTS_GROUP, PREDICTED, is_of_level
 from cherenkov_pipeline.tasks import TASKS, get_task
 
 Level = Literal["telescope", "subarray"]
@@ -18,15 +19,6 @@ _SKY, _CAMERA = ("_skydirection", "SkyReconstructor"), ("_cameradirection", "Cam
 PREFERRED = {"skydirection": (*_SKY, *_CAMERA), "cameradirection": (*_CAMERA, *_SKY)}
 """Ends of the prefixes that are taken first, ours and CTLearn's; of the other tasks the task's own name. Any direction
 will do for another."""
-
-FORESTS = "sst1mpipe"
-"""Stands for the prefix of what sst1mpipe's forests predicted, whose columns have none."""
-
-FORESTS_GROUP = "/dl2/event/telescope/parameters"
-FORESTS_STEREO = "stereo"
-"""Table of whole events among those of the telescopes."""
-
-FORESTS_TASKS = ("energy", "type", *PREFERRED)
 
 
 def find_level(path: Path, task: str) -> Level:
@@ -90,12 +82,7 @@ def _children(file: tables.File, group: str) -> list[str]:
 def _forests(file: tables.File, level: Level, task: str) -> list[str]:
     """Whether sst1mpipe predicted a task, as a list of its name or of nothing."""
     of_level = [name for name in _children(file, FORESTS_GROUP) if is_of_level(name, level)]
-    return [FORESTS] if of_level and task in FORESTS_TASKS else []
-
-
-def is_of_level(name: str, level: Level) -> bool:
-    """Whether one of sst1mpipe's tables is of single telescopes, or of whole events."""
-    return (name == FORESTS_STEREO) == (level == "subarray")
+    return [FORESTS] if of_level and task in PREDICTED else []
 
 
 def _choose(path: Path, level: str, task: str, found: list[str], wanted: str | None) -> str:

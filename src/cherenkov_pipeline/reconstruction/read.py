@@ -16,8 +16,8 @@ from cherenkov_pipeline.directions import POINTING
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileSet
 from cherenkov_pipeline.reconstruction.columns import COPIED, EVENT, add_truth, find_rows, production_of, take_rows
-from cherenkov_pipeline.reconstruction.discover import FORESTS, Level
-from cherenkov_pipeline.reconstruction.sst1mpipe import read_forests
+from cherenkov_pipeline.reconstruction.discover import Level
+from cherenkov_pipeline.reconstruction.sst1mpipe import FORESTS, read_forests
 from cherenkov_pipeline.store.chunks import plain_events
 from cherenkov_pipeline.store.split import shower_ids
 from cherenkov_pipeline.tasks import Task, get_task

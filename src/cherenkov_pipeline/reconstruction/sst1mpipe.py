@@ -8,6 +8,7 @@ their configuration as a pickled object, which is why they are read by h5py: PyT
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
@@ -19,10 +20,19 @@ from ctapipe.instrument import SubarrayDescription
 from cherenkov_pipeline.directions import from_camera
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.reconstruction.columns import EVENT, add_truth, production_of
-from cherenkov_pipeline.reconstruction.discover import FORESTS_GROUP, Level, is_of_level
 from cherenkov_pipeline.store.chunks import PRIMARY, TRUTH
 from cherenkov_pipeline.store.split import shower_ids
 from cherenkov_pipeline.tasks import Task
+
+if TYPE_CHECKING:
+    from cherenkov_pipeline.reconstruction.discover import Level
+
+FORESTS = "sst1mpipe"
+"""Stands for the prefix of what sst1mpipe's forests predicted, whose columns have none."""
+
+FORESTS_GROUP = "/dl2/event/telescope/parameters"
+FORESTS_STEREO = "stereo"
+"""Table of whole events among those of the telescopes."""
 
 PREDICTED = {
     "energy": {"reco_energy": "reco_energy"},
@@ -37,7 +47,7 @@ PREDICTED = {
 }
 """Task -> physical column -> sst1mpipe's."""
 
-MADE = {
+ZERO_WITHOUT_FOREST = {
     "energy": "reco_energy",
     "type": "gammaness",
     "skydirection": "reco_disp_dx",
@@ -50,7 +60,12 @@ POINTING = {"telescope_pointing_altitude": "true_alt_tel", "telescope_pointing_a
 IMAGE = tuple(f"camera_frame_hillas_{name}" for name in ("intensity", "x", "y", "psi"))
 
 
-def read_forests(path: Path, tasks: Sequence[Task], level: Level) -> QTable:
+def is_of_level(name: str, level: "Level") -> bool:
+    """Whether one of sst1mpipe's tables is of single telescopes, or of whole events."""
+    return (name == FORESTS_STEREO) == (level == "subarray")
+
+
+def read_forests(path: Path, tasks: Sequence[Task], level: "Level") -> QTable:
     """Read the predictions of some tasks.
 
     Parameters
@@ -87,7 +102,7 @@ def read_forests(path: Path, tasks: Sequence[Task], level: Level) -> QTable:
     table["shower"] = shower_ids(table, production_of(path))
     if level == "telescope":
         _add_images(table, found, path)
-    table["is_valid"] = np.full(len(table), all(_is_made(found, task) for task in tasks))
+    table["is_valid"] = np.full(len(table), all(_has_forest(found, task) for task in tasks))
     for task in tasks:
         predicted = PREDICTED[task.name]
         for name in dict.fromkeys((*task.dl2_columns.values(), *predicted)):
@@ -98,15 +113,15 @@ def read_forests(path: Path, tasks: Sequence[Task], level: Level) -> QTable:
     return table
 
 
-def _read(path: Path, level: Level) -> pd.DataFrame:
+def _read(path: Path, level: "Level") -> pd.DataFrame:
     with h5py.File(path) as file:
         group = file[FORESTS_GROUP]
         names = [name for name in sorted(group) if is_of_level(name, level)]
         return pd.concat([pd.DataFrame(group[name][:]) for name in names], ignore_index=True)
 
 
-def _is_made(found: pd.DataFrame, task: Task) -> bool:
-    name = MADE[task.name]
+def _has_forest(found: pd.DataFrame, task: Task) -> bool:
+    name = ZERO_WITHOUT_FOREST[task.name]
     return name not in found or bool(found[name].any())
 
 
