@@ -32,8 +32,8 @@ def _quiet_start() -> Iterator[None]:
 def keep_memory(kept: bool = True) -> None:
     """Let glibc's ``malloc`` keep for the process what it frees, whatever its size; elsewhere nothing changes.
 
-    A training step takes and frees tens of MB of working memory. By default ``malloc`` maps blocks of that size anew each
-    time, and the kernel clears every page of them again: on CPUs a third to half of a training's time.
+    A training step takes and frees tens of MB of working memory. By default ``malloc`` maps blocks of that size anew
+    each time, and the kernel clears every page of them again: on CPUs a third to half of a training's time.
 
     Parameters
     ----------
