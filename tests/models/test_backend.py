@@ -1,4 +1,7 @@
+import ctypes
 import importlib
+import platform
+import resource
 
 import numpy as np
 import pytest
@@ -33,3 +36,21 @@ def test_xla_trains_the_same(name, monkeypatch):
     assert not one.jit_compile
     np.testing.assert_allclose(compiled_losses, losses, rtol=1e-4)
     np.testing.assert_allclose(predicted(other, inputs), predicted(one, inputs), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another malloc")
+def test_freed_memory_is_not_mapped_again():
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype = ctypes.c_void_p
+    size = 2**26
+
+    def page_faults(n_times: int) -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(n_times):
+            block = ctypes.c_void_p(libc.malloc(size))
+            ctypes.memset(block, 1, size)
+            libc.free(block)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    page_faults(1)
+    assert page_faults(20) < size // resource.getpagesize()

@@ -173,7 +173,7 @@ def test_ctapipes_own_layout_with_what_was_thrown(tmp_path):
     thrown = method_provenance(method, found).iloc[0]
     assert (thrown["item"], thrown["n_in"], thrown["n_out"]) == ("gamma", 2000, 8)
     assert thrown["detail"] == "1992 uses of showers in no event"
-    with pytest.raises(UserError, match="no predictions of xmax in ctapipe's layout"):
+    with pytest.raises(UserError, match="no predictions of xmax in a layout"):
         find_method(str(path), "xmax")
     with pytest.raises(UserError, match="gammas alone: the particle type"):
         read(path, "type")

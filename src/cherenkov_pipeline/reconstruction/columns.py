@@ -5,7 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.table import Table
+from astropy.table import QTable, Table
+from ctapipe.instrument import SubarrayDescription
+
+from cherenkov_pipeline.tasks import Task
 
 EVENT = ("obs_id", "event_id")
 
@@ -52,3 +55,14 @@ def take_rows(values: Any, positions: np.ndarray) -> Any:
     taken = values[positions]
     taken[positions < 0] = np.nan
     return taken
+
+
+def add_truth(table: QTable, task: Task, path: Path) -> None:
+    """Add the true values that depend on the telescope's camera."""
+    subarray = SubarrayDescription.from_hdf(path, focal_length_choice="EQUIVALENT")
+    for tel_id in np.unique(table["tel_id"]):
+        rows = table["tel_id"] == tel_id
+        for name, values in task.to_truth(table[rows], subarray.tel[tel_id].camera.geometry).items():
+            if name not in table.colnames:
+                table[name] = np.full(len(table), np.nan) << values.unit
+            table[name][rows] = values

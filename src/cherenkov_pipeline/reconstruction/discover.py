@@ -1,4 +1,4 @@
-"""Which predictions a DL2 file of any maker holds, in ctapipe's layout."""
+"""Which predictions a DL2 file of any maker holds, in ctapipe's layout or in sst1mpipe's."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -8,6 +8,7 @@ import tables
 from ctapipe.io.hdf5dataformat import DL2_SUBARRAY_GROUP, DL2_TEL_GROUP
 
 from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.reconstruction.sst1mpipe import FORESTS, FORESTS_GROUP, PREDICTED, is_of_level
 from cherenkov_pipeline.tasks import TASKS, get_task
 
 Level = Literal["telescope", "subarray"]
@@ -32,7 +33,7 @@ def find_level(path: Path, task: str) -> Level:
     for level in GROUPS:
         if found[level][task]:
             return level
-    raise UserError(f"{path} has no predictions of {task} in ctapipe's layout: give DL2 files that have.")
+    raise UserError(f"{path} has no predictions of {task} in a layout that is known: give DL2 files that have.")
 
 
 def find_prefixes(path: Path, level: Level, wanted: Mapping[str, str | None]) -> dict[str, str]:
@@ -64,7 +65,10 @@ def _prefixes(path: Path, tasks: Iterable[str]) -> dict[Level, dict[str, list[st
     try:
         with tables.open_file(path) as file:
             return {
-                level: {task: _children(file, f"{group}/{get_task(task).dl2_group}") for task in tasks}
+                level: {
+                    task: _children(file, f"{group}/{get_task(task).dl2_group}") + _forests(file, level, task)
+                    for task in tasks
+                }
                 for level, group in GROUPS.items()
             }
     except tables.HDF5ExtError:
@@ -73,6 +77,12 @@ def _prefixes(path: Path, tasks: Iterable[str]) -> dict[Level, dict[str, list[st
 
 def _children(file: tables.File, group: str) -> list[str]:
     return sorted(file.root[group]._v_children) if group in file.root else []
+
+
+def _forests(file: tables.File, level: Level, task: str) -> list[str]:
+    """Whether sst1mpipe predicted a task, as a list of its name or of nothing."""
+    of_level = [name for name in _children(file, FORESTS_GROUP) if is_of_level(name, level)]
+    return [FORESTS] if of_level and task in PREDICTED else []
 
 
 def _choose(path: Path, level: str, task: str, found: list[str], wanted: str | None) -> str:
@@ -84,7 +94,8 @@ def _choose(path: Path, level: str, task: str, found: list[str], wanted: str | N
     ends = PREFERRED.get(task, (f"_{task}",))
     foreign = tuple(f"_{other}" for other in TASKS if f"_{other}" not in ends)
     found = [prefix for prefix in found if not prefix.endswith(foreign)]
-    for end in (*ends, ""):
+    # the geometry that sst1mpipe's forests take for a feature stands beside their predictions
+    for end in (*ends, FORESTS, ""):
         candidates = [prefix for prefix in found if prefix.endswith(end)]
         if len(candidates) > 1:
             raise UserError(f"{path} has {level} predictions of {task} by {', '.join(candidates)}: name one of them.")

@@ -2,7 +2,8 @@
 
 Read are telescope and subarray tables in ctapipe's layout under any prefix: those of ctapipe's own tools, of CTLearn
 (0.10: ``CTLearn``, or ``CTLearnClassifier``, ``CTLearnRegressor``, ``CTLearnCameraReconstructor``,
-``CTLearnSkyReconstructor``), and ours. What such a file does not say, such as predicted errors, is NaN.
+``CTLearnSkyReconstructor``), and ours; and those of sst1mpipe. What such a file does not say, such as predicted errors,
+is NaN.
 """
 
 from collections import Counter

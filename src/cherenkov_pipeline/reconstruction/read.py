@@ -9,15 +9,15 @@ import astropy.units as u
 import numpy as np
 import tables
 from astropy.table import Column, QTable, Table, vstack
-from ctapipe.instrument import SubarrayDescription
 from ctapipe.io import TableLoader
 from ctapipe.io.tableloader import IndexNotMatching
 
 from cherenkov_pipeline.directions import POINTING
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileSet
-from cherenkov_pipeline.reconstruction.columns import COPIED, EVENT, find_rows, production_of, take_rows
+from cherenkov_pipeline.reconstruction.columns import COPIED, EVENT, add_truth, find_rows, production_of, take_rows
 from cherenkov_pipeline.reconstruction.discover import Level
+from cherenkov_pipeline.reconstruction.sst1mpipe import FORESTS, read_forests
 from cherenkov_pipeline.store.chunks import plain_events
 from cherenkov_pipeline.store.split import shower_ids
 from cherenkov_pipeline.tasks import Task, get_task
@@ -60,8 +60,20 @@ def read_predictions(dl2_files: FileSet, task_name: str | None = None, level: Le
         for name in names:
             if name not in found:
                 raise UserError(f"{path} has no predictions of {name}: reconstruct it with such a model.")
-        parts.append(_read_predictions(path, {name: found[name] for name in names}, level))
+        prefixes = {name: found[name] for name in names}
+        if FORESTS in prefixes.values():
+            parts.append(read_forests(path, _only_forests(prefixes, path), level))
+        else:
+            parts.append(_read_predictions(path, prefixes, level))
     return vstack(parts, metadata_conflicts="silent")
+
+
+def _only_forests(prefixes: Mapping[str, str], path: Path) -> list[Task]:
+    if others := sorted(set(prefixes.values()) - {FORESTS}):
+        raise UserError(
+            f"{path} has predictions of {FORESTS} and of {', '.join(others)}: name one of them for all tasks."
+        )
+    return [get_task(name) for name in prefixes]
 
 
 def _models(record: Mapping[str, Any], level: Level) -> dict[str, str]:
@@ -92,7 +104,7 @@ def _read_predictions(path: Path, prefixes: Mapping[str, str], level: Level) -> 
             if level == "telescope" and name not in table.colnames and f"{prefix}{infix}_{field}" in events.colnames:
                 table[name] = events[f"{prefix}{infix}_{field}"]
         if task.to_truth and level == "telescope":
-            _add_truth(table, task, path)
+            add_truth(table, task, path)
     table.add_column(np.full(len(table), production_of(path)), name="production", index=0)
     return table
 
@@ -121,14 +133,3 @@ def _required(events: Table, column: str, path: Path) -> Column:
     if column not in events.colnames:
         raise UserError(f"{path} has no column {column}: it is not DL2 in ctapipe's layout.")
     return events[column]
-
-
-def _add_truth(table: QTable, task: Task, path: Path) -> None:
-    """Add the true values that depend on the telescope's camera."""
-    subarray = SubarrayDescription.from_hdf(path, focal_length_choice="EQUIVALENT")
-    for tel_id in np.unique(table["tel_id"]):
-        rows = table["tel_id"] == tel_id
-        for name, values in task.to_truth(table[rows], subarray.tel[tel_id].camera.geometry).items():
-            if name not in table.colnames:
-                table[name] = np.full(len(table), np.nan) << values.unit
-            table[name][rows] = values
