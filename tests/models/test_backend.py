@@ -55,8 +55,11 @@ def test_freed_memory_is_not_mapped_again(in_thread):
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
     def repeated() -> int:
+        held = ctypes.c_void_p(libc.malloc(size))  # in a thread, the next block needs another heap
         page_faults(1)
-        return page_faults(20)
+        faults = page_faults(20)
+        libc.free(held)
+        return faults
 
     with ThreadPoolExecutor() as pool:
         faults = pool.submit(repeated).result() if in_thread else repeated()
