@@ -42,10 +42,12 @@ def keep_memory(kept: bool = True) -> None:
     """
     if platform.libc_ver()[0] != "glibc":
         return
-    M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
+    M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # malloc.h
     libc = ctypes.CDLL(None)
     libc.mallopt(M_MMAP_MAX, 0 if kept else 2**16)
     libc.mallopt(M_TRIM_THRESHOLD, -1 if kept else 2**17)
+    # heaps of threads have 64 MB at most, and one with less than this in use is kept
+    libc.mallopt(M_TOP_PAD, 2**26 if kept else 2**17)
 
 
 keep_memory()
