@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from cherenkov_pipeline.alerts.ensemble import EnsembleParameters, Pooled, pool, sigmoid
 from cherenkov_pipeline.alerts.guarantee import find_threshold, one_each
@@ -42,6 +43,36 @@ def test_thresholds_keep_their_promise_on_images_that_nothing_was_fitted_to():
         assert pooled.thresholds[name].value is not None
         assert wrong[verdicts == name].mean() < 0.06
     assert 0.02 < np.mean(verdicts == "unsure") < 0.6
+
+
+@pytest.mark.parametrize("overconfident", [1.0, 1.7])
+def test_promise_is_broken_in_the_promised_share_of_redraws_at_most(overconfident):
+    """Validation and calibration images drawn anew, each ensemble judged on images without end."""
+
+    def draw(rng, n):
+        # alerts of one burst resemble each other, and its members err together
+        burst = np.repeat(np.arange(n // 2), 2)
+        logit = rng.normal(0, 6, n // 2)[burst] + 0.5 * rng.normal(size=n)
+        is_real = rng.random(n) < sigmoid(logit / overconfident)
+        noise = 0.3 * rng.normal(size=(2, n))
+        return {"one": 3 * logit + noise[0], "two": 3 * logit + noise[1]}, is_real, burst
+
+    rng = np.random.default_rng(int(10 * overconfident))
+    everything, truth, _ = draw(rng, 60_000)
+    n_redraws, broken, given = 200, {"real": 0, "false": 0}, 0
+    for redraw in range(n_redraws):
+        logits, is_real, burst = draw(rng, 900)
+        validation = np.arange(900) < 300
+        pooled = pool(logits, is_real, burst, validation, ~validation, np.ones(900), PARAMETERS, seed=redraw)
+        verdicts = pooled.decide(everything, np.ones(len(truth)))
+        for name, wrong in (("real", ~truth), ("false", truth)):
+            said = verdicts == name
+            given += said.any()
+            broken[name] += said.any() and wrong[said].mean() > PARAMETERS.alpha
+    assert given > n_redraws / 2
+    for name, count in broken.items():
+        # more than by chance, if the promise were kept exactly
+        assert binom.sf(count - 1, n_redraws, PARAMETERS.delta) > 1e-3, f"{name}: {count} of {n_redraws}"
 
 
 def test_thresholds_are_found_on_one_image_of_each_group_of_the_calibration_images():

@@ -42,10 +42,13 @@ def test_every_training_is_an_experiment_once(kedro):
     assert list(second["experiment"][len(first) :]) == list(first["experiment"][grown])
 
 
-def test_cross_validation_and_false_alarms_follow(kedro):
+def test_cross_validation_ablation_and_false_alarms_follow(kedro):
     kedro.run("--pipeline=grb_alerts_validation")
     kedro.run("--pipeline=grb_alerts_false_alarms")
+    kedro.run("--pipeline=grb_alerts_ablation")
+    assert "Another mask pattern" in kedro.latest("08_reporting/grb_alerts_validation/report.html").read_text()
     assert kedro.latest("08_reporting/grb_alerts/cross_validation_table.ecsv").exists()
+    assert kedro.latest("08_reporting/grb_alerts/ablation_table.ecsv").exists()
     assert kedro.latest("08_reporting/grb_alerts/false_alarms_table.ecsv").exists()
 
 

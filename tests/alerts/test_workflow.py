@@ -12,11 +12,11 @@ from pydantic import ValidationError
 from cherenkov_pipeline.alerts import workflow
 from cherenkov_pipeline.alerts.bundle import newest_bundle
 from cherenkov_pipeline.alerts.ensemble import sigmoid
-from cherenkov_pipeline.alerts.evaluation import report
+from cherenkov_pipeline.alerts.evaluation import plots, report, validation_report
 from cherenkov_pipeline.alerts.files import write_sub_images
 from cherenkov_pipeline.alerts.parameters import merged
 from cherenkov_pipeline.alerts.pretraining import pretrain
-from cherenkov_pipeline.alerts.project import AlertParameters
+from cherenkov_pipeline.alerts.project import AlertParameters, need_pretraining
 from cherenkov_pipeline.alerts.training import load_card
 from cherenkov_pipeline.alerts.verdict import judge
 from cherenkov_pipeline.datasets.alert_bundle import AlertBundleDataset
@@ -63,7 +63,8 @@ def bundle(steps, folder):
 def test_defaults_are_parameters():
     parameters = _parameters("base")
     assert set(parameters.ensemble.members) <= set(parameters.methods)
-    assert parameters.needs_pretraining
+    assert need_pretraining(parameters.chosen)
+    assert not need_pretraining({})
     assert {method.method for method in parameters.chosen.values()} >= {
         "cnn_scratch",
         "cnn_scratch_mask",
@@ -207,6 +208,11 @@ def test_cross_validation_is_scored_against_labels_and_truth(steps, tmp_path):
     }
     chosen = _parameters("test", methods=network | forests, ensemble={"members": ["tiny"]})
     predictions, table = workflow.cross_validate(images, splits, chosen, tmp_path)
+    content = validation_report.report(images, splits, predictions, table, chosen, datetime.now(UTC))
+    page = render_report(content)
+    assert "not flight data" in page
+    assert "Another mask pattern" in page
+    assert "Against what was simulated" in page
     assert set(predictions["part"]) == {workflow.SAMPLE, workflow.HELD_BACK}
     sample = predictions[predictions["part"] == workflow.SAMPLE]
     assert len(sample) == np.isin(splits["split"], ["train", "validation", "test"]).sum()
@@ -218,6 +224,23 @@ def test_cross_validation_is_scored_against_labels_and_truth(steps, tmp_path):
         ]
         truth = np.asarray(own.table[column])[sample["row"]]
         assert row["value"][0] == pytest.approx(np.mean(decided == truth))
+
+
+def test_variants_are_compared_with_the_first(steps, tmp_path):
+    _, images, splits, *_ = steps
+    forest = {"preset": "random_forest", "forest": {"n_trees_classification": 20}}
+    variants = {"all": forest, "again": forest, "two": {**forest, "features": ["log_snr_max", "log_snr_std"]}}
+    table = workflow.ablate(images, splits, _parameters("test", ablation=variants), tmp_path)
+    assert list(table["variant"]) == list(variants)
+    assert list(table["gain"][:2]) == [0, 0]
+    assert list(table["p_value"][:2]) == [1, 1]
+    assert table["gain"][2] == pytest.approx(table["accuracy"][2] - table["accuracy"][0])
+    n = workflow.sample_rows(splits).sum()
+    assert (table["only_it"][2] - table["only_first"][2]) / n == pytest.approx(table["gain"][2])
+    assert (table["accuracy_low"] <= table["accuracy"]).all()
+    assert plots.ablation(table).axes
+    with pytest.raises(UserError, match="no variants"):
+        workflow.ablate(images, splits, _parameters("test", ablation={}), tmp_path)
 
 
 def test_own_images_take_the_place_of_simulated_ones(steps, tmp_path):

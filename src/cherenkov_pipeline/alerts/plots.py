@@ -53,6 +53,30 @@ def sample_sheet(images: SubImages, per_cause: int = 7) -> Figure:
 
 
 @styled
+def judged_sheet(images: SubImages, captions: Sequence[str], per_row: int = 6) -> Figure:
+    """Draw sub-images in the given order, each with a caption, as `sample_sheet` draws them.
+
+    Parameters
+    ----------
+    images : SubImages
+    captions : sequence of str
+        One an image.
+    per_row : int
+    """
+    if not len(images):
+        figure = new_figure(height=1.2)
+        empty_note(figure.subplots(), "no image")
+        return figure
+    n_rows = -(-len(images) // per_row)
+    figure = new_figure(width=1.6 * per_row, height=2.15 * n_rows)
+    for at, axes in enumerate(figure.subplots(n_rows, per_row, squeeze=False).flat):
+        axes.set_axis_off()
+        if at < len(images):
+            _sub_image(axes, images[at : at + 1], captions[at])
+    return figure
+
+
+@styled
 def sky_figure(snr: np.ndarray, peak: Peak, known: Sequence[Source] = (), least_coded: float = 0.0) -> Figure:
     """Draw a sky image, its field of full coding, the sub-image around its trigger, and known sources.
 
@@ -86,15 +110,15 @@ def sky_figure(snr: np.ndarray, peak: Peak, known: Sequence[Source] = (), least_
     return figure
 
 
-def _sub_image(axes: Axes, images: SubImages) -> None:
-    """Draw the first image."""
+def _sub_image(axes: Axes, images: SubImages, caption: str = "") -> None:
+    """Draw the first image, by default with its numbers as caption."""
     row, codes = images.table[0], images.codes[0]
     axes.imshow(np.ma.masked_invalid(images.snr[0]), origin="lower", cmap=_COLORS, vmin=_LOWEST, vmax=row["snr_max"])
     if (codes == SOURCE).any():
         axes.contour(codes == SOURCE, levels=[0.5], colors="white", linewidths=0.7)
     axes.add_patch(Rectangle((-0.5, -0.5), SIZE, SIZE, fill=False, color=MUTED, linewidth=0.6))
-    note = f"{row['snr_max']:.1f}, std {row['snr_std']:.2f}"
-    if "timescale" in row.colnames:
+    note = caption or f"{row['snr_max']:.1f}, std {row['snr_std']:.2f}"
+    if not caption and "timescale" in row.colnames:
         note += f"\n{row['timescale']:.0f} s, {row['energy_band']}"
     color = INK if (codes != MISSING).any() else MUTED
     axes.set_title(note, fontsize=7, linespacing=1.2, color=color, pad=2)

@@ -1,5 +1,6 @@
 """All parameters of the pipeline ``grb_alerts``, light to import."""
 
+from collections.abc import Mapping
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -37,6 +38,9 @@ class AlertParameters(Parameters):
     methods: dict[str, MethodParameters] = Field(min_length=1, description="Name -> preset, and what is changed of it.")
     ensemble: EnsembleParameters
     cross_validation: CrossValidationParameters = CrossValidationParameters()
+    ablation: dict[str, MethodParameters] = Field(
+        {}, description="Variants that are cross-validated; the others are compared with the first one."
+    )
     resamples: int = Field(1000, ge=100, le=100_000, description="Bootstrap resamples behind every interval.")
 
     @model_validator(mode="after")
@@ -60,6 +64,11 @@ class AlertParameters(Parameters):
         return {name: one.method for name, one in self.methods.items()}
 
     @property
-    def needs_pretraining(self) -> bool:
-        """Whether a network begins with weights that are learnt from simulated frames."""
-        return any(isinstance(one, NetworkMethod) and one.weights == "simulated" for one in self.chosen.values())
+    def variants(self) -> dict[str, Method]:
+        """Name -> parameters of each variant of the ablation."""
+        return {name: one.method for name, one in self.ablation.items()}
+
+
+def need_pretraining(methods: Mapping[str, Method]) -> bool:
+    """Tell whether a network begins with weights that are learnt from simulated frames."""
+    return any(isinstance(one, NetworkMethod) and one.weights == "simulated" for one in methods.values())

@@ -1,6 +1,7 @@
 """The steps of the pipeline ``grb_alerts``: images, their split, trained methods, the ensemble and its bundle."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from cherenkov_pipeline.alerts.bundle import (
 )
 from cherenkov_pipeline.alerts.ensemble import Pooled, pool
 from cherenkov_pipeline.alerts.images import CAUSES, REAL_CAUSES, SubImages
-from cherenkov_pipeline.alerts.project import AlertParameters
+from cherenkov_pipeline.alerts.parameters import Method
+from cherenkov_pipeline.alerts.project import AlertParameters, need_pretraining
 from cherenkov_pipeline.alerts.splits import groups, split
 from cherenkov_pipeline.errors import UserError
 
@@ -92,6 +94,11 @@ def divide(images: SubImages, parameters: AlertParameters) -> Table:
     return Table({"image_id": images.table["image_id"], "split": splits})
 
 
+def sample_rows(splits: Table) -> np.ndarray:
+    """Tell which images are of the sample that is split, (n,) bool."""
+    return np.isin(np.asarray(splits["split"]), ("train", "validation", "test"))
+
+
 def train_methods(
     images: SubImages, splits: Table, parameters: AlertParameters, folder: Path
 ) -> tuple[QTable, QTable, list[dict[str, Any]]]:
@@ -117,14 +124,10 @@ def train_methods(
     """
     from cherenkov_pipeline.alerts.evaluation.experiments import experiment_row
     from cherenkov_pipeline.alerts.methods import train_method
-    from cherenkov_pipeline.alerts.pretraining import pretrain
 
     folder = Path(folder)
-    weights = None
-    if parameters.needs_pretraining:
-        weights = pretrain(parameters.pretraining, parameters.simulation, folder / "pretraining")
-    names = np.asarray(splits["split"])
-    own = np.isin(names, ("train", "validation", "test"))
+    weights = _weights(parameters.chosen, parameters, folder)
+    names, own = np.asarray(splits["split"]), sample_rows(splits)
     sample, others = images[own], images[~own]
     is_real = np.asarray(images.table["is_real"], dtype=bool)
     predictions = QTable(
@@ -217,15 +220,10 @@ def cross_validate(
     """
     from cherenkov_pipeline.alerts.evaluation import scores
     from cherenkov_pipeline.alerts.evaluation.cross_validation import validate
-    from cherenkov_pipeline.alerts.pretraining import pretrain
     from cherenkov_pipeline.performance.parameters import EvaluationParameters
 
-    weights = None
-    if parameters.needs_pretraining:
-        weights = pretrain(parameters.pretraining, parameters.simulation, Path(folder) / "pretraining")
-    names = np.asarray(splits["split"])
-    held_back = names == HELD_BACK
-    own_rows = np.isin(names, ("train", "validation", "test"))
+    weights = _weights(parameters.chosen, parameters, Path(folder))
+    held_back, own_rows = np.asarray(splits["split"]) == HELD_BACK, sample_rows(splits)
     found = validate(
         images[own_rows],
         parameters.chosen,
@@ -254,6 +252,35 @@ def cross_validate(
         table.add_column([part] * len(table), index=0, name="part")
         tables.append(table)
     return vstack(tables), vstack(rows, metadata_conflicts="silent")
+
+
+def ablate(images: SubImages, splits: Table, parameters: AlertParameters, folder: Path) -> QTable:
+    """Cross-validate the variants of the ablation on all images that are split.
+
+    Parameters
+    ----------
+    images, splits, parameters, folder
+        See `train_methods`.
+
+    Returns
+    -------
+    QTable
+        See `~cherenkov_pipeline.alerts.evaluation.ablation.ablation_table`.
+
+    Raises
+    ------
+    UserError
+        If there are no variants; otherwise as the trainings.
+    """
+    from cherenkov_pipeline.alerts.evaluation.ablation import ablation_table
+    from cherenkov_pipeline.performance.parameters import EvaluationParameters
+
+    if not parameters.variants:
+        raise UserError("grb_alerts: ablation names no variants: there is nothing to compare.")
+    weights = _weights(parameters.variants, parameters, Path(folder))
+    settings = EvaluationParameters(resamples=parameters.resamples)
+    own = images[sample_rows(splits)]
+    return ablation_table(own, parameters.variants, parameters.cross_validation, Path(folder), weights, settings)
 
 
 def count_false_alarms(bundle: Bundle, parameters: AlertParameters) -> QTable:
@@ -364,6 +391,15 @@ def _anomaly(pooled: Pooled, parameters: AlertParameters, folder: Path, files: d
         else:
             found[kind] = Forest(file=file, limit=limit)
     return Anomaly(**found)
+
+
+def _weights(methods: Mapping[str, Method], parameters: AlertParameters, folder: Path) -> Path | None:
+    """Weights that are learnt from simulated frames, if a method begins with them."""
+    from cherenkov_pipeline.alerts.pretraining import pretrain
+
+    if not need_pretraining(methods):
+        return None
+    return pretrain(parameters.pretraining, parameters.simulation, folder / "pretraining")
 
 
 def _in_parts(images: SubImages, member: Member, function: Any, size: int = 64) -> np.ndarray:

@@ -123,6 +123,25 @@ def strata(table: QTable, quantity: str = "accuracy", label: str = "Accuracy") -
 
 
 @styled
+def ablation(table: Table) -> Figure:
+    """Draw the accuracy of each variant with its interval, from `ablation.ablation_table`; dashed: the first one's."""
+    figure = new_figure(height=1.2 + 0.4 * len(table))
+    axes = figure.subplots()
+    places = np.arange(len(table))
+    kinds = [("accuracy", BLUE, "against the labels"), ("true_accuracy", ORANGE, "against what was simulated")]
+    for shift, (name, color, label) in zip((-0.1, 0.1), kinds, strict=True):
+        if name in table.colnames:
+            axes.hlines(places + shift, table[f"{name}_low"], table[f"{name}_high"], color=color, linewidth=1.4)
+            axes.plot(table[name], places + shift, "o", color=color, label=label)
+            axes.axvline(table[name][0], color=color, linewidth=0.8, linestyle="--", alpha=0.6)
+    axes.set_yticks(places, [str(name).replace("_", " ") for name in table["variant"]])
+    axes.invert_yaxis()
+    axes.set(xlabel="Accuracy")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    return figure
+
+
+@styled
 def false_alarms(table: Table) -> Figure:
     """Draw how often frames without any source are called one, from `scores.false_alarm_curve`."""
     figure = new_figure()

@@ -10,24 +10,24 @@ import numpy as np
 from astropy.table import QTable, Table, vstack
 
 from cherenkov_pipeline.alerts.ensemble import Pooled, sigmoid
-from cherenkov_pipeline.alerts.evaluation import plots, scores
+from cherenkov_pipeline.alerts.evaluation import parts, plots, scores
 from cherenkov_pipeline.alerts.evaluation.experiments import COLUMNS
+from cherenkov_pipeline.alerts.evaluation.gallery import gallery, wrong_images
 from cherenkov_pipeline.alerts.evaluation.indicators import LAST_EPOCHS, indicators
 from cherenkov_pipeline.alerts.images import SubImages
 from cherenkov_pipeline.alerts.project import AlertParameters
 from cherenkov_pipeline.alerts.workflow import CALIBRATION, HELD_BACK, logits_of, pool_members, scores_of
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
-from cherenkov_pipeline.performance.report.common import key_numbers, rows_of
+from cherenkov_pipeline.performance.report.common import rows_of
 from cherenkov_pipeline.performance.report.content import (
     Facts,
     Figure,
-    KeyNumber,
     ReportContent,
     Section,
     Text,
 )
 from cherenkov_pipeline.performance.report.content import Table as ReportTable
-from cherenkov_pipeline.performance.report.tables import cell, estimate_cells, event_facts, metrics_table, table_of
+from cherenkov_pipeline.performance.report.tables import cell, event_facts, metrics_table, table_of
 from cherenkov_pipeline.performance.report.task import footer
 
 ENSEMBLE = "ensemble"
@@ -42,9 +42,9 @@ class Evaluated:
     tables : dict of str to Table
         ``scores`` and ``verdicts`` (metrics of the ensemble, on the test images), ``held_back`` (both, of the other
         mask pattern), ``truth`` (both, of the test images against what was simulated, where that is known),
-        ``strata``, ``comparison``, ``indicators``.
+        ``strata``, ``comparison``, ``indicators``, ``wrong`` (test images that the ensemble has wrong).
     figures : dict of str to Figure
-        ``reliability``, ``risk_coverage``, ``strata``; ``curves_<method>``, ``winning_<method>``.
+        ``reliability``, ``risk_coverage``, ``strata``, ``wrong``; ``curves_<method>``, ``winning_<method>``.
     pooled : Pooled
     """
 
@@ -88,7 +88,9 @@ def evaluate(images: SubImages, predictions: QTable, histories: QTable, paramete
         np.asarray(test["group"]),
         settings,
     )
+    tables["wrong"] = wrong_images(images.table[tested], probabilities[ENSEMBLE])
     figures = {
+        "wrong": gallery(images[tested], tables["wrong"]),
         "reliability": plots.reliability({ENSEMBLE: scores.reliability_table(probabilities[ENSEMBLE], is_real)}),
         "risk_coverage": plots.risk_coverage(
             {name: scores.risk_coverage(values, is_real) for name, values in list(probabilities.items())[:6]},
@@ -185,7 +187,7 @@ def report(
                 "Another mask pattern",
                 (
                     Text("Images seen through a mask pattern that no training image was seen through."),
-                    metrics_table(_with_meta(tables["held_back"], tables["scores"])),
+                    metrics_table(parts.without_counts(tables["held_back"], tables["scores"])),
                 ),
             ),
         )
@@ -200,7 +202,7 @@ def report(
                     Text(
                         "The same test images against what was simulated: a wrong label is no error of the models here."
                     ),
-                    metrics_table(_with_meta(tables["truth"], tables["scores"])),
+                    metrics_table(parts.without_counts(tables["truth"], tables["scores"])),
                 ),
             ),
         )
@@ -211,7 +213,7 @@ def report(
         kind="Alerts",
         title="ECLAIRs: true source or false alert",
         summary=f"Methods that judge {data}. " + _summary(metrics, simulated),
-        key_numbers=_key_numbers(metrics),
+        key_numbers=parts.ensemble_numbers(metrics),
         sections=(
             Section(
                 "Ensemble",
@@ -236,7 +238,7 @@ def report(
             Section(
                 "Methods",
                 (
-                    _comparison(tables["comparison"]),
+                    parts.comparison(tables["comparison"]),
                     _indicators(tables["indicators"]),
                     *_pictures(figures, parameters),
                 ),
@@ -250,7 +252,19 @@ def report(
                         "In brackets: test images; bars: intervals.",
                         True,
                     ),
-                    _strata(tables["strata"]),
+                    parts.strata(tables["strata"]),
+                ),
+            ),
+            Section(
+                "Errors of the ensemble",
+                (
+                    Figure(
+                        figures["wrong"],
+                        "Test images that it has wrong",
+                        "The most certain errors first, each in its own scale; grey: no data; rings: known sources.",
+                        True,
+                    ),
+                    _wrong(tables["wrong"]),
                 ),
             ),
             *held_back,
@@ -276,38 +290,11 @@ def report(
     )
 
 
-def _key_numbers(metrics: Mapping[str, Any]) -> tuple[KeyNumber, ...]:
-    entries = (
-        ("Accuracy, all images", "accuracy", 100, " %"),
-        ("True sources missed, of those with a verdict", "missed", 100, " %"),
-        ("Unsure", "unsure", 100, " %"),
-        ("Expected calibration error", "calibration_error", 1, ""),
-    )
-    return key_numbers(metrics, entries)
-
-
 def _summary(metrics: Mapping[str, Any], simulated: bool) -> str:
     accuracy, unsure = (100 * float(metrics[name]["value"]) for name in ("accuracy", "unsure"))
     text = f"The ensemble is right in {accuracy:.1f} % of the test images, and unsure in {unsure:.1f} %."
     note = " Of flight data these numbers say nothing: the simulation has a random mask and assumed disturbances."
     return text + (note if simulated else "")
-
-
-def _with_meta(table: QTable, like: QTable) -> QTable:
-    table = table[[not str(name).startswith("events_") for name in table["metric"]]]
-    table.meta.update(like.meta)
-    return table
-
-
-def _comparison(table: Table) -> ReportTable:
-    names = {
-        "method": "Method",
-        "accuracy": "Accuracy",
-        "only_it": "Right, the ensemble wrong",
-        "only_reference": "Wrong, the ensemble right",
-        "p_value": "p, McNemar",
-    }
-    return table_of(table, "Test images; the exact test takes them as independent.", names)
 
 
 def _indicators(table: Table) -> ReportTable:
@@ -346,14 +333,22 @@ def _pictures(figures: Mapping[str, matplotlib.figure.Figure], parameters: Alert
     return found
 
 
-def _strata(table: QTable) -> ReportTable:
-    rows = zip(
-        [cell(str(name)) for name in table["stratum"]],
-        [cell(int(n)) for n in table["n"]],
-        estimate_cells(table, "accuracy"),
-        strict=True,
+def _wrong(table: Table) -> ReportTable:
+    names = {
+        "image_id": "Image",
+        "label": "Label",
+        "said": "Ensemble",
+        "confidence": "Confidence",
+        "snr_max": "SNR",
+        "cause": "Cause",
+        "label_source": "Label from",
+        "is_label_right": "Label right",
+    }
+    return table_of(
+        table[[name for name in names if name in table.colnames]],
+        "Whether a label is right is known of simulated images alone.",
+        names,
     )
-    return ReportTable(("Images", "Number", "Accuracy"), tuple(rows), "Of the ensemble, on the test images.")
 
 
 def _experiments(rows: Sequence[Mapping[str, Any]]) -> ReportTable:

@@ -71,6 +71,30 @@ def validate_methods(images: SubImages, splits: QTable, parameters: AlertParamet
     return workflow.cross_validate(images, splits, parameters, folder)
 
 
+def write_validation_report(
+    images: SubImages, splits: QTable, predictions: QTable, metrics: QTable, parameters: AlertParameters
+) -> tuple[str, str]:
+    """Tell what the cross-validation found: page and summary."""
+    from datetime import UTC, datetime
+
+    from cherenkov_pipeline.alerts.evaluation import validation_report
+    from cherenkov_pipeline.performance.report.render import render_markdown, render_report
+
+    content = validation_report.report(images, splits, predictions, metrics, parameters, datetime.now(UTC))
+    return render_report(content), render_markdown(content)
+
+
+def compare_variants(
+    images: SubImages, splits: QTable, parameters: AlertParameters, folder: Path
+) -> tuple[QTable, Figure]:
+    """Cross-validate the variants of the ablation: table and figure."""
+    from cherenkov_pipeline.alerts import workflow
+    from cherenkov_pipeline.alerts.evaluation import plots
+
+    table = workflow.ablate(images, splits, parameters, folder)
+    return table, plots.ablation(table)
+
+
 def count_false_alarms(bundle: Bundle, parameters: AlertParameters) -> tuple[QTable, Figure]:
     """Judge frames without any source: table and figure."""
     from cherenkov_pipeline.alerts import workflow

@@ -1,20 +1,24 @@
-"""Alerts: one pipeline from images to the bundle, and one that cross-validates."""
+"""Alerts: one pipeline from images to the bundle, and others that cross-validate and count false alarms."""
 
 from kedro.pipeline import Pipeline, node
 from kedro.pipeline.node import Node
 
 from cherenkov_pipeline.pipelines.grb_alerts.nodes import (
     assemble_bundle,
+    compare_variants,
     count_false_alarms,
     divide_images,
     obtain_images,
     train_methods,
     validate_methods,
     write_report,
+    write_validation_report,
 )
 
 NAME = "grb_alerts"
 PARAMETERS = f"params:{NAME}"
+VALIDATION = ("grb_alerts_validation.report", "grb_alerts_validation.summary")
+"""Beside those of the pipeline that trains, not in their place."""
 
 
 def create_pipeline() -> Pipeline:
@@ -51,6 +55,26 @@ def create_validation_pipeline() -> Pipeline:
             ["cross_validation", "cross_validation_table"],
             name="validate_methods",
             tags="gpu",
+        ),
+        node(
+            write_validation_report,
+            ["images", "split_table", "cross_validation", "cross_validation_table", PARAMETERS],
+            list(VALIDATION),
+            name="write_validation_report",
+        ),
+        outputs=set(VALIDATION),
+    )
+
+
+def create_ablation_pipeline() -> Pipeline:
+    """Build the pipeline that cross-validates variants of a method."""
+    return _named(
+        node(
+            compare_variants,
+            ["images", "split_table", PARAMETERS, "checkpoints"],
+            ["ablation_table", "ablation_figure"],
+            name="compare_variants",
+            tags="gpu",
         )
     )
 
@@ -67,10 +91,10 @@ def create_false_alarm_pipeline() -> Pipeline:
     return Pipeline([step], namespace=NAME, parameters={PARAMETERS}, tags=NAME)
 
 
-def _named(*steps: Node) -> Pipeline:
-    """Make the images and their split first, then take these steps."""
+def _named(*steps: Node, outputs: set[str] | None = None) -> Pipeline:
+    """Make the images and their split first, then take these steps; outputs named here keep their names."""
     first = [
         node(obtain_images, PARAMETERS, "images", name="obtain_images", tags="cpu"),
         node(divide_images, ["images", PARAMETERS], "split_table", name="divide_images"),
     ]
-    return Pipeline([*first, *steps], namespace=NAME, parameters={PARAMETERS}, tags=NAME)
+    return Pipeline([*first, *steps], namespace=NAME, parameters={PARAMETERS}, outputs=outputs, tags=NAME)
