@@ -10,6 +10,7 @@ from kedro.io import Version
 from pydantic import ValidationError
 
 from cherenkov_pipeline.alerts import workflow
+from cherenkov_pipeline.alerts.assembly import assemble
 from cherenkov_pipeline.alerts.bundle import newest_bundle
 from cherenkov_pipeline.alerts.ensemble import sigmoid
 from cherenkov_pipeline.alerts.evaluation import plots, report, validation_report
@@ -54,7 +55,7 @@ def bundle(steps, folder):
     parameters, images, splits, predictions, *_ = steps
     dataset = AlertBundleDataset(filepath=str(folder / "ensemble"), version=Version(None, "2026-02-09T10.00.00.000Z"))
     assert not dataset.exists()
-    dataset.save(workflow.assemble(images, splits, predictions, parameters, folder))
+    dataset.save(assemble(images, splits, predictions, parameters, folder))
     newest = AlertBundleDataset(filepath=str(folder / "ensemble"), version=Version(None, None)).load()
     assert newest.folder == newest_bundle(folder / "ensemble")
     return newest

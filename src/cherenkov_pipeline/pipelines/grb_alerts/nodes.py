@@ -59,9 +59,9 @@ def assemble_bundle(
     images: SubImages, splits: QTable, predictions: QTable, parameters: AlertParameters, folder: Path
 ) -> tuple[BundleCard, dict[str, Path]]:
     """Put together what is deployed."""
-    from cherenkov_pipeline.alerts import workflow
+    from cherenkov_pipeline.alerts.assembly import assemble
 
-    return workflow.assemble(images, splits, predictions, parameters, folder)
+    return assemble(images, splits, predictions, parameters, folder)
 
 
 def validate_methods(images: SubImages, splits: QTable, parameters: AlertParameters, folder: Path) -> tuple[Any, Any]:
