@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-
 LONGEST = ("test_first_light.py", "test_first_alert.py")
 """Files that run whole pipelines: no worker of pytest-xdist begins with one of them when the others have finished."""
 
