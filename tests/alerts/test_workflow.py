@@ -155,7 +155,7 @@ def test_bundle_knows_what_it_was_made_from(steps, bundle):
     parameters, images, splits, *_ = steps
     card = bundle.card
     assert card.simulated is True
-    assert card.mask_patterns == tuple(str(pattern) for pattern in sorted(parameters.simulation.mask_patterns))
+    assert card.mask_patterns == tuple(sorted(parameters.simulation.mask_patterns))
     assert [member.name for member in card.members] == list(parameters.ensemble.members)
     train = np.asarray(splits["split"]) == "train"
     assert {member.n_training for member in card.members} == {int(train.sum())}

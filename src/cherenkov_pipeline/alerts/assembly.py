@@ -72,7 +72,7 @@ def assemble(
             created=now().isoformat(),
             versions={**software_versions(), "cherenkov_pipeline": __version__},
             simulated=simulated,
-            mask_patterns=tuple(str(pattern) for pattern in patterns),
+            mask_patterns=tuple(int(pattern) for pattern in patterns),
             data_fingerprint=data_fingerprint(training),
             label_map={cause: cause in REAL_CAUSES for cause in CAUSES},
             members=tuple(members),
