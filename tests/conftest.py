@@ -5,6 +5,14 @@ from pathlib import Path
 
 import pytest
 
+LONGEST = ("test_first_light.py", "test_first_alert.py")
+"""Files that run whole pipelines: no worker of pytest-xdist begins with one of them when the others have finished."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the longest files be first."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
 
 @pytest.fixture(scope="session")
 def test_data() -> Path:

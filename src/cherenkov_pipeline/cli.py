@@ -1,4 +1,4 @@
-"""The project's `kedro run`: Kedro's own, which tells a user's error in one line."""
+"""The project's commands: Kedro's own `kedro run`, which tells a user's error in one line, and `kedro alerts`."""
 
 import copy
 import difflib
@@ -12,6 +12,7 @@ from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import CONTEXT_SETTINGS
 from kedro.validation.exceptions import ParameterValidationError
 
+from cherenkov_pipeline.alerts.commands import alerts
 from cherenkov_pipeline.errors import UserError
 
 
@@ -71,3 +72,4 @@ def _check_names(names: Iterable[str]) -> None:
 run = copy.copy(kedro_run)
 run.callback = _speaking(kedro_run.callback)
 cli.add_command(run)
+cli.add_command(alerts)

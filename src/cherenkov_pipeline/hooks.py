@@ -14,6 +14,7 @@ MLflow stays out of nodes and datasets. A catalog entry says in its ``metadata``
 import atexit
 import difflib
 import logging
+import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -173,9 +174,8 @@ class MlflowTracking:
         wanted = (getattr(dataset, "metadata", None) or {}).get("mlflow", {})
         prefix = dataset_name.split(".")[0]
         if wanted.get("history"):
-            for row in data:
-                numbers = {f"{prefix}.{name}": float(row[name]) for name in data.colnames if name != "epoch"}
-                mlflow.log_metrics(numbers, step=int(row["epoch"]), run_id=self._run_id)
+            for epoch, numbers in history_metrics(prefix, data):
+                mlflow.log_metrics(numbers, step=epoch, run_id=self._run_id)
         if wanted.get("metrics"):
             numbers = {f"{prefix}.{key}": value for key, value in data.items() if isinstance(value, int | float)}
             mlflow.log_metrics(numbers, run_id=self._run_id)
@@ -223,6 +223,14 @@ class MlflowTracking:
 
 def _parameters_of(pipeline: Pipeline) -> set[str]:
     return {name.removeprefix("params:") for name in pipeline.inputs() if name.startswith("params:")}
+
+
+def history_metrics(prefix: str, history: Any) -> Iterator[tuple[int, dict[str, float]]]:
+    """Epochs and their numbers, as MLflow calls them: ``<prefix>.<column>``, or ``<prefix>.<method>.<column>``."""
+    for row in history:
+        whose = f"{prefix}.{row['method']}" if "method" in history.colnames else prefix
+        numbers = (name for name in history.colnames if name not in ("epoch", "method"))
+        yield int(row["epoch"]), {f"{whose}.{name}": float(row[name]) for name in numbers if math.isfinite(row[name])}
 
 
 def flatten_parameters(parameters: Mapping[str, Any], names: set[str]) -> dict[str, str]:

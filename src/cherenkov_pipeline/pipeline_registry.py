@@ -9,6 +9,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         comparison,
         data_processing,
         evaluation,
+        grb_alerts,
         instrument_response,
         reconstruction,
         report_index,
@@ -50,6 +51,12 @@ def register_pipelines() -> dict[str, Pipeline]:
         "instrument_response": instrument_response.create_pipeline(),
         "report_index": report_index.create_pipeline(),
     }
+    alerts = {
+        "grb_alerts": grb_alerts.create_pipeline(),
+        "grb_alerts_validation": grb_alerts.create_validation_pipeline(),
+        "grb_alerts_ablation": grb_alerts.create_ablation_pipeline(),
+        "grb_alerts_false_alarms": grb_alerts.create_false_alarm_pipeline(),
+    }
     plain = [*first.values(), *(for_tasks[f"{stage}_{task}"] for task in DEFAULT for stage in ("train", "evaluate"))]
     return {
         "__default__": sum([*plain, *last.values()], Pipeline([])),
@@ -60,4 +67,5 @@ def register_pipelines() -> dict[str, Pipeline]:
         **several,
         **last,
         **of_files,
+        **alerts,
     }

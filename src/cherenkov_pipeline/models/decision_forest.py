@@ -6,7 +6,6 @@ sends every feature the same way. How the trees are grown stands in `cherenkov_p
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.forest_features import COLUMNS, check_columns
 from cherenkov_pipeline.models.layers import PACKAGE
 from cherenkov_pipeline.models.likelihoods.base import Constants, OutputLayer, log_factor, neutral_factor
+from cherenkov_pipeline.models.trees import ARRAYS, Trees
 
 ops = keras.ops
 
@@ -22,35 +22,6 @@ SMALLEST_PROBABILITY = 1e-4
 """Trees that all agree say no more than this."""
 
 SMALLEST_VARIANCE = 1e-6
-
-
-@dataclass(frozen=True)
-class Trees:
-    """The nodes of all trees of a forest, one tree after the other.
-
-    Attributes
-    ----------
-    roots : ndarray of int32
-        (n_trees,), first node of each tree.
-    feature : ndarray of int32
-        (n_nodes,), number of the feature that a node compares.
-    threshold : ndarray of float32
-        (n_nodes,); a feature at most as large goes left.
-    left, right : ndarray of int32
-        (n_nodes,), the next node; a leaf's is itself.
-    value : ndarray of float32
-        (n_nodes, 2), mean and variance of the training targets in a node.
-    depth : int
-        Steps to the deepest leaf.
-    """
-
-    roots: np.ndarray
-    feature: np.ndarray
-    threshold: np.ndarray
-    left: np.ndarray
-    right: np.ndarray
-    value: np.ndarray
-    depth: int
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -89,7 +60,7 @@ class DecisionForest(keras.layers.Layer):
     def of(cls, trees: Trees, features: Sequence[int] | None = None, **options: Any) -> "DecisionForest":
         """Make the layer of grown trees."""
         layer = cls(len(trees.roots), len(trees.feature), trees.depth, features, **options)
-        for name in ("roots", "feature", "threshold", "left", "right", "value"):
+        for name in ARRAYS:
             getattr(layer, name).assign(getattr(trees, name))
         return layer
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import atomic_path
@@ -42,20 +43,20 @@ _CHECKED = 8
 
 
 def export_onnx(
-    model: keras.Model, path: str | os.PathLike, card: ModelCard | None = None, opset: int | None = None
+    model: keras.Model, path: str | os.PathLike, card: BaseModel | None = None, opset: int | None = None
 ) -> Path:
     """Write a network as an ONNX file.
 
-    Inputs have the names and shapes of the network's, float32, with a free number of events; the only output,
-    ``outputs``, has the columns of the task's likelihood.
+    Inputs have the names and shapes of the network's, float32, with a free number of events. A network with one output
+    has it by the name ``outputs``, with the columns of the task's likelihood; a dict of outputs keeps its names.
 
     Parameters
     ----------
     model : keras.Model
-        From a dict of named inputs to one tensor.
+        From a dict of named inputs to one tensor or a dict of them.
     path : path-like
         Ends in ``.onnx``.
-    card : ModelCard, optional
+    card : ModelCard or another pydantic model, optional
         Written into the file's metadata, as JSON.
     opset : int, optional
         Version of ONNX' operators. Default: tf2onnx's.
@@ -80,7 +81,7 @@ def export_onnx(
             _convert(model, part, opset)
         else:
             _convert_elsewhere(model, part, card, opset)
-        _finish(part, model.name, card)
+        _finish(part, model, card)
         _compare(model, part)
     return path
 
@@ -94,6 +95,11 @@ def predict_onnx(path: str | os.PathLike, inputs: Mapping[str, np.ndarray]) -> n
     inputs : mapping
         Name -> (n, ...) array; those that the file does not read are left out.
     """
+    return run_onnx(path, inputs)[OUTPUT]
+
+
+def run_onnx(path: str | os.PathLike, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Compute all outputs of an ONNX file, by their names, as `predict_onnx` does."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -101,7 +107,8 @@ def predict_onnx(path: str | os.PathLike, inputs: Mapping[str, np.ndarray]) -> n
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
     read = {tensor.name: np.asarray(inputs[tensor.name], dtype=np.float32) for tensor in session.get_inputs()}
-    return session.run([OUTPUT], read)[0]
+    names = [tensor.name for tensor in session.get_outputs()]
+    return dict(zip(names, session.run(names, read), strict=True))
 
 
 def random_events(model: keras.Model, n: int, seed: int = 0) -> dict[str, np.ndarray]:
@@ -169,12 +176,12 @@ def _teach_converter() -> None:
         graph.make_node(kind, inputs, outputs=outputs, shapes=shapes, dtypes=dtypes, name=make_name(node.name))
 
 
-def _convert_elsewhere(model: keras.Model, path: Path, card: ModelCard | None, opset: int | None) -> None:
+def _convert_elsewhere(model: keras.Model, path: Path, card: BaseModel | None, opset: int | None) -> None:
     """Convert with TensorFlow, in a new process."""
     with tempfile.TemporaryDirectory() as folder:
         saved = Path(folder) / "model.keras"
         model.save(saved)
-        if card is not None:  # which tells where own layers stand
+        if isinstance(card, ModelCard):  # which tells where own layers stand
             card_path(saved).write_text(card.model_dump_json())
         modules = ",".join(sorted({type(layer).__module__ for layer in model.layers}))
         command = [sys.executable, "-m", MODULE, str(saved), str(path), "--import", modules]
@@ -187,17 +194,20 @@ def _convert_elsewhere(model: keras.Model, path: Path, card: ModelCard | None, o
         raise UserError(f"TensorFlow could not export the model {model.name}: {reason}")
 
 
-def _finish(path: Path, name: str, card: ModelCard | None) -> None:
-    """Name the output, free the number of events, add the card."""
+def _finish(path: Path, model: keras.Model, card: BaseModel | None) -> None:
+    """Name the outputs, free the number of events, add the card."""
     import onnx
 
     content = onnx.load(path)
-    (output,) = content.graph.output
+    # Keras flattens a dict of outputs in the order of its names
+    names = sorted(model.output) if isinstance(model.output, dict) else [OUTPUT]
+    renamed = {tensor.name: name for tensor, name in zip(content.graph.output, names, strict=True)}
     for node in content.graph.node:
-        node.output[:] = [OUTPUT if tensor == output.name else tensor for tensor in node.output]
-        node.input[:] = [OUTPUT if tensor == output.name else tensor for tensor in node.input]
-    output.name = OUTPUT
-    for tensor in (*content.graph.input, output):
+        node.output[:] = [renamed.get(tensor, tensor) for tensor in node.output]
+        node.input[:] = [renamed.get(tensor, tensor) for tensor in node.input]
+    for tensor in content.graph.output:
+        tensor.name = renamed[tensor.name]
+    for tensor in (*content.graph.input, *content.graph.output):
         tensor.type.tensor_type.shape.dim[0].dim_param = "events"
     content.producer_name = "cherenkov_pipeline"
     if card is not None:
@@ -206,20 +216,25 @@ def _finish(path: Path, name: str, card: ModelCard | None) -> None:
         onnx.checker.check_model(content)
     except onnx.checker.ValidationError as error:
         reason = str(error).strip().splitlines()[0]
-        raise UserError(f"{name} cannot be written as ONNX ({reason}): use layers that ONNX knows.") from error
+        raise UserError(f"{model.name} cannot be written as ONNX ({reason}): use layers that ONNX knows.") from error
     onnx.save(content, path)
 
 
 def _compare(model: keras.Model, path: Path) -> None:
     events = random_events(model, _CHECKED)
-    expected, found = np.asarray(model.predict_on_batch(events)), predict_onnx(path, events)
-    difference = np.abs(found - expected) / np.maximum(1, np.abs(expected))
-    difference[np.isnan(found) & np.isnan(expected)] = 0
-    if not difference.max() < TOLERANCE:
-        raise UserError(
-            f"The ONNX file of {model.name} predicts otherwise than the network (by {difference.max():.2g}): it is not"
-            " written; report the model."
-        )
+    expected, found = model.predict_on_batch(events), run_onnx(path, events)
+    by_name = isinstance(expected, dict)
+    for name, values in (expected if by_name else {OUTPUT: expected}).items():
+        values = np.asarray(values)
+        # an output with a name of its own is one quantity, such as a map: its largest value sets the scale
+        scale = np.abs(values).max() if by_name else np.abs(values)
+        difference = np.abs(found[name] - values) / np.maximum(1, scale)
+        difference[np.isnan(found[name]) & np.isnan(values)] = 0
+        if not difference.max() < TOLERANCE:
+            raise UserError(
+                f"The ONNX file of {model.name} predicts otherwise than the network (by {difference.max():.2g}): it is"
+                " not written; report the model."
+            )
 
 
 def main() -> None:

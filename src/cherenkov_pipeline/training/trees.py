@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cherenkov_pipeline.models.decision_forest import Trees
 from cherenkov_pipeline.models.options import ForestParameters
+from cherenkov_pipeline.models.trees import Trees
 
 if TYPE_CHECKING:
-    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+    from sklearn.ensemble import IsolationForest, RandomForestClassifier, RandomForestRegressor
 
 
 def grow(
@@ -42,8 +42,18 @@ def grow(
     return trees_of(estimator.fit(features, targets, sample_weight=weights))
 
 
-def trees_of(estimator: "RandomForestClassifier | RandomForestRegressor") -> Trees:
-    """Take a grown forest apart; of classifiers, those of two classes."""
+def trees_of(
+    estimator: "RandomForestClassifier | RandomForestRegressor | IsolationForest", value: np.ndarray | None = None
+) -> Trees:
+    """Take a grown forest apart; of classifiers, those of two classes.
+
+    Parameters
+    ----------
+    estimator
+        Fitted; each of its trees reads all features.
+    value : ndarray, optional
+        (n_nodes, 2), of the nodes of all trees. Default: mean and variance of the targets in each.
+    """
     trees = [tree.tree_ for tree in estimator.estimators_]
     sizes = [tree.node_count for tree in trees]
     roots = np.cumsum([0, *sizes[:-1]])
@@ -61,7 +71,7 @@ def trees_of(estimator: "RandomForestClassifier | RandomForestRegressor") -> Tre
         threshold=rounded_down(np.where(is_leaf, 0, joined("threshold"))),
         left=np.where(is_leaf, own, left + first).astype(np.int32),
         right=np.where(is_leaf, own, right + first).astype(np.int32),
-        value=_moments(estimator, joined("value"), joined("impurity")),
+        value=_moments(estimator, joined("value"), joined("impurity")) if value is None else value.astype(np.float32),
         depth=max(tree.max_depth for tree in trees),
     )
 

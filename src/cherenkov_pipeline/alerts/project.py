@@ -1,0 +1,74 @@
+"""All parameters of the pipeline ``grb_alerts``, light to import."""
+
+from collections.abc import Mapping
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from cherenkov_pipeline.alerts.ensemble import EnsembleParameters
+from cherenkov_pipeline.alerts.parameters import (
+    AutoencoderMethod,
+    IsolationForestMethod,
+    Method,
+    MethodParameters,
+    NetworkMethod,
+)
+from cherenkov_pipeline.alerts.pretraining import PretrainingParameters
+from cherenkov_pipeline.alerts.simulation.parameters import AlertSimulationParameters
+from cherenkov_pipeline.alerts.splits import CrossValidationParameters, SplitParameters
+from cherenkov_pipeline.config import Parameters
+
+
+class AlertParameters(Parameters):
+    """From labelled sub-images to the ensemble that judges them."""
+
+    path: str | None = Field(
+        None, description="Labelled sub-images: HDF5, npz, a folder, or a table of files; null: simulated ones."
+    )
+    simulation: AlertSimulationParameters = AlertSimulationParameters()
+    n_calibration: int = Field(
+        600,
+        ge=20,
+        description="Simulated sub-images that the thresholds are found on; with a path, these are the test images.",
+    )
+    n_held_back: int = Field(540, ge=20, description="Simulated sub-images of the mask pattern that is held back.")
+    n_noise: int = Field(20_000, ge=1, description="Simulated frames without a source, for the false-alarm rate.")
+    split: SplitParameters = SplitParameters()
+    pretraining: PretrainingParameters = PretrainingParameters()
+    methods: dict[str, MethodParameters] = Field(min_length=1, description="Name -> preset, and what is changed of it.")
+    ensemble: EnsembleParameters
+    cross_validation: CrossValidationParameters = CrossValidationParameters()
+    ablation: dict[str, MethodParameters] = Field(
+        {}, description="Variants that are cross-validated; the others are compared with the first one."
+    )
+    resamples: int = Field(1000, ge=100, le=100_000, description="Bootstrap resamples behind every interval.")
+
+    @model_validator(mode="after")
+    def _ensemble_of_methods(self) -> Self:
+        anomalies = AutoencoderMethod | IsolationForestMethod
+        for names, kind, what in (
+            (self.ensemble.members, NetworkMethod, "a network"),
+            (self.ensemble.detectors, anomalies, "an autoencoder or isolation forest"),
+        ):
+            for name in names:
+                if name not in self.methods or not isinstance(self.methods[name].method, kind):
+                    raise ValueError(f"ensemble: {name!r} must be {what} among the methods {', '.join(self.methods)}")
+        kinds = [self.methods[name].method.method for name in self.ensemble.detectors]
+        if len(set(kinds)) < len(kinds):
+            raise ValueError("ensemble: one detector of each kind at most")
+        return self
+
+    @property
+    def chosen(self) -> dict[str, Method]:
+        """Name -> parameters of each method."""
+        return {name: one.method for name, one in self.methods.items()}
+
+    @property
+    def variants(self) -> dict[str, Method]:
+        """Name -> parameters of each variant of the ablation."""
+        return {name: one.method for name, one in self.ablation.items()}
+
+
+def need_pretraining(methods: Mapping[str, Method]) -> bool:
+    """Tell whether a network begins with weights that are learnt from simulated frames."""
+    return any(isinstance(one, NetworkMethod) and one.weights == "simulated" for one in methods.values())

@@ -1,0 +1,246 @@
+"""The audit log: what was judged, when and by what, in a file that cannot be edited unnoticed.
+
+One JSON object a line. Each holds the hash of the line before it and ends with its own (SHA-256), so that a changed,
+inserted, removed or moved line breaks the chain. The number and hash of the last line stand once more in a file beside
+it: lines that were cut off at the end are missed too. Who can write both files can make a new chain; so note the last
+hash elsewhere now and then, and let `verify` look for it.
+
+A program that is killed while it writes leaves a line cut off. The next one that writes takes it out of the chain and
+says so in a line of its own, with all that was left. In the same way it tells of lines that are missing, before it
+writes.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cherenkov_pipeline.errors import TemporaryError, UserError
+from cherenkov_pipeline.files import atomic_path
+
+FIRST = "0" * 64
+"""What stands for the hash of the line before the first."""
+
+REPAIRED, MISSING = "repaired", "lines_missing"
+"""Events of lines that tell of a line that was cut off, and of lines that were there before and are no more."""
+
+_END = re.compile(rb', "hash": "([0-9a-f]{64})"\}\n?$')
+_CHUNK = 1 << 16
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `AuditLog.verify` found.
+
+    Attributes
+    ----------
+    n_lines : int
+        Sound lines, up to the first broken one.
+    last_hash : str
+        Of the last of them.
+    broken_line : int or None
+        Number of the first broken line, from 1; None: the chain is whole.
+    problem : str
+        What is wrong with it; of a whole chain, empty or a note.
+    """
+
+    n_lines: int
+    last_hash: str
+    broken_line: int | None
+    problem: str
+
+
+class AuditLog:
+    """A log that grows at its end alone; several programs may write to it in turn.
+
+    Parameters
+    ----------
+    path : path-like
+        Of the ``.jsonl`` file; it is made with the first line.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = Path(path)
+        self.head_path = self.path.with_name(self.path.name + ".head")
+
+    def append(self, event: str, **content: Any) -> dict[str, Any]:
+        """Write a line, to the disk itself.
+
+        Parameters
+        ----------
+        event : str
+        **content
+            Plain values; the names ``number``, ``time``, ``event``, ``previous`` and ``hash`` are taken.
+
+        Returns
+        -------
+        dict
+            The line's content.
+
+        Raises
+        ------
+        UserError
+            If the last line is not what this class has written.
+        OSError, TemporaryError
+            If it cannot be written, all of it; then nothing is.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            number, previous, before, torn = self._tail(descriptor)
+            head = self._head()
+            if torn:
+                os.ftruncate(descriptor, os.fstat(descriptor).st_size - len(torn))
+            # a program that was killed between line and head leaves a head that is one behind
+            if head not in ((number, previous), (number - 1, before)):
+                number, previous, _ = self._write(descriptor, number, previous, MISSING, {"expected": list(head)})
+            if torn:
+                left = torn.decode(errors="replace")
+                number, previous, _ = self._write(descriptor, number, previous, REPAIRED, {"cut_off": left})
+            _, _, record = self._write(descriptor, number, previous, event, content)
+        finally:
+            os.close(descriptor)
+        return record
+
+    def entries(self) -> Iterator[dict[str, Any]]:
+        """Content of all whole lines, in their order; nothing is verified.
+
+        Raises
+        ------
+        UserError
+            If a line is no JSON object.
+        """
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as stream:
+            for number, line in enumerate(stream, start=1):
+                if not line.endswith(b"\n"):
+                    return
+                yield _parsed(line, self.path, number)
+
+    def verify(self, noted_hash: str | None = None) -> Verification:
+        """Look for the first line that is not as it was written.
+
+        Parameters
+        ----------
+        noted_hash : str, optional
+            Hash of any line, noted elsewhere earlier: it must be there still.
+
+        Raises
+        ------
+        UserError
+            If there is no log.
+        """
+        if not self.path.is_file():
+            raise UserError(f"There is no audit log {self.path}.")
+        head_number, head_hash = self._head()
+        number, previous, note, is_noted_there = 0, FIRST, "", not noted_hash
+        with self.path.open("rb") as stream:
+            for line in stream:
+                if not line.endswith(b"\n"):
+                    note = "a last line was cut off by a program that was killed; the next line written will tell"
+                    break
+                problem = _problem(line, number + 1, previous)
+                found = _hash(line)
+                if not problem and number + 1 == head_number and found != head_hash:
+                    problem = f"it is not the line that {self.head_path.name} names"
+                if problem:
+                    return Verification(number, previous, number + 1, problem)
+                number, previous = number + 1, found
+                is_noted_there = is_noted_there or previous == noted_hash
+        if number and head_number == 0:
+            return Verification(number, previous, number + 1, f"{self.head_path.name} is gone")
+        if number < head_number:
+            return Verification(number, previous, number + 1, f"lines up to {head_number} were cut off")
+        if not is_noted_there:
+            return Verification(number, previous, number + 1, "no line has the noted hash")
+        return Verification(number, previous, None, note)
+
+    def _tail(self, descriptor: int) -> tuple[int, str, str, bytes]:
+        """Find number and hash of the last whole line, the hash before it, and what stands after it."""
+        end = os.fstat(descriptor).st_size
+        tail, start = b"", end
+        while start and tail.count(b"\n") < 2:
+            start = max(0, start - _CHUNK)
+            tail = os.pread(descriptor, end - start, start)
+        whole, newline, torn = tail.rpartition(b"\n")
+        if not newline:
+            return 0, FIRST, FIRST, torn
+        line = whole.rpartition(b"\n")[2] + b"\n"
+        record = _parsed(line, self.path, "the last one")
+        number, before = record.get("number"), record.get("previous")
+        if not isinstance(number, int) or not (found := _hash(line)):
+            raise UserError(f"The last line of {self.path} was edited: see kedro alerts verify-log.")
+        return number, found, before, torn
+
+    def _write(
+        self, descriptor: int, number: int, previous: str, event: str, content: dict[str, Any]
+    ) -> tuple[int, str, dict[str, Any]]:
+        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+        record = {"number": number + 1, "time": time, "event": event, **content, "previous": previous}
+        text = json.dumps(record, allow_nan=False).encode()
+        digest = hashlib.sha256(text).hexdigest()
+        line = text[:-1] + f', "hash": "{digest}"}}\n'.encode()
+        size = os.fstat(descriptor).st_size
+        try:
+            while line:
+                line = line[os.write(descriptor, line) :]
+            os.fsync(descriptor)
+            with atomic_path(self.head_path) as part:
+                part.write_text(f"{number + 1} {digest}\n")
+        except (OSError, TemporaryError):  # such as a full disk: who is told that it failed will write it again
+            os.ftruncate(descriptor, size)
+            raise
+        return number + 1, digest, {**record, "hash": digest}
+
+    def _head(self) -> tuple[int, str]:
+        try:
+            number, digest = self.head_path.read_text().split()
+            return int(number), digest
+        except FileNotFoundError:
+            return 0, FIRST
+        except ValueError as error:
+            raise UserError(f"{self.head_path} was edited: it holds a line's number and hash.") from error
+
+
+def _problem(line: bytes, number: int, previous: str) -> str:
+    """Tell what is wrong with a line; empty if nothing is."""
+    digest = _hash(line)
+    if not digest:
+        return "it does not end with a hash"
+    text = _END.sub(b"}", line)
+    if hashlib.sha256(text).hexdigest() != digest:
+        return "its content is not what its hash is of"
+    try:
+        record = json.loads(text)
+        if record["previous"] != previous:
+            return "it does not follow the line before it"
+        if record["number"] != number:
+            return f"its number is {record['number']}"
+        if record["event"] == MISSING:
+            return f"lines up to {record['expected'][0]} had been cut off or replaced when it was written"
+    except (ValueError, KeyError, TypeError):
+        return "it is not a line of this log"
+    return ""
+
+
+def _hash(line: bytes) -> str:
+    found = _END.search(line)
+    return found[1].decode() if found else ""
+
+
+def _parsed(line: bytes, path: Path, number: int | str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        record = None
+    if not isinstance(record, dict):
+        raise UserError(f"Line {number} of {path} was edited: see kedro alerts verify-log.")
+    return record

@@ -1,0 +1,141 @@
+"""The advocate's own verdict: recorded in the audit log, and read from it as labels for the next training."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from cherenkov_pipeline.alerts.images import FALSE_CAUSES, REAL_CAUSES
+from cherenkov_pipeline.alerts.service.audit import AuditLog, Verification
+from cherenkov_pipeline.alerts.service.outputs import LOG, sha256
+from cherenkov_pipeline.errors import UserError
+
+LONGEST_TEXT = 2000
+
+SHORTEST_HASH = 6
+
+
+def confirm(
+    output: Path, alert: str, verdict: Literal["true", "false", "unsure"], by: str, cause: str = "", note: str = ""
+) -> dict[str, Any]:
+    """Record an advocate's own verdict.
+
+    Parameters
+    ----------
+    output : pathlib.Path
+        Folder that the service writes to.
+    alert : str
+        SHA-256 of the file or its beginning, its name, or its Burst_Id, if that has one sub-image only.
+    verdict : str
+        ``true`` (a real source), ``false`` or ``unsure``.
+    by : str
+        Who says so.
+    cause : str, optional
+        Of `~cherenkov_pipeline.alerts.images.CAUSES`; it must be one of the verdict's.
+    note : str, optional
+
+    Returns
+    -------
+    dict
+        The line of the log.
+
+    Raises
+    ------
+    UserError
+        If there is no such alert, or several, or the words do not fit together.
+    """
+    causes = {"true": REAL_CAUSES, "false": FALSE_CAUSES, "unsure": ()}[verdict]
+    if cause and cause not in causes:
+        known = f"choose one of {', '.join(causes)}" if causes else "leave it out"
+        raise UserError(f'The cause "{cause}" does not go with the verdict "{verdict}": {known}.')
+    if not by.strip() or max(len(by), len(note)) > LONGEST_TEXT:
+        raise UserError(f"Name who says so, in at most {LONGEST_TEXT} characters.")
+    log = AuditLog(output / LOG)
+    judged = _find(log, alert)
+    return log.append(
+        "confirmed",
+        input_sha256=judged["input_sha256"],
+        file=judged["file"],
+        burst_id=judged["burst_id"],
+        verdict=judged["verdict"],
+        own_verdict=verdict,
+        cause=cause,
+        by=by.strip(),
+        note=note,
+    )
+
+
+def confirmed_labels(output: Path) -> list[dict[str, Any]]:
+    """List what advocates have said of each sub-image last, for relabelling.
+
+    Returns
+    -------
+    list of dict
+        ``path`` (of the file that was judged), ``input_sha256``, ``burst_id``, ``is_real`` (None: unsure), ``cause``,
+        ``label_source``, ``time``, ``note``, ``model_verdict``.
+    """
+    places: dict[str, str] = {}
+    labels: dict[str, dict[str, Any]] = {}
+    for entry in AuditLog(output / LOG).entries():
+        if entry["event"] == "verdict":
+            places[entry["input_sha256"]] = entry["kept"]
+        if entry["event"] == "confirmed":
+            labels[entry["input_sha256"]] = {
+                "path": str(output / places[entry["input_sha256"]]),
+                "input_sha256": entry["input_sha256"],
+                "burst_id": entry["burst_id"],
+                "is_real": {"true": True, "false": False}.get(entry["own_verdict"]),
+                "cause": entry["cause"],
+                "label_source": entry["by"],
+                "time": entry["time"],
+                "note": entry["note"],
+                "model_verdict": entry["verdict"],
+            }
+    return list(labels.values())
+
+
+def verify(output: Path, noted_hash: str | None = None) -> tuple[Verification, list[str]]:
+    """Verify the audit log, and that the files which it names are as they were written.
+
+    Returns
+    -------
+    verification : Verification
+        Of the log.
+    changed : list of str
+        Files that are gone or were changed; verdicts of which the log does not know.
+    """
+    log = AuditLog(output / LOG)
+    found = log.verify(noted_hash)
+    if found.broken_line is not None:
+        return found, []
+    written: dict[str, str] = {}
+    for entry in log.entries():
+        for name in ("record", "page"):
+            if name in entry:
+                written[entry[name]] = entry[f"{name}_sha256"]
+    changed = []
+    for place, digest in written.items():
+        path = output / place
+        if not path.is_file():
+            changed.append(f"{place} is gone")
+        elif sha256(path.read_bytes()) != digest:
+            changed.append(f"{place} was changed")
+    present = {path.relative_to(output).as_posix() for path in (output / "verdicts").glob("[!.]*")}
+    changed += [f"{place} is not in the log" for place in sorted(present - written.keys())]
+    return found, changed
+
+
+def _find(log: AuditLog, alert: str) -> dict[str, Any]:
+    found = {
+        entry["input_sha256"]: entry
+        for entry in log.entries()
+        if entry["event"] == "verdict"
+        and (
+            alert in (entry["file"], entry["burst_id"])
+            or (len(alert) >= SHORTEST_HASH and entry["input_sha256"].startswith(alert.lower()))
+        )
+    }
+    if not found:
+        raise UserError(f'There is no verdict on "{alert}" in {log.path}: give the file\'s name or its SHA-256.')
+    if len(found) > 1:
+        names = ", ".join(f"{digest[:12]} ({entry['file']})" for digest, entry in list(found.items())[:5])
+        raise UserError(f'There are {len(found)} verdicts on "{alert}": give one of {names}.')
+    return next(iter(found.values()))

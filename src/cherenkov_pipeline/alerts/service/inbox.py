@@ -1,0 +1,336 @@
+"""A folder that files are dropped into: each gets one verdict or one clear rejection, whatever happens.
+
+For every file, first what there is to say is written (verdict and page, or the reason), then one line in the audit log,
+and last the file is moved out of the inbox. The line is what counts: a service that is killed before it has been
+written judges the file anew when it starts again, and one that is killed after it only moves the file away. Content
+is known by its SHA-256: what was judged is a duplicate when it comes again, whatever its name.
+
+A file may appear by a rename or while it is still being written: it is read when it has not changed for a moment, and
+one that cannot be read is given more time before it is rejected.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from cherenkov_pipeline.alerts.bundle import Bundle
+from cherenkov_pipeline.alerts.service.intake import Drop, Rejection, Tracker
+from cherenkov_pipeline.alerts.service.notices import Notice, read_notice
+from cherenkov_pipeline.alerts.service.outputs import (
+    AUDIT,
+    JUDGED,
+    REJECTED,
+    VERDICTS,
+    Outputs,
+    notice_place,
+    now,
+    safe_name,
+    sha256,
+)
+from cherenkov_pipeline.alerts.service.page import render_index, render_page
+from cherenkov_pipeline.alerts.service.record import as_json, verdict_record
+from cherenkov_pipeline.alerts.single import LARGEST_FILE, read_single
+from cherenkov_pipeline.alerts.verdict import NAMES, judge, percent, warm_up
+from cherenkov_pipeline.config import Parameters
+from cherenkov_pipeline.errors import TemporaryError, UserError
+from cherenkov_pipeline.files import locked, write_json
+
+WORKING = f"{AUDIT}/working.json"
+"""Files that were being judged when the service died, and how often."""
+
+MOST_ATTEMPTS = 10
+N_LATEST = 50
+"""Verdicts and rejections in the index."""
+
+INDEXED = ("event", "time", "file", "burst_id", "verdict", "confidence_pct", "image_snr", "page", "reason", "record")
+"""What is kept of their lines."""
+
+
+class InboxParameters(Parameters):
+    """How the inbox is watched."""
+
+    interval: float = Field(0.2, gt=0, description="Seconds between two looks.")
+    settle: float = Field(0.3, ge=0, description="Seconds for which a file has not changed before it is read.")
+    patience: float = Field(10.0, ge=0, description="Seconds for which a file that cannot be read may still change.")
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look into the inbox: files that were dealt with, and those that may still change."""
+
+    n_done: int
+    n_waiting: int
+
+
+class Inbox:
+    """The inbox of one bundle's verdicts: `open_inbox` makes it.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    outputs : Outputs
+    bundle : Bundle
+    parameters : InboxParameters
+    tell : callable
+        Called with one line for each verdict, rejection and notice.
+    """
+
+    def __init__(
+        self, folder: Path, outputs: Outputs, bundle: Bundle, parameters: InboxParameters, tell: Callable[[str], None]
+    ):
+        self.folder, self.outputs, self.bundle = folder, outputs, bundle
+        self.parameters, self.tell = parameters, tell
+        self._tracker = Tracker()
+        self._said: dict[str, str] = {}  # SHA-256 of what was judged -> where that stands
+        self._places: dict[str, str] = {}  # key of a drop -> where it belongs
+        self._stems: dict[str, list[str]] = {}  # burst -> names of its verdicts
+        self._joined: set[tuple[str, str]] = set()  # SHA-256 of a notice, name of a verdict
+        self._unreadable: dict[str, str] = {}  # name -> state in which it could not be read
+        self._latest: list[dict[str, Any]] = []
+        for entry in outputs.log.entries():
+            try:
+                self._remember(entry)
+            except KeyError as error:
+                raise UserError(f"A line of {outputs.log.path} was edited: see kedro alerts verify-log.") from error
+        self._attempts = self._read_attempts()
+
+    def look(self, stop: Callable[[], bool] = lambda: False) -> Look:
+        """Deal with every file that is complete, the oldest first, until ``stop`` says True.
+
+        Raises
+        ------
+        OSError, TemporaryError
+            If a file cannot be dealt with now, such as on a full disk; the others have been.
+        """
+        n_done = n_waiting = 0
+        trouble: OSError | TemporaryError | None = None
+        # what the service may have died of comes last: it holds up no other
+        for drop in sorted(self._tracker.found(self.folder), key=lambda drop: self._attempts.get(drop.key, 0)):
+            if stop():
+                break
+            try:
+                done = self._tracker.age(drop) >= self.parameters.settle and self._deal_with(drop)
+            except (OSError, TemporaryError) as error:
+                done, trouble = False, error
+            n_done, n_waiting = n_done + done, n_waiting + (not done)
+        if trouble is not None:
+            raise trouble
+        return Look(n_done, n_waiting)
+
+    def watch(self, stop: Callable[[], bool]) -> None:
+        """Look again and again, until ``stop`` says True; what hinders a look, such as a full disk, is waited for."""
+        trouble = ""
+        while not stop():
+            try:
+                self.look(stop)
+                trouble = ""
+            except (TemporaryError, OSError) as error:
+                if str(error) != trouble:
+                    self.tell(f"Waiting: {error}")
+                trouble = str(error)
+            time.sleep(self.parameters.interval if not trouble else max(1.0, self.parameters.interval))
+
+    def _deal_with(self, drop: Drop) -> bool:
+        """Give a file its verdict or rejection and move it away; False if it may still change."""
+        if drop.key in self._places:  # killed between the line and the move
+            self.outputs.take(drop.path, self._places[drop.key])
+            return True
+        may_change = self._tracker.age(drop) < self.parameters.patience
+        if may_change and self._unreadable.get(drop.name) == drop.state:
+            return False
+        self._unreadable.pop(drop.name, None)
+        digest = None
+        try:
+            drop.check(LARGEST_FILE)
+            content = drop.read()
+            digest = sha256(content)
+            if digest in self._said:
+                raise Rejection("duplicate", f"The same content came before: {self._said[digest]}")
+            self._count_attempt(drop)
+            line = self._judge(drop, content, digest)
+        except Rejection as rejection:
+            if rejection.code == "unreadable" and may_change:
+                self._attempts.pop(drop.key, None)
+                self._unreadable[drop.name] = drop.state
+                return False
+            line = self._reject(drop, digest, rejection)
+        self._attempts.pop(drop.key, None)
+        self.outputs.write("index.html", render_index(self._latest))
+        if drop.is_unchanged():  # else somebody has written another one in its place, which comes next
+            self.outputs.take(drop.path, line["kept"])
+        return True
+
+    def _judge(self, drop: Drop, content: bytes, digest: str) -> dict[str, Any]:
+        """Write verdict, or notice, and line; raise `Rejection` where there can be none."""
+        try:
+            if Path(drop.name).suffix.lower() == ".xml":
+                return self._accept_notice(drop, read_notice(content), digest)
+            images = read_single(content, drop.name)
+            (verdict,) = judge(self.bundle, images)
+        except UserError as error:
+            if isinstance(error, TemporaryError):
+                raise
+            raise Rejection("unreadable", str(error)) from error
+        except (MemoryError, OSError):
+            raise
+        except Exception as error:
+            raise Rejection("internal_error", f"The program failed: {type(error).__name__}: {error}.") from error
+        burst_id = str(images.table["burst_id"][0])
+        notice = self.outputs.notice(burst_id)
+        source = {"file": drop.name, "input_sha256": digest, "burst_id": burst_id, "judged": now()}
+        record = verdict_record(verdict, self.bundle, source, notice)
+        stem = f"{safe_name(Path(drop.name).stem)}-{digest[:12]}"
+        page = render_page(verdict, images, self.bundle, record, notice)
+        line = {
+            **source,
+            **{name: record[name] for name in ("verdict", "leaning", "confidence_pct", "p_astro", "image_snr")},
+            "reasons": [reason.code for reason in verdict.reasons],
+            "latency_ms": record["latency_ms"],
+            "bundle_sha256": self.bundle.sha256,
+            "record": f"{VERDICTS}/{stem}.json",
+            "record_sha256": self.outputs.write(f"{VERDICTS}/{stem}.json", as_json(record)),
+            "page": f"{VERDICTS}/{stem}.html",
+            "page_sha256": self.outputs.write(f"{VERDICTS}/{stem}.html", page),
+            "drop": drop.key,
+            "kept": self._kept(JUDGED, drop, digest),
+        }
+        self._log("verdict", line)
+        confidence = "" if verdict.confidence_pct is None else f" {percent(verdict.confidence_pct / 100)}"
+        reasons = f" ({', '.join(line['reasons'])})" if line["reasons"] else ""
+        self.tell(f"{drop.name}: {NAMES[verdict.verdict]}{confidence}{reasons}: {line['page']}")
+        return line
+
+    def _accept_notice(self, drop: Drop, notice: Notice, digest: str) -> dict[str, Any]:
+        place = notice_place(notice.burst_id)
+        line = {
+            "file": drop.name,
+            "input_sha256": digest,
+            "burst_id": notice.burst_id,
+            "record": place,
+            "record_sha256": self.outputs.write(place, as_json(notice.as_dict())),
+            "drop": drop.key,
+            "kept": self._kept(JUDGED, drop, digest),
+        }
+        for stem in self._stems.get(notice.burst_id, ()):
+            if (digest, stem) not in self._joined:  # killed between these lines and the notice's own
+                try:
+                    hashes = self.outputs.join_notice(notice, stem)
+                except (FileNotFoundError, ValueError):
+                    self.tell(f"The verdict {stem} is gone or was changed: the notice is not joined to it.")
+                    continue
+                joined = {"burst_id": notice.burst_id, "notice_sha256": digest, "verdict": stem, **hashes}
+                self._log("notice_joined", joined)
+        self._log("notice", line)
+        self.tell(f"{drop.name}: notice of {notice.burst_id}")
+        return line
+
+    def _reject(self, drop: Drop, digest: str | None, rejection: Rejection) -> dict[str, Any]:
+        kept = self._kept(REJECTED, drop, digest)
+        content = {
+            "file": drop.name,
+            "input_sha256": digest,
+            "code": rejection.code,
+            "reason": rejection.reason,
+        }
+        record = f"{kept}.reason.json"
+        line = {
+            **content,
+            "record": record,
+            "record_sha256": self.outputs.write(record, as_json(content | {"rejected": now()})),
+            "drop": drop.key,
+            "kept": kept,
+        }
+        self._log("rejected", line)
+        self.tell(f"{drop.name}: rejected ({rejection.code}): {rejection.reason}")
+        return line
+
+    def _kept(self, folder: str, drop: Drop, digest: str | None) -> str:
+        return self.outputs.free_place(folder, f"{(digest or drop.key)[:12]}-{safe_name(drop.name)}")
+
+    def _log(self, event: str, content: dict[str, Any]) -> None:
+        self._remember(self.outputs.log.append(event, **content))
+
+    def _remember(self, entry: dict[str, Any]) -> None:
+        """Keep of a line what later files need to know."""
+        event = entry["event"]
+        if event in ("verdict", "rejected", "notice"):
+            self._places[entry["drop"]] = entry["kept"]
+        if event in ("verdict", "notice"):  # what was rejected may come again, such as to a repaired program
+            self._said[entry["input_sha256"]] = f"see {entry.get('page', entry['record'])}"
+        if event == "verdict":
+            stem = Path(entry["page"]).stem
+            self._stems.setdefault(entry["burst_id"], []).append(stem)
+        if event == "verdict" or (event == "rejected" and entry["code"] != "duplicate"):
+            self._latest = [
+                {name: entry[name] for name in INDEXED if name in entry},
+                *self._latest[: N_LATEST - 1],
+            ]
+        if event == "notice_joined":
+            self._joined.add((entry["notice_sha256"], entry["verdict"]))
+
+    def _count_attempt(self, drop: Drop) -> None:
+        """Reject what has killed the service again and again; note that it is tried once more."""
+        attempts = self._attempts.get(drop.key, 0)
+        if attempts >= MOST_ATTEMPTS:
+            raise Rejection("crashed", f"The program died {attempts} times while it judged this file.")
+        self._attempts[drop.key] = attempts + 1
+        write_json(self.outputs.folder / WORKING, self._attempts)
+
+    def _read_attempts(self) -> dict[str, int]:
+        try:
+            attempts = json.loads((self.outputs.folder / WORKING).read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return {key: n for key, n in attempts.items() if key not in self._places}
+
+
+@contextmanager
+def open_inbox(
+    folder: Path,
+    output: Path,
+    bundle: Bundle,
+    parameters: InboxParameters | None = None,
+    tell: Callable[[str], None] = print,
+) -> Iterator[Inbox]:
+    """Open an inbox, for one service at a time.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where files are dropped.
+    output : pathlib.Path
+        Where all is written; not within ``folder``.
+    bundle : Bundle
+    parameters : InboxParameters, optional
+    tell : callable
+        Called with one line for each verdict, rejection and notice.
+
+    Raises
+    ------
+    UserError
+        If there is no such folder, or the one lies within the other, or the log was edited.
+    TemporaryError
+        If another service works with ``output``.
+    """
+    if not folder.is_dir():
+        raise UserError(f"There is no inbox {folder}: make the folder, or correct the path.")
+    if output.resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"The verdicts cannot be written into the inbox. Received: {output}")
+    outputs = Outputs(output)
+    with locked(output):
+        outputs.make_folders()
+        warm_up(bundle)
+        inbox = Inbox(folder, outputs, bundle, parameters or InboxParameters(), tell)
+        if outputs.log.path.exists() and (broken := outputs.log.verify()).broken_line is not None:
+            tell(f"Line {broken.broken_line} of {outputs.log.path} is broken: {broken.problem}.")
+        outputs.log.append("started", bundle_sha256=bundle.sha256, versions=bundle.card.versions)
+        try:
+            yield inbox
+        finally:
+            outputs.log.append("stopped")

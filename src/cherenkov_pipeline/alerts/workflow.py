@@ -1,0 +1,315 @@
+"""The steps of the alerts' pipelines: images, their split, trained methods, the ensemble, and what is asked of them."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.table import QTable, Table, vstack
+
+from cherenkov_pipeline.alerts.bundle import Bundle
+from cherenkov_pipeline.alerts.ensemble import Pooled, pool
+from cherenkov_pipeline.alerts.images import SubImages
+from cherenkov_pipeline.alerts.parameters import Method
+from cherenkov_pipeline.alerts.project import AlertParameters, need_pretraining
+from cherenkov_pipeline.alerts.splits import groups, split
+from cherenkov_pipeline.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+SAMPLE, CALIBRATION, HELD_BACK = "sample", "calibration", "held_back"
+"""Parts of the images: those that are split; those for the thresholds; those of another mask pattern."""
+
+MEMBERS = "members"
+"""Folder of the trained methods, within that of their states."""
+
+NETWORK, AUTOENCODER, FOREST = "model.onnx", "autoencoder.onnx", "isolation_forest.npz"
+"""Files of a method in its folder."""
+
+
+def obtain_images(parameters: AlertParameters) -> SubImages:
+    """Read labelled sub-images, or simulate them.
+
+    Returns
+    -------
+    SubImages
+        With the column ``part``: `SAMPLE`, and of simulated ones also `CALIBRATION` and `HELD_BACK`.
+
+    Raises
+    ------
+    UserError
+        If they cannot be read, or have no labels.
+    """
+    if parameters.path is not None:
+        from cherenkov_pipeline.alerts.files import read_sub_images
+
+        images = read_sub_images(parameters.path)
+        if "is_real" not in images.table.colnames:
+            raise UserError(f"{parameters.path} has no labels (is_real): nothing can be learnt from it.")
+        parts = [(SAMPLE, images)]
+    else:
+        from cherenkov_pipeline.alerts.simulation.sample import simulate_sample
+
+        simulation, seed = parameters.simulation, parameters.simulation.seed
+        others = {"n_images": parameters.n_calibration, "seed": seed + 1}
+        held_back = {"n_images": parameters.n_held_back, "seed": seed + 2}
+        parts = [
+            (SAMPLE, simulate_sample(simulation)),
+            (CALIBRATION, simulate_sample(simulation.model_copy(update=others))),
+            (HELD_BACK, simulate_sample(simulation.with_held_back_pattern(**held_back))),
+        ]
+    tables = []
+    for name, images in parts:
+        table = images.table.copy()
+        table["part"] = name
+        tables.append(table)
+    snr, codes = (np.concatenate([getattr(images, name) for _, images in parts]) for name in ("snr", "codes"))
+    return SubImages(snr, codes, vstack(tables, metadata_conflicts="silent"))
+
+
+def divide(images: SubImages, parameters: AlertParameters) -> Table:
+    """Split the sample; the other parts are splits of their own.
+
+    Returns
+    -------
+    Table
+        ``image_id``, ``split``: train, validation, test, calibration or held_back.
+    """
+    part = np.asarray(images.table["part"]).astype("U16")
+    sample = np.flatnonzero(part == SAMPLE)
+    splits = part.copy()
+    splits[sample] = split(images.table[sample], parameters.split)
+    return Table({"image_id": images.table["image_id"], "split": splits})
+
+
+def sample_rows(splits: Table) -> np.ndarray:
+    """Tell which images are of the sample that is split, (n,) bool."""
+    return np.isin(np.asarray(splits["split"]), ("train", "validation", "test"))
+
+
+def train_methods(
+    images: SubImages, splits: Table, parameters: AlertParameters, folder: Path
+) -> tuple[QTable, QTable, list[dict[str, Any]]]:
+    """Train all methods, and keep what can be kept of them in ``folder``.
+
+    Parameters
+    ----------
+    images, splits
+        From `obtain_images` and `divide`.
+    parameters : AlertParameters
+    folder : Path
+        For states and models; what was trained before is not trained again.
+
+    Returns
+    -------
+    predictions : QTable
+        One row an image: ``image_id``, ``split``, ``is_real``, ``group``, ``valid_fraction``, ``logit_<method>``,
+        ``anomaly_<method>`` of those that score.
+    histories : QTable
+        One row an epoch of each network, by ``method``.
+    experiments : list of dict
+        Rows of the table of experiments, of the test images.
+    """
+    from cherenkov_pipeline.alerts.evaluation.experiments import experiment_row
+    from cherenkov_pipeline.alerts.methods import train_method
+
+    folder = Path(folder)
+    weights = _weights(parameters.chosen, parameters, folder)
+    names, own = np.asarray(splits["split"]), sample_rows(splits)
+    sample, others = images[own], images[~own]
+    is_real = np.asarray(images.table["is_real"], dtype=bool)
+    predictions = QTable(
+        {
+            "image_id": images.table["image_id"],
+            "split": names,
+            "is_real": is_real,
+            "group": groups(images.table, parameters.split.by),
+            "valid_fraction": images.valid_fraction,
+        }
+    )
+    histories, experiments = [], []
+    for name, method in parameters.chosen.items():
+        trained = train_method(name, sample, names[own], method, folder, weights)
+        keep(trained, folder / MEMBERS / name)
+        predictions[f"logit_{name}"] = _joined(own, trained.logits, trained.logit(others))
+        if trained.score is not None:
+            predictions[f"anomaly_{name}"] = _joined(own, trained.score(sample), trained.score(others))
+        if trained.history is not None:
+            history = QTable(trained.history)
+            history.add_column([name] * len(history), index=0, name="method")
+            histories.append(history)
+        experiments.append(experiment_row(name, trained, is_real[own], names[own] == "test"))
+    # an autoencoder has no accuracy
+    joined = vstack(histories).filled(np.nan) if histories else QTable({"method": []})
+    return predictions, joined, experiments
+
+
+def keep(trained: Any, folder: Path) -> None:
+    """Write what the bundle needs of a method; forests that are no detectors are not kept."""
+    from cherenkov_pipeline.alerts.autoencoder import TrainedAutoencoder
+    from cherenkov_pipeline.alerts.isolation_forest import IsolationForest, write_isolation_forest
+    from cherenkov_pipeline.alerts.training import TrainedNetwork, save_network
+
+    match trained.trained:
+        case TrainedNetwork() as network:
+            save_network(network, folder / "model.keras")
+        case TrainedAutoencoder() as autoencoder:
+            folder.mkdir(parents=True, exist_ok=True)
+            autoencoder.export(folder / AUTOENCODER)
+            (folder / "preparation.json").write_text(autoencoder.preparation.model_dump_json())
+        case IsolationForest() as forest:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_isolation_forest(forest, folder / FOREST)
+
+
+def pool_members(predictions: QTable, parameters: AlertParameters) -> Pooled:
+    """Calibrate the ensemble: temperature and limits by the validation images, thresholds by images of their own."""
+    split = np.asarray(predictions["split"])
+    calibration = split == (CALIBRATION if (split == CALIBRATION).any() else "test")
+    return pool(
+        logits_of(predictions, parameters.ensemble.members),
+        np.asarray(predictions["is_real"]),
+        np.asarray(predictions["group"]),
+        split == "validation",
+        calibration,
+        np.asarray(predictions["valid_fraction"]),
+        parameters.ensemble,
+        scores_of(predictions, parameters.ensemble.detectors),
+    )
+
+
+def logits_of(predictions: Table, methods: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Logits by the method's name."""
+    return {name: np.asarray(predictions[f"logit_{name}"]) for name in methods}
+
+
+def scores_of(predictions: Table, detectors: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Anomaly scores by the detector's name."""
+    return {name: np.asarray(predictions[f"anomaly_{name}"]) for name in detectors}
+
+
+def cross_validate(
+    images: SubImages, splits: Table, parameters: AlertParameters, folder: Path
+) -> tuple[QTable, QTable]:
+    """Cross-validate methods and ensemble on all images that are split.
+
+    Parameters
+    ----------
+    images, splits, parameters, folder
+        See `train_methods`.
+
+    Returns
+    -------
+    predictions : QTable
+        See `~cherenkov_pipeline.alerts.evaluation.cross_validation.validate`; ``part``: `SAMPLE` or `HELD_BACK`.
+    scores : QTable
+        Metrics of probabilities and verdicts with intervals, by ``part``, ``against`` the labels and, of simulated
+        images, what was simulated.
+    """
+    from cherenkov_pipeline.alerts.evaluation import scores
+    from cherenkov_pipeline.alerts.evaluation.cross_validation import validate
+    from cherenkov_pipeline.performance.parameters import EvaluationParameters
+
+    weights = _weights(parameters.chosen, parameters, Path(folder))
+    held_back, own_rows = np.asarray(splits["split"]) == HELD_BACK, sample_rows(splits)
+    found = validate(
+        images[own_rows],
+        parameters.chosen,
+        parameters.ensemble,
+        parameters.cross_validation,
+        Path(folder),
+        weights,
+        {HELD_BACK: images[held_back]} if held_back.any() else {},
+    )
+    settings = EvaluationParameters(resamples=parameters.resamples)
+    tables, rows = [], []
+    known = {SAMPLE: images[own_rows].table, HELD_BACK: images[held_back].table}
+    for part, table in {SAMPLE: found.predictions, **found.others}.items():
+        labels = {"label": np.asarray(table["is_real"])}
+        if "true_is_real" in known[part].colnames:
+            labels["simulated"] = np.asarray(known[part]["true_is_real"], dtype=bool)[table["row"]]
+        for against, is_real in labels.items():
+            for columns, metrics in (
+                (scores.probability_columns(table["probability_ensemble"], is_real), scores.METRICS),
+                (scores.verdict_columns(np.asarray(table["verdict"]), is_real), scores.VERDICT_METRICS),
+            ):
+                one = scores.score_table(columns, metrics, np.asarray(table["group"]), settings)
+                one.add_columns([[part] * len(one), [against] * len(one)], indexes=[0, 0], names=["part", "against"])
+                rows.append(one)
+        table = QTable(table)
+        table.add_column([part] * len(table), index=0, name="part")
+        tables.append(table)
+    return vstack(tables), vstack(rows, metadata_conflicts="silent")
+
+
+def ablate(images: SubImages, splits: Table, parameters: AlertParameters, folder: Path) -> QTable:
+    """Cross-validate the variants of the ablation on all images that are split.
+
+    Parameters
+    ----------
+    images, splits, parameters, folder
+        See `train_methods`.
+
+    Returns
+    -------
+    QTable
+        See `~cherenkov_pipeline.alerts.evaluation.ablation.ablation_table`.
+
+    Raises
+    ------
+    UserError
+        If there are no variants; otherwise as the trainings.
+    """
+    from cherenkov_pipeline.alerts.evaluation.ablation import ablation_table
+    from cherenkov_pipeline.performance.parameters import EvaluationParameters
+
+    if not parameters.variants:
+        raise UserError("grb_alerts: ablation names no variants: there is nothing to compare.")
+    weights = _weights(parameters.variants, parameters, Path(folder))
+    settings = EvaluationParameters(resamples=parameters.resamples)
+    own = images[sample_rows(splits)]
+    return ablation_table(own, parameters.variants, parameters.cross_validation, Path(folder), weights, settings)
+
+
+def count_false_alarms(bundle: Bundle, parameters: AlertParameters) -> QTable:
+    """Judge simulated frames without any source.
+
+    Returns
+    -------
+    QTable
+        See `~cherenkov_pipeline.alerts.evaluation.scores.false_alarm_curve`; in its ``meta``: ``n_frames``,
+        ``n_triggers``, and how many verdicts were "real" (``n_real``).
+    """
+    from cherenkov_pipeline.alerts.evaluation.scores import false_alarm_curve
+    from cherenkov_pipeline.alerts.simulation.sample import simulate_noise
+    from cherenkov_pipeline.alerts.verdict import REAL, judge
+
+    simulation = parameters.simulation.model_copy(update={"seed": parameters.simulation.seed + 3})
+    probability, triggers, n_real = [], [], 0
+    for images in simulate_noise(simulation, parameters.n_noise):
+        verdicts = judge(bundle, images)
+        # what no number was found for is called nothing
+        probability += [0.0 if one.p_astro is None else one.p_astro for one in verdicts]
+        n_real += sum(one.verdict == REAL for one in verdicts)
+        triggers.append(np.asarray(images.table["triggers"], dtype=bool))
+        logger.info("%d of %d frames without a source judged.", len(probability), parameters.n_noise)
+    triggered = np.concatenate(triggers)
+    table = QTable(false_alarm_curve(np.array(probability), triggered, parameters.n_noise))
+    table.meta.update(n_frames=parameters.n_noise, n_triggers=int(triggered.sum()), n_real=n_real)
+    return table
+
+
+def _weights(methods: Mapping[str, Method], parameters: AlertParameters, folder: Path) -> Path | None:
+    """Weights that are learnt from simulated frames, if a method begins with them."""
+    from cherenkov_pipeline.alerts.pretraining import pretrain
+
+    if not need_pretraining(methods):
+        return None
+    return pretrain(parameters.pretraining, parameters.simulation, folder / "pretraining")
+
+
+def _joined(own: np.ndarray, values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    joined = np.empty(len(own))
+    joined[own], joined[~own] = values, others
+    return joined

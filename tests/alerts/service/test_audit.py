@@ -1,0 +1,171 @@
+import json
+import threading
+
+import pytest
+
+from cherenkov_pipeline.alerts.service.audit import FIRST, REPAIRED, AuditLog
+from cherenkov_pipeline.errors import UserError
+
+
+@pytest.fixture
+def log(tmp_path):
+    log = AuditLog(tmp_path / "audit.jsonl")
+    for number in range(5):
+        log.append("verdict", input_sha256=f"{number:064d}", note="naïve “text”\n" * number)
+    return log
+
+
+def lines(log):
+    return log.path.read_bytes().splitlines(keepends=True)
+
+
+def test_lines_are_chained_json(log):
+    entries = list(log.entries())
+    assert [entry["number"] for entry in entries] == [1, 2, 3, 4, 5]
+    assert [entry["previous"] for entry in entries] == [FIRST, *(entry["hash"] for entry in entries[:-1])]
+    assert entries[3]["note"] == "naïve “text”\n" * 3
+    found = log.verify()
+    assert (found.n_lines, found.last_hash, found.broken_line, found.problem) == (5, entries[-1]["hash"], None, "")
+
+
+def test_no_log_has_no_entries_and_cannot_be_verified(tmp_path):
+    log = AuditLog(tmp_path / "none.jsonl")
+    assert list(log.entries()) == []
+    with pytest.raises(UserError, match="no audit log"):
+        log.verify()
+
+
+@pytest.mark.parametrize("number", [1, 3, 5])
+def test_edited_line_is_named(log, number):
+    content = lines(log)
+    content[number - 1] = content[number - 1].replace(b"verdict", b"Verdict")
+    log.path.write_bytes(b"".join(content))
+    found = log.verify()
+    assert (found.broken_line, found.n_lines) == (number, number - 1)
+    assert "content" in found.problem
+
+
+def test_edited_line_with_a_new_hash_of_its_own_breaks_the_next(log, tmp_path):
+    entry = json.loads(lines(log)[1])
+    forged = AuditLog(tmp_path / "forged.jsonl")
+    forged.append("verdict", input_sha256="0" * 64, note="")
+    forged.append("rejected", **{name: entry[name] for name in ("input_sha256", "note")})
+    content = lines(log)
+    content[1] = lines(forged)[1].replace(json.loads(lines(forged)[1])["previous"].encode(), entry["previous"].encode())
+    log.path.write_bytes(b"".join(content))
+    assert log.verify().broken_line == 2
+
+
+@pytest.mark.parametrize("change", ["removed", "inserted", "moved", "no hash"])
+def test_lines_that_were_removed_inserted_or_moved_are_noticed(log, change):
+    content = lines(log)
+    match change:
+        case "removed":
+            del content[2]
+        case "inserted":
+            content.insert(2, content[1])
+        case "moved":
+            content[2], content[3] = content[3], content[2]
+        case "no hash":
+            content[2] = b'{"number": 3, "event": "verdict"}\n'
+    log.path.write_bytes(b"".join(content))
+    assert log.verify().broken_line == 3
+
+
+def test_lines_cut_off_at_the_end_are_noticed(log):
+    log.path.write_bytes(b"".join(lines(log)[:3]))
+    found = log.verify()
+    assert (found.broken_line, found.n_lines) == (4, 3)
+    assert "up to 5" in found.problem
+
+
+def test_lines_cut_off_at_the_end_are_noticed_later_too(log):
+    head = log.head_path.read_text()
+    log.path.write_bytes(b"".join(lines(log)[:3]))
+    log.append("verdict")
+    assert len(list(log.entries())) == 5
+    found = log.verify()
+    assert (found.broken_line, found.n_lines) == (4, 3)
+    assert "up to 5 had been cut off" in found.problem
+    assert head != log.head_path.read_text()
+
+
+def test_last_line_that_was_replaced_is_noticed_later_too(log, tmp_path):
+    shorter = AuditLog(tmp_path / "shorter.jsonl")
+    shorter.path.write_bytes(b"".join(lines(log)[:4]))
+    shorter.head_path.write_text(f"4 {json.loads(lines(log)[3])['hash']}\n")
+    shorter.append("verdict", input_sha256="forged")
+    log.path.write_bytes(shorter.path.read_bytes())
+    assert log.verify().broken_line == 5
+    log.append("verdict")
+    assert log.verify().broken_line == 6
+
+
+def test_log_without_its_head_is_noticed(log):
+    log.head_path.unlink()
+    assert "gone" in log.verify().problem
+    log.append("verdict")
+    assert log.verify().broken_line == 6
+
+
+def test_new_chain_lacks_the_hash_that_was_noted(log, tmp_path):
+    noted = list(log.entries())[2]["hash"]
+    assert log.verify(noted).broken_line is None
+    other = AuditLog(tmp_path / "other.jsonl")
+    for _ in range(5):
+        other.append("verdict")
+    assert "noted" in other.verify(noted).problem
+
+
+def test_program_killed_at_any_byte_of_a_line(log):
+    whole = log.path.read_bytes()
+    last = lines(log)[-1]
+    head = log.head_path.read_text()
+    for n in range(0, len(last), 7):
+        # the last line had been begun when the program was killed: its head was not yet written
+        log.path.write_bytes(whole[: len(whole) - len(last) + n])
+        log.head_path.write_text(f"4 {json.loads(lines(log)[3])['hash']}\n")
+        assert log.verify().broken_line is None
+        assert len(list(log.entries())) == 4
+        log.append("verdict", again=True)
+        assert log.verify().broken_line is None
+        entries = list(log.entries())
+        assert entries[-1]["again"]
+        if n:
+            assert entries[4]["event"] == REPAIRED
+            assert entries[4]["cut_off"].encode() == last[:n]
+        assert len(entries) == 5 + bool(n)
+    # killed between line and head
+    log.path.write_bytes(whole)
+    log.head_path.write_text(f"4 {json.loads(lines(log)[3])['hash']}\n")
+    assert log.verify().broken_line is None
+    log.append("verdict")
+    assert log.verify().n_lines == 6
+    assert head != log.head_path.read_text()
+
+
+def test_several_writers_take_turns(log):
+    def write(name):
+        for _ in range(20):
+            AuditLog(log.path).append("confirmed", by=name)
+
+    threads = [threading.Thread(target=write, args=(f"advocate {number}",)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert log.verify().n_lines == 85
+    assert log.verify().broken_line is None
+
+
+def test_nothing_is_added_to_an_edited_end(log):
+    log.path.write_bytes(log.path.read_bytes() + b"[]\n")
+    with pytest.raises(UserError, match="edited"):
+        log.append("verdict")
+    assert log.verify().broken_line == 6
+
+
+def test_long_lines(log):
+    log.append("verdict", note="x" * 200_000)
+    log.append("verdict", note="short")
+    assert log.verify().n_lines == 7

@@ -1,0 +1,570 @@
+import errno
+import io
+import json
+import os
+import pickle
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from tests.alerts.service.test_notices import DTD, notice
+from tests.alerts.toy_bundle import single_file
+from tests.alerts.toy_images import toy_images
+
+from cherenkov_pipeline.alerts.service import inbox as inbox_module
+from cherenkov_pipeline.alerts.service.confirmation import verify
+from cherenkov_pipeline.alerts.service.inbox import MOST_ATTEMPTS, WORKING, InboxParameters, Look, open_inbox
+from cherenkov_pipeline.alerts.service.intake import Drop
+from cherenkov_pipeline.alerts.service.outputs import sha256
+from cherenkov_pipeline.alerts.single import LARGEST_FILE
+from cherenkov_pipeline.errors import TemporaryError, UserError
+
+AT_ONCE = InboxParameters(settle=0, patience=0)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing is written after it."""
+
+
+class Service:
+    """An inbox with its folders."""
+
+    def __init__(self, root: Path, bundle):
+        self.folder, self.output, self.bundle = root / "inbox", root / "output", bundle
+        self.folder.mkdir()
+        self.said = []
+
+    def drop(self, name: str, content: bytes) -> Path:
+        (self.folder / name).write_bytes(content)
+        return self.folder / name
+
+    def look(self, parameters=AT_ONCE) -> Look:
+        with open_inbox(self.folder, self.output, self.bundle, parameters, self.said.append) as inbox:
+            return inbox.look()
+
+    def lines(self, *events):
+        content = (self.output / "audit" / "audit.jsonl").read_text().splitlines()
+        return [line for line in map(json.loads, content) if not events or line["event"] in events]
+
+    def files(self, folder):
+        return sorted(path.name for path in (self.output / folder).iterdir())
+
+    def left(self):
+        return sorted(path.name for path in self.folder.iterdir())
+
+    def check(self):
+        found, changed = verify(self.output)
+        assert (found.broken_line, changed) == (None, [])
+
+
+@pytest.fixture
+def service(tmp_path, bundle):
+    return Service(tmp_path, bundle)
+
+
+def alerts(n, seed=0):
+    images = toy_images(n, seed=seed)
+    return {f"alert-{row}.npz": single_file(images, row) for row in range(n)}
+
+
+def test_verdict_page_and_line(service):
+    content = single_file(toy_images(1), burst_id="sb26021801")
+    service.drop("some alert (1).npz", content)
+    assert service.look() == Look(1, 0)
+    assert service.left() == []
+    (line,) = service.lines("verdict")
+    digest = sha256(content)
+    stem = f"some_alert_1-{digest[:12]}"
+    assert service.files("verdicts") == [f"{stem}.html", f"{stem}.json"]
+    record = json.loads((service.output / line["record"]).read_text())
+    assert record["input_sha256"] == line["input_sha256"] == digest
+    assert record["file"] == "some alert (1).npz"
+    assert record["verdict"] == line["verdict"] == "real"
+    assert record["burst_id"] == "sb26021801"
+    assert (service.output / line["kept"]).read_bytes() == content
+    assert f"{stem}.html" in (service.output / "index.html").read_text()
+    assert [line["event"] for line in service.lines()] == ["started", "verdict", "stopped"]
+    service.check()
+
+
+def npy(array, **options):
+    stream = io.BytesIO()
+    np.save(stream, array, **options)
+    return stream.getvalue()
+
+
+def zoo(service):
+    """Everything that is not a valid sub-image; name -> code of the rejection."""
+    good = single_file(toy_images(3), 2)
+    entries = {
+        "empty.npz": b"",
+        "nan.npy": npy(np.full((56, 56), np.nan)),
+        "shape.npy": npy(np.zeros((3, 56, 56))),
+        "wide.npy": npy(np.zeros((2, 5000))),
+        "truncated.npz": good[: len(good) // 2],
+        "text.txt": b"a true source, I am sure",
+        "text.npz": b"a false alert, I am sure",
+        "dataset_2.pkl": pickle.dumps({"image": np.zeros((56, 56))}),
+        "pickle.npy": npy(np.array([{"a": 1}], dtype=object), allow_pickle=True),
+        "entities.xml": notice().replace("<voe", f"{DTD}<voe", 1).encode(),
+        "page.xml": b"<html/>",
+    }
+    for name, content in entries.items():
+        service.drop(name, content)
+    codes = dict.fromkeys(entries, "unreadable")
+    with (service.folder / "huge.h5").open("wb") as stream:
+        stream.truncate(LARGEST_FILE + 1)
+    outside = service.folder.parent / "outside.npz"
+    outside.write_bytes(good)
+    (service.folder / "link.npz").symlink_to(outside)
+    (service.folder / "dangling.npz").symlink_to(service.folder.parent / "nothing")
+    os.mkfifo(service.folder / "pipe.npz")
+    (service.folder / "folder.npz").mkdir()
+    return codes | {
+        "huge.h5": "too_large",
+        "link.npz": "symbolic_link",
+        "dangling.npz": "symbolic_link",
+        "pipe.npz": "not_a_file",
+        "folder.npz": "not_a_file",
+    }
+
+
+def test_everything_gets_one_verdict_or_one_rejection(service):
+    codes = zoo(service)
+    good = alerts(4)
+    for name, content in good.items():
+        service.drop(name, content)
+    service.drop("zz-again.npz", good["alert-0.npz"])
+    os.utime(service.folder / "zz-again.npz")
+    codes["zz-again.npz"] = "duplicate"
+    outside = service.folder.parent / "outside.npz"
+    assert service.look() == Look(len(codes) + len(good), 0)
+    assert service.left() == []
+    rejected = {line["file"]: line for line in service.lines("rejected")}
+    assert {name: line["code"] for name, line in rejected.items()} == codes
+    assert sorted(line["file"] for line in service.lines("verdict")) == sorted(good)
+    for line in rejected.values():
+        reason = json.loads((service.output / line["record"]).read_text())
+        assert reason["reason"] == line["reason"]
+        assert len(reason["reason"]) > 15
+        assert os.path.lexists(service.output / line["kept"])
+    assert "alert-0" in rejected["zz-again.npz"]["reason"]
+    assert outside.exists()  # nothing was done to what a link points to
+    assert len(service.files("rejected")) == 2 * len(codes)
+    index = (service.output / "index.html").read_text()
+    assert all(f">{name}<" in index for name in codes if name != "zz-again.npz")  # somebody waits for a verdict on them
+    assert "zz-again" not in index
+    service.check()
+    assert service.look() == Look(0, 0)
+
+
+def test_file_that_is_still_being_written_is_waited_for(service):
+    content = single_file(toy_images(1))
+    parameters = InboxParameters(settle=0.05, patience=30)
+    with open_inbox(service.folder, service.output, service.bundle, parameters, service.said.append) as inbox:
+        with (service.folder / "a.npz").open("wb") as stream:
+            for part in (content[:100], content[100:900]):
+                stream.write(part)
+                stream.flush()
+                assert inbox.look() == Look(0, 1)
+                time.sleep(0.1)
+                assert inbox.look() == Look(0, 1)  # it has settled, and cannot be read
+            stream.write(content[900:])
+        assert inbox.look() == Look(0, 1)
+        time.sleep(0.1)
+        assert inbox.look() == Look(1, 0)
+    assert len(service.lines("verdict")) == 1
+    assert service.lines("rejected") == []
+
+
+def test_what_cannot_be_read_is_rejected_in_the_end(service):
+    service.drop("a.npz", b"PK not really")
+    parameters = InboxParameters(settle=0, patience=3)
+    with open_inbox(service.folder, service.output, service.bundle, parameters, service.said.append) as inbox:
+        assert inbox.look() == Look(0, 1)
+        os.utime(service.folder / "a.npz", (time.time() - 4, time.time() - 4))
+        assert inbox.look() == Look(1, 0)
+
+
+def test_files_with_the_time_of_another_clock_are_read(service):
+    path = service.drop("a.npz", single_file(toy_images(1)))
+    os.utime(path, (time.time() + 3600, time.time() + 3600))
+    parameters = InboxParameters(settle=0.1)
+    with open_inbox(service.folder, service.output, service.bundle, parameters, service.said.append) as inbox:
+        assert inbox.look() == Look(0, 1)
+        time.sleep(0.2)
+        assert inbox.look() == Look(1, 0)
+
+
+@pytest.mark.parametrize("name", [".a.npz", "a.npz.part", "a.npz.TMP"])
+def test_unfinished_names_are_left_alone_until_they_are_renamed(service, name):
+    path = service.drop(name, single_file(toy_images(1)))
+    assert service.look() == Look(0, 0)
+    path.rename(service.folder / "a.npz")
+    assert service.look() == Look(1, 0)
+
+
+def test_names_of_any_bytes(service):
+    name = os.fsdecode(b"bad \xff\n<b>&\x1b[31m.npz")
+    service.drop(name, single_file(toy_images(1), burst_id="sb\ud800\n1"))
+    service.drop("n.xml", notice("sb1").encode())
+    assert service.look() == Look(2, 0)
+    (line,) = service.lines("verdict")
+    assert line["file"] == "bad \ufffd\ufffd<b>&\ufffd[31m.npz"
+    assert line["burst_id"] == "sb1"
+    assert all(said.isprintable() for said in service.said)
+    service.check()
+
+
+def test_edited_log_is_told_of_at_the_start(service):
+    service.drop("a.npz", single_file(toy_images(1)))
+    service.look()
+    log = service.output / "audit" / "audit.jsonl"
+    log.write_text(log.read_text().replace('"verdict": "real"', '"verdict": "false"'))
+    service.drop("b.npz", single_file(toy_images(2), 1))
+    assert service.look() == Look(1, 0)  # somebody waits for the verdict
+    assert any("Line 2 of" in said for said in service.said)
+
+
+def test_same_name_with_other_content_is_another_alert(service):
+    for row in range(2):
+        service.drop("alert.npz", single_file(toy_images(2), row))
+        assert service.look() == Look(1, 0)
+    assert [line["verdict"] for line in service.lines("verdict")] == ["real", "false"]
+    assert len(service.files("verdicts")) == 4
+
+
+@pytest.mark.parametrize("notice_first", [True, False])
+def test_notice_is_joined_by_its_burst_id(service, notice_first):
+    files = {
+        "n.xml": notice("sb26021801", snr="8.29").encode(),
+        "a.npz": single_file(toy_images(2), 0, burst_id="sb26021801"),
+    }
+    for name in files if notice_first else reversed(files):
+        service.drop(name, files[name])
+        service.look()
+    service.drop("b.npz", single_file(toy_images(2), 1, burst_id="sb26021802"))
+    service.look()
+    records = {
+        line["file"]: json.loads((service.output / line["record"]).read_text()) for line in service.lines("verdict")
+    }
+    assert records["a.npz"]["notice"]["snr"] == 8.29
+    assert records["b.npz"]["notice"] is None
+    pages = {line["file"]: (service.output / line["page"]).read_text() for line in service.lines("verdict")}
+    assert "8.29" in pages["a.npz"]
+    assert "No notice of sb26021802" in pages["b.npz"]
+    assert len(service.lines("notice_joined")) == (0 if notice_first else 1)
+    service.check()
+
+
+def test_file_that_is_replaced_while_it_is_judged_is_judged_too(service, monkeypatch):
+    other = single_file(toy_images(2), 1)
+    path = service.drop("a.npz", single_file(toy_images(2), 0))
+    judged = inbox_module.judge
+
+    def judge(*arguments):
+        if path.read_bytes() != other:
+            path.with_name(".new").write_bytes(other)
+            path.with_name(".new").rename(path)
+        return judged(*arguments)
+
+    monkeypatch.setattr(inbox_module, "judge", judge)
+    service.look()
+    service.look()
+    assert [line["verdict"] for line in service.lines("verdict")] == ["real", "false"]
+    assert service.left() == []
+
+
+def test_file_that_cannot_be_moved_does_not_hold_up_the_others(service, monkeypatch):
+    for name, content in alerts(3).items():
+        service.drop(name, content)
+    renamed = Path.rename
+
+    def rename(path, target):
+        if Path(path).name == "alert-0.npz":
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        return renamed(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    for _ in range(2):
+        with pytest.raises(PermissionError):
+            service.look()
+    assert service.left() == ["alert-0.npz"]
+    assert len(service.lines("verdict")) == 3
+
+
+@pytest.mark.parametrize("content", [None, "not JSON"])
+def test_notice_of_a_verdict_that_somebody_has_removed(service, content):
+    service.drop("a.npz", single_file(toy_images(1), burst_id="sb1"))
+    service.look()
+    record = service.output / service.lines("verdict")[0]["record"]
+    record.unlink()
+    if content is not None:
+        record.write_text(content)
+    service.drop("n.xml", notice("sb1").encode())
+    assert service.look() == Look(1, 0)
+    assert len(service.lines("notice")) == 1
+    assert any("not joined" in said for said in service.said)
+
+
+def test_one_service_at_a_time(service):
+    opened = open_inbox(service.folder, service.output, service.bundle, AT_ONCE, service.said.append)
+    with opened, pytest.raises(TemporaryError, match="Another process"):
+        service.look()
+
+
+def test_folders_that_cannot_be_used(service, tmp_path):
+    with pytest.raises(UserError, match="no inbox"), open_inbox(tmp_path / "none", service.output, service.bundle):
+        pass
+    with (
+        pytest.raises(UserError, match="into the inbox"),
+        open_inbox(service.folder, service.folder / "a", service.bundle),
+    ):
+        pass
+
+
+def test_fault_of_the_program_is_a_rejection_of_that_file_alone(service, monkeypatch):
+    def judge(*arguments):
+        monkeypatch.undo()
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr(inbox_module, "judge", judge)
+    for name, content in alerts(2).items():
+        service.drop(name, content)
+    assert service.look() == Look(2, 0)
+    (line,) = service.lines("rejected")
+    assert (line["code"], "ZeroDivisionError" in line["reason"]) == ("internal_error", True)
+    path = service.output / line["kept"]
+    path.rename(service.folder / path.name)
+    assert service.look() == Look(1, 0)  # given again, to a program without the fault
+    assert len(service.lines("verdict")) == 2
+
+
+def test_file_that_kills_the_service_again_and_again_is_rejected(service):
+    deadly = Drop.of(service.drop("a.npz", single_file(toy_images(1)))).key
+    service.drop("b.npz", single_file(toy_images(2), 1))
+    (service.output / WORKING).parent.mkdir(parents=True)
+    (service.output / WORKING).write_text(json.dumps({deadly: MOST_ATTEMPTS}))
+    service.look()
+    assert [line.get("code") for line in service.lines("verdict", "rejected")] == [None, "crashed"]
+
+
+def test_attempts_are_counted_until_there_is_a_verdict(service, monkeypatch):
+    def judge(*arguments):
+        raise Killed
+
+    service.drop("a.npz", single_file(toy_images(1)))
+    monkeypatch.setattr(inbox_module, "judge", judge)
+    for attempt in range(1, 3):
+        with pytest.raises(Killed):
+            service.look()
+        assert list(json.loads((service.output / WORKING).read_text()).values()) == [attempt]
+    monkeypatch.undo()
+    service.drop("b.npz", single_file(toy_images(2), 1))
+    service.look()
+    assert [line["file"] for line in service.lines("verdict")] == ["b.npz", "a.npz"]
+    service.drop("c.npz", single_file(toy_images(3), 2))
+    service.look()
+    assert len(json.loads((service.output / WORKING).read_text())) == 1
+
+
+def test_inbox_on_another_disk(service, monkeypatch):
+    renamed = Path.rename
+
+    def rename(path, target):
+        if Path(path).parent == service.folder:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return renamed(path, target)
+
+    codes = zoo(service)
+    os.truncate(service.folder / "huge.h5", 10)
+    service.drop("a.npz", single_file(toy_images(1)))
+    monkeypatch.setattr(Path, "rename", rename)
+    assert service.look() == Look(len(codes) + 1, 0)
+    assert service.left() == []
+    assert len(service.files("judged")) == 1
+
+
+def test_full_disk_is_waited_for(service, monkeypatch):
+    service.drop("a.npz", single_file(toy_images(1)))
+    looks = []
+
+    def write(*arguments):
+        monkeypatch.undo()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def stop():
+        looks.append(1)
+        return service.left() == [] or len(looks) > 100
+
+    with open_inbox(service.folder, service.output, service.bundle, AT_ONCE, service.said.append) as inbox:
+        monkeypatch.setattr(os, "fsync", write)
+        inbox.watch(stop)
+    assert len(service.lines("verdict")) == 1
+    assert "No space left" in service.said[0]
+    service.check()
+
+
+class Killer:
+    """Ends the program at its n-th change of a file."""
+
+    def __init__(self, monkeypatch, n):
+        self.n = n
+        for owner, name in ((Path, "replace"), (Path, "rename"), (os, "write"), (os, "fsync"), (Path, "write_bytes")):
+            monkeypatch.setattr(owner, name, self.wrapped(getattr(owner, name), name))
+
+    def wrapped(self, function, name):
+        def call(*arguments):
+            self.n -= 1
+            if self.n < 0:
+                if self.n == -1 and name in ("write", "write_bytes"):
+                    function(*arguments[:-1], arguments[-1][: len(arguments[-1]) // 2])
+                raise Killed
+            return function(*arguments)
+
+        return call
+
+
+def test_killed_at_every_change_of_a_file_nothing_is_lost_or_said_twice(tmp_path, bundle, monkeypatch):
+    files = {
+        "a.npz": single_file(toy_images(1), burst_id="sb1"),
+        "b.txt": b"text",
+        "c.xml": notice().encode(),
+    }
+    for n in range(1000):
+        root = tmp_path / str(n)
+        root.mkdir()
+        service = Service(root, bundle)
+        for second, (name, content) in enumerate(files.items()):
+            os.utime(service.drop(name, content), (1000 + second, 1000 + second))
+        survived = False
+        with monkeypatch.context() as patch:
+            Killer(patch, n)
+            try:
+                service.look()
+                survived = True
+            except Killed:
+                pass
+        service.look()
+        assert service.left() == []
+        lines = service.lines("verdict", "rejected", "notice")
+        assert sorted(line["file"] for line in lines) == sorted(files), f"killed at change {n}"
+        assert len(service.files("judged")) == 2
+        assert len(service.files("rejected")) == 2
+        record = json.loads((service.output / service.lines("verdict")[0]["record"]).read_text())
+        assert record["notice"]["burst_id"] == "sb1"
+        service.check()
+        if survived:
+            break
+    assert survived
+    assert n > 30
+
+
+def command(service, bundle_path):
+    options = ["--settle", "0.02", "--patience", "0.1", "--interval", "0.02", "--threads", "1"]
+    return [
+        sys.executable, "-m", "cherenkov_pipeline.alerts", "watch", str(service.folder),
+        "--output", str(service.output), "--bundle", str(bundle_path), *options,
+    ]  # fmt: skip
+
+
+def start(service, bundle_path):
+    process = subprocess.Popen(command(service, bundle_path), stdout=subprocess.PIPE, text=True)
+    assert "Watching" in process.stdout.readline()
+    return process
+
+
+@pytest.mark.parametrize(("n_files", "n_kills"), [(20, 2), pytest.param(400, 10, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_every_file_has_exactly_one_verdict(service, bundle_path, n_files, n_kills):
+    files = alerts(n_files, seed=3)
+    for name, content in files.items():
+        service.drop(name, content)
+    chance = random.Random(1)
+    for _ in range(n_kills):
+        process = start(service, bundle_path)
+        time.sleep(chance.uniform(0, 1))
+        process.kill()
+        process.communicate()
+    process = start(service, bundle_path)
+    while service.left():
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert Counter(line["file"] for line in service.lines("verdict")) == Counter(dict.fromkeys(files, 1))
+    assert service.lines("rejected") == []
+    assert len(service.files("judged")) == n_files
+    assert len(service.files("verdicts")) == 2 * n_files
+    assert len(service.lines("started")) == n_kills + 1
+    assert len(service.lines("stopped")) == 1
+    service.check()
+
+
+def mixed(service, n):
+    """Drop n files of every kind, two in three of them valid; every fourth of these incomplete."""
+    images = toy_images(n, seed=5)
+    outside = service.folder.parent / "outside.npz"
+    outside.write_bytes(single_file(images))
+    codes = {}
+    for row in range(n):
+        content, name, code = single_file(images, row), f"{row}.npz", None
+        match row % 30:
+            case 1:
+                content, code = b"", "unreadable"
+            case 4:
+                name, content, code = f"{row}.npy", npy(np.full((56, 50 + row), np.nan)), "unreadable"
+            case 7:
+                name, content, code = f"{row}.npy", npy(np.zeros((2, 56, row + 1))), "unreadable"
+            case 10:
+                content, code = content[: 3000 + row], "unreadable"
+            case 13:
+                name, content, code = f"{row}.txt", f"a true source, the {row}th".encode(), "unreadable"
+            case 16:
+                name, content, code = f"{row}.pkl", pickle.dumps([row]), "unreadable"
+            case 19:
+                name, content, code = f"{row}.npy", pickle.dumps([row]), "unreadable"
+            case 22:
+                content, code = single_file(images, row - 2), "duplicate"
+            case 25:
+                name, code = f"{row}.xml", "unreadable"
+                content = notice(f"sb{row}").replace("<voe", f"{DTD}<voe", 1).encode()
+            case 27:
+                (service.folder / name).symlink_to(outside)
+                codes[name] = "symbolic_link"
+                continue
+            case 29:
+                with (service.folder / name).open("wb") as stream:
+                    stream.truncate(LARGEST_FILE + row)
+                codes[name] = "too_large"
+                continue
+        # the order in which they came
+        os.utime(service.drop(name, content), (1000 + row, 1000 + row))
+        codes[name] = code
+    return codes
+
+
+@pytest.mark.parametrize("n", [90, pytest.param(1000, marks=pytest.mark.slow)])
+def test_many_files_at_once_and_memory_stays_flat(service, n):
+    expected = mixed(service, n)
+    process, memory = psutil.Process(), []
+
+    def stop():
+        memory.append(process.memory_info().rss)
+        return False
+
+    with open_inbox(service.folder, service.output, service.bundle, AT_ONCE, lambda line: None) as inbox:
+        assert inbox.look(stop) == Look(n, 0)
+    assert service.left() == []
+    said = service.lines("verdict", "rejected")
+    assert Counter(line["file"] for line in said) == Counter(dict.fromkeys(expected, 1))
+    assert {line["file"]: line.get("code") for line in said} == expected
+    third = len(memory) // 3
+    assert memory[-1] - memory[third] < 10e6
+    service.check()

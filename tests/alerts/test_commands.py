@@ -1,0 +1,195 @@
+import csv
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from tests.alerts.toy_bundle import single_file
+from tests.alerts.toy_images import toy_images
+
+from cherenkov_pipeline.alerts.commands import alerts
+from cherenkov_pipeline.alerts.files import read_sub_images, write_sub_images
+from cherenkov_pipeline.alerts.service.inbox import InboxParameters, open_inbox
+from cherenkov_pipeline.cli import cli
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Four sub-images, the last one cut off."""
+    images = toy_images(4)
+    for row in range(4):
+        content = single_file(images, row, burst_id="sb1" if row < 2 else f"sb{row}")
+        (tmp_path / f"alert-{row}.npz").write_bytes(content if row < 3 else content[:300])
+    (tmp_path / "read me.md").write_text("not an alert")
+    return tmp_path
+
+
+@pytest.fixture
+def output(folder, bundle):
+    """What the service has made of them."""
+    (folder / "inbox").mkdir()
+    for path in folder.glob("*.npz"):
+        path.rename(folder / "inbox" / path.name)
+    parameters = InboxParameters(settle=0, patience=0)
+    with open_inbox(folder / "inbox", folder / "output", bundle, parameters, lambda line: None) as inbox:
+        inbox.look()
+    return folder / "output"
+
+
+def call(*arguments):
+    return CliRunner().invoke(alerts, [str(argument) for argument in arguments])
+
+
+def test_one_file(folder, bundle_path):
+    done = call("judge", folder / "alert-0.npz", "--bundle", bundle_path)
+    assert done.exit_code == 0
+    assert "alert-0.npz: true source, " in done.output
+
+
+def test_folder_with_a_broken_file(folder, bundle_path):
+    done = call("judge", folder, "--bundle", bundle_path, "--output", folder / "pages")
+    assert done.exit_code == 1
+    assert "alert-1.npz: false alert" in done.output
+    assert "alert-3.npz: no verdict: The file is broken or cut off" in done.output
+    assert "3 of 4 judged." in done.output
+    assert len(list((folder / "pages").glob("*.html"))) == len(list((folder / "pages").glob("*.json"))) == 3
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".npz"])
+def test_data_set(tmp_path, bundle_path, suffix):
+    write_sub_images(toy_images(5), tmp_path / f"many{suffix}")
+    done = call("judge", tmp_path / f"many{suffix}", "--bundle", bundle_path, "--output", tmp_path / "pages")
+    assert done.exit_code == 0
+    assert f"many{suffix}, image-3: false alert" in done.output
+    assert "5 of 5 judged." in done.output
+    assert len(list((tmp_path / "pages").glob("image-*.html"))) == 5
+
+
+def test_pickle_is_converted_only_if_it_is_trusted(tmp_path):
+    path, converted = tmp_path / "dataset_2.pkl", tmp_path / "dataset_2.h5"
+    path.write_bytes(pickle.dumps({"image": [np.eye(56), np.eye(56)[:40]], "label": [1, 0]}))
+    done = call("convert", path, converted)
+    assert done.exit_code == 1
+    assert "any program" in done.output
+    assert not converted.exists()
+    done = call("convert", path, converted, "--trust-pickle")
+    assert "2 sub-images" in done.output
+    assert len(read_sub_images(converted)) == 2
+    assert "exists already" in call("convert", path, converted, "--trust-pickle").output
+
+
+def test_lines_of_json(folder, bundle_path):
+    done = call("judge", folder, "--bundle", bundle_path, "--json")
+    records = [json.loads(line) for line in done.output.splitlines()]
+    assert [record.get("verdict") for record in records] == ["real", "false", "real", None]
+    assert "cut off" in records[3]["problem"]
+
+
+@pytest.mark.parametrize(
+    ("path", "bundle", "problem"),
+    [
+        ("none.npz", "here", "no file or folder"),
+        ("empty", "here", "holds no file"),
+        ("alert-0.npz", "none", "kedro run --pipeline=grb_alerts"),
+    ],
+)
+def test_users_errors_are_one_line(folder, bundle_path, path, bundle, problem):
+    (folder / "empty").mkdir()
+    done = call("judge", folder / path, "--bundle", bundle_path if bundle == "here" else folder / "none")
+    assert done.exit_code == 1
+    assert problem in done.output
+    assert len(done.output.splitlines()) == 1
+
+
+def test_bundle_is_where_the_pipeline_puts_it(folder, bundle_path, monkeypatch):
+    monkeypatch.setenv("CHERENKOV_DATA", str(folder / "data"))
+    place = folder / "data" / "06_models" / "grb_alerts"
+    place.mkdir(parents=True)
+    (place / "ensemble").symlink_to(bundle_path)
+    assert call("judge", folder / "alert-0.npz").exit_code == 0
+
+
+def test_confirmation_becomes_a_label(output, tmp_path):
+    done = call("confirm", "alert-0.npz", "true", "--by", "A. Vocate", "--cause", "grb", "--output", output)
+    assert "alert-0.npz is true, by A. Vocate" in done.output
+    digest = next(line for line in (output / "verdicts").glob("alert-1-*.json")).stem.removeprefix("alert-1-")
+    assert call("confirm", digest, "true", "--by", "A. Vocate", "--output", output).exit_code == 0
+    assert call("confirm", digest, "unsure", "--by", "B. Oss", "--note", "weak", "--output", output).exit_code == 0
+    assert call("labels", tmp_path / "labels.csv", "--output", output).exit_code == 0
+    with (tmp_path / "labels.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["is_real"], row["cause"], row["label_source"]) for row in rows] == [
+        ("True", "grb", "A. Vocate"),
+        ("", "", "B. Oss"),  # the last word counts
+    ]
+    assert all(Path(row["path"]).is_file() for row in rows)
+    assert call("verify-log", "--output", output).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["alert-9.npz", "true", "--by", "me"], "no verdict on"),
+        (["sb1", "true", "--by", "me"], "2 verdicts on"),
+        (["alert-3.npz", "true", "--by", "me"], "no verdict on"),  # was rejected
+        (["alert-0.npz", "false", "--by", "me", "--cause", "grb"], "does not go with"),
+        (["alert-0.npz", "unsure", "--by", "me", "--cause", "grb"], "leave it out"),
+        (["alert-0.npz", "true", "--by", " "], "Name who"),
+    ],
+)
+def test_confirmation_that_makes_no_sense_is_refused(output, arguments, problem):
+    done = call("confirm", *arguments, "--output", output)
+    assert done.exit_code == 1
+    assert problem in done.output
+
+
+def test_no_labels_no_file(output, tmp_path):
+    done = call("labels", tmp_path / "labels.csv", "--output", output)
+    assert done.exit_code == 1
+    assert not (tmp_path / "labels.csv").exists()
+
+
+def test_edits_are_found(output):
+    done = call("verify-log", "--output", output)
+    assert done.exit_code == 0
+    assert "6 lines are as they were written" in done.output
+    noted = done.output.split()[-1]
+    assert call("verify-log", "--output", output, "--noted", noted).exit_code == 0
+    assert call("verify-log", "--output", output, "--noted", "f" * 64).exit_code == 1
+    page = next((output / "verdicts").glob("*.html"))
+    page.write_text(page.read_text().replace("TRUE", "FALSE") + " ")
+    (output / "verdicts" / "mine.json").write_text("{}")
+    done = call("verify-log", "--output", output)
+    assert done.exit_code == 1
+    assert f"verdicts/{page.name} was changed" in done.output
+    assert "verdicts/mine.json is not in the log" in done.output
+    log = output / "audit" / "audit.jsonl"
+    log.write_text(log.read_text().replace('"false"', '"real"', 1))
+    done = call("verify-log", "--output", output)
+    assert done.exit_code == 1
+    assert "Error: Line 3 is broken" in done.output
+
+
+def test_commands_belong_to_kedro():
+    assert cli.commands["alerts"] is alerts
+    assert set(alerts.commands) >= {"judge", "watch", "confirm", "verify-log"}
+
+
+LISTED = """
+import runpy, sys
+sys.argv = ["alerts", "--help"]
+try:
+    runpy.run_module("cherenkov_pipeline.alerts", run_name="__main__")
+finally:
+    print(sorted({"numpy", "kedro", "astropy"} & set(sys.modules)))
+"""
+
+
+def test_help_is_light():
+    done = subprocess.run([sys.executable, "-c", LISTED], capture_output=True, text=True, check=True)
+    assert "verify-log" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,0 +1,130 @@
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from cherenkov_pipeline.alerts.ensemble import EnsembleParameters, Pooled, pool, sigmoid
+from cherenkov_pipeline.alerts.guarantee import find_threshold, one_each
+from cherenkov_pipeline.errors import UserError
+
+PARAMETERS = EnsembleParameters(members=("one", "two"), smallest_valid_fraction=0.3)
+N = 3000
+
+
+def _sample(seed=0, scale=3.0, noise=1.0):
+    """Calibrated probabilities, whose logits were multiplied by ``scale``."""
+    rng = np.random.default_rng(seed)
+    logit = rng.normal(0, 3, N)
+    is_real = rng.random(N) < sigmoid(logit)
+    shift = noise * rng.normal(size=N)
+    return {"one": scale * (logit + shift), "two": scale * (logit - shift)}, is_real
+
+
+def _pool(logits, is_real, parameters=PARAMETERS, **options):
+    half = np.arange(N) < N // 2
+    others = {"groups": np.arange(N), "valid_fraction": np.ones(N), **options}
+    return pool(logits, is_real, validation=half, calibration=~half, parameters=parameters, **others)
+
+
+def test_temperature_is_that_of_the_pooled_logit():
+    logits, is_real = _sample()
+    pooled = _pool(logits, is_real)
+    assert pooled.temperature == pytest.approx(3, rel=0.1)
+    np.testing.assert_allclose(
+        pooled.probability(logits), sigmoid((logits["one"] + logits["two"]) / 2 / pooled.temperature)
+    )
+
+
+def test_thresholds_keep_their_promise_on_images_that_nothing_was_fitted_to():
+    logits, is_real = _sample(noise=0.1)
+    pooled = _pool(logits, is_real)
+    others, truth = _sample(seed=1, noise=0.1)
+    verdicts = pooled.decide(others, np.ones(N))
+    for name, wrong in (("real", ~truth), ("false", truth)):
+        assert pooled.thresholds[name].value is not None
+        assert wrong[verdicts == name].mean() < 0.06
+    assert 0.02 < np.mean(verdicts == "unsure") < 0.6
+
+
+@pytest.mark.parametrize("overconfident", [1.0, 1.7])
+def test_promise_is_broken_in_the_promised_share_of_redraws_at_most(overconfident):
+    """Validation and calibration images drawn anew, each ensemble judged on images without end."""
+
+    def draw(rng, n):
+        # alerts of one burst resemble each other, and its members err together
+        burst = np.repeat(np.arange(n // 2), 2)
+        logit = rng.normal(0, 6, n // 2)[burst] + 0.5 * rng.normal(size=n)
+        is_real = rng.random(n) < sigmoid(logit / overconfident)
+        noise = 0.3 * rng.normal(size=(2, n))
+        return {"one": 3 * logit + noise[0], "two": 3 * logit + noise[1]}, is_real, burst
+
+    rng = np.random.default_rng(int(10 * overconfident))
+    everything, truth, _ = draw(rng, 60_000)
+    n_redraws, broken, given = 200, {"real": 0, "false": 0}, 0
+    for redraw in range(n_redraws):
+        logits, is_real, burst = draw(rng, 900)
+        validation = np.arange(900) < 300
+        pooled = pool(logits, is_real, burst, validation, ~validation, np.ones(900), PARAMETERS, seed=redraw)
+        verdicts = pooled.decide(everything, np.ones(len(truth)))
+        for name, wrong in (("real", ~truth), ("false", truth)):
+            said = verdicts == name
+            given += said.any()
+            broken[name] += said.any() and wrong[said].mean() > PARAMETERS.alpha
+    assert given > n_redraws / 2
+    for name, count in broken.items():
+        # more than by chance, if the promise were kept exactly
+        assert binom.sf(count - 1, n_redraws, PARAMETERS.delta) > 1e-3, f"{name}: {count} of {n_redraws}"
+
+
+def test_thresholds_are_found_on_one_image_of_each_group_of_the_calibration_images():
+    logits, is_real = _sample()
+    groups = np.arange(N) // 3
+    pooled = _pool(logits, is_real, groups=groups, valid_fraction=np.where(np.arange(N) % 5, 1.0, 0.0))
+    usable = np.flatnonzero((np.arange(N) >= N // 2) & (np.arange(N) % 5 > 0))
+    own = sigmoid(np.stack([logits["one"], logits["two"]]) / pooled.temperature)
+    usable = usable[np.ptp(own, axis=0)[usable] <= PARAMETERS.largest_disagreement]
+    usable = usable[one_each(groups[usable])]
+    probability = pooled.probability(logits)[usable]
+    real = probability >= 0.5
+    assert pooled.thresholds["real"] == find_threshold(probability[real], ~is_real[usable][real], 0.05, 0.1)
+    assert pooled.thresholds["false"] == find_threshold(1 - probability[~real], is_real[usable][~real], 0.05, 0.1)
+
+
+def test_calibration_images_do_not_move_the_temperature_nor_validation_images_the_thresholds():
+    logits, is_real = _sample()
+    first = _pool(logits, is_real)
+    half = np.arange(N) < N // 2
+    flipped = _pool(logits, np.where(half, is_real, ~is_real))
+    assert flipped.temperature == first.temperature
+    assert flipped.thresholds["real"].value is None
+    with pytest.raises(UserError, match="images of their own"):
+        pool(logits, is_real, np.arange(N), half, half, np.ones(N), PARAMETERS)
+    with pytest.raises(UserError, match="wants two, but there are one"):
+        _pool({"one": logits["one"]}, is_real)
+
+
+@pytest.mark.parametrize(
+    ("logits", "valid", "score", "expected"),
+    [
+        ((9, 9), 1.0, 0.1, "real"),
+        ((-9, -9), 1.0, 0.1, "false"),
+        ((1, 1), 1.0, 0.1, "unsure"),  # below the threshold
+        ((-9, 25), 1.0, 0.1, "unsure"),  # the members disagree
+        ((9, 9), 0.29, 0.1, "unsure"),
+        ((9, 9), 1.0, 0.6, "unsure"),  # an anomaly
+        ((9, 9), 1.0, np.nan, "unsure"),
+        ((np.nan, 9), 1.0, 0.1, "unsure"),
+    ],
+)
+def test_whatever_speaks_against_a_verdict_makes_it_unsure(logits, valid, score, expected):
+    n = 100
+    good = find_threshold(np.full(n, 0.97), np.zeros(n, bool), 0.05, 0.1, grid=(0.95, 0.9))
+    pooled = Pooled(("one", "two"), 1.0, {"real": good, "false": good}, {"autoencoder": 0.5}, PARAMETERS)
+    given = {"one": np.array([logits[0]]), "two": np.array([logits[1]])}
+    assert pooled.decide(given, np.array([valid]), {"autoencoder": np.array([score])}) == expected
+
+
+def test_no_valid_threshold_is_unsure_always():
+    none = find_threshold(np.ones(10), np.zeros(10, bool), 0.05, 0.1)
+    assert none.value is None
+    pooled = Pooled(("one",), 1.0, {"real": none, "false": none}, {}, PARAMETERS)
+    assert (pooled.decide({"one": np.array([50.0, -50.0])}, np.ones(2)) == "unsure").all()
