@@ -6,7 +6,8 @@ import pytest
 
 from cherenkov_pipeline.config import Parameters, quantity
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.hooks import EnvironmentCheck, KerasBackend, flatten_parameters, unknown_parameters
+from cherenkov_pipeline.hooks import EnvironmentCheck, KerasBackend, unknown_parameters
+from cherenkov_pipeline.tracking import flatten_parameters
 
 USED = {"seed", "energy.training", "energy.model"}
 

@@ -1,10 +1,11 @@
-"""The project's `kedro run`: Kedro's own, which tells a user's error in one line."""
+"""The project's commands: Kedro's own `kedro run`, which tells a user's error in one line, and `kedro cluster`."""
 
 import copy
 import difflib
 import errno
 import functools
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ from kedro.framework.cli.utils import CONTEXT_SETTINGS
 from kedro.validation.exceptions import ParameterValidationError
 
 from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.runners.commands import choose_runner, cluster
 
 
 @click.group(context_settings=CONTEXT_SETTINGS, name="cherenkov-pipeline")
@@ -47,15 +49,22 @@ def _speaking(callback: Callable[..., Any]) -> Callable[..., Any]:
         # both spellings stay: Kedro deprecates the one that people type
         names = [name for name in (pipeline, *pipelines) if name]
         _check_names(names)
-        try:
-            return callback(pipeline="", pipelines=names, **options)
-        except Exception as error:
-            line = one_line(error)
-            if line is None:
-                raise
-            raise click.ClickException(line) from error
+        with told_in_one_line():
+            return callback(pipeline="", **choose_runner({**options, "pipelines": names}))
 
     return run
+
+
+@contextmanager
+def told_in_one_line() -> Iterator[None]:
+    """End the command with the one line of a user's error; others keep their traceback."""
+    try:
+        yield
+    except Exception as error:
+        line = one_line(error)
+        if line is None:
+            raise
+        raise click.ClickException(line) from error
 
 
 def _check_names(names: Iterable[str]) -> None:
@@ -71,3 +80,4 @@ def _check_names(names: Iterable[str]) -> None:
 run = copy.copy(kedro_run)
 run.callback = _speaking(kedro_run.callback)
 cli.add_command(run)
+cli.add_command(cluster)
