@@ -171,7 +171,8 @@ class LocalJobs:
             timeout_min=resources.time.to_value("min"),
             signal_delay_s=round(self.parameters.signal_ahead.to_value("s")),
             gpus_per_node=resources.gpus,
-            setup=list(resources.setup),
+            # a job that held the driver's output open would keep a pipe behind the driver from ending
+            setup=["exec >/dev/null 2>&1", *resources.setup],
         )
         started = []
         for job in jobs:
