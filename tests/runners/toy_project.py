@@ -13,8 +13,13 @@ DISABLE_HOOKS_FOR_PLUGINS = ("kedro_mlflow",)
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "base",
-    "config_patterns": {"slurm": ["slurm*"]},
+    "config_patterns": {"mlflow": ["mlflow*"], "slurm": ["slurm*"]},
 }
+"""
+
+TRACKED = """
+from cherenkov_pipeline.tracking import MlflowTracking
+HOOKS = (MlflowTracking(),)
 """
 
 # the project's own `kedro run` chooses the runner
@@ -67,7 +72,7 @@ class Toy:
         return sorted((self.root / "runs").glob("*"))
 
 
-def make_toy(root: Path, nodes: str, catalog: dict, slurm: dict | None = None) -> Toy:
+def make_toy(root: Path, nodes: str, catalog: dict, slurm: dict | None = None, mlflow: bool = False) -> Toy:
     """Make a project.
 
     Parameters
@@ -77,6 +82,8 @@ def make_toy(root: Path, nodes: str, catalog: dict, slurm: dict | None = None) -
         Python that defines ``create_pipeline``.
     catalog, slurm : dict
         Content of ``catalog.yml`` and ``slurm.yml``.
+    mlflow : bool
+        Whether runs are recorded, in ``root/mlflow.db``.
     """
     package = root / "src" / "toy"
     package.mkdir(parents=True)
@@ -84,14 +91,21 @@ def make_toy(root: Path, nodes: str, catalog: dict, slurm: dict | None = None) -
         '[tool.kedro]\npackage_name = "toy"\nproject_name = "Toy"\nkedro_init_version = "1.7.0"\nsource_dir = "src"\n'
     )
     (package / "__init__.py").touch()
-    (package / "settings.py").write_text(SETTINGS)
+    (package / "settings.py").write_text(SETTINGS + (TRACKED if mlflow else ""))
     (package / "cli.py").write_text(CLI)
     (package / "nodes.py").write_text(nodes)
     (package / "pipeline_registry.py").write_text(
         "from toy.nodes import create_pipeline\n\n\ndef register_pipelines():\n"
         "    return {'__default__': create_pipeline()}\n"
     )
+    tracking = {
+        "server": {"mlflow_tracking_uri": f"sqlite:///{root}/mlflow.db"},
+        "tracking": {
+            "experiment": {"name": "toy", "create_experiment_kwargs": {"artifact_location": f"{root}/artifacts"}}
+        },
+    }
     for name, kind, content in (
+        ("base", "mlflow", tracking),
         ("base", "catalog", catalog),
         ("base", "parameters", {}),
         ("cluster", "slurm", {"executor": "local", "folder": str(root / "runs"), "poll": "0.2 s", **(slurm or {})}),

@@ -158,8 +158,8 @@ class _Driver:
         """
         try:
             while self.works or self._ready():
-                self._start_ready()
                 active = self._look()
+                self._start_ready()
                 if self.works:
                     self._submit(active)
                     time.sleep(self.parameters.poll.to_value("s"))
