@@ -9,10 +9,12 @@ MLflow stays out of nodes and datasets. A catalog entry says in its ``metadata``
       mlflow: {tag: data_fingerprint}      # the fingerprint of a file set, saved or loaded
       mlflow: {registered: true}           # a model: a version in MLflow's registry, with its card
 
-A node may be run again by a job that goes on where another was killed: nothing is recorded twice.
+A run goes on in the MLflow run that ``MLFLOW_RUN_ID`` names, or the file that ``CHERENKOV_RUN_FILE`` names if there is
+one; otherwise a new one begins, and that file is written. A node may be run again by a job that goes on where another was killed: nothing is recorded twice.
 """
 
 import atexit
+import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -26,12 +28,17 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic import BaseModel
 
+from cherenkov_pipeline.files import write_json
 from cherenkov_pipeline.revision import git_revision
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from cherenkov_pipeline.models.card import ModelCard
+
+
+RUN_FILE = "CHERENKOV_RUN_FILE"
+"""Environment variable that names the file with the identifier of the MLflow run."""
 
 
 class MlflowTracking:
@@ -79,7 +86,7 @@ class MlflowTracking:
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
-        """Start the run, or go on with the one named by ``MLFLOW_RUN_ID``; nodes get its identifier as a dataset."""
+        """Start the run, or go on with an earlier one; nodes get its identifier as a dataset."""
         import mlflow
 
         self._set_up()
@@ -87,11 +94,13 @@ class MlflowTracking:
         tags = {"git_revision": git_revision(self._context.project_path), "environment": self._context.env or "local"}
         names = run_params.get("pipeline_names") or ["__default__"]
         run = mlflow.start_run(
-            run_id=os.environ.get("MLFLOW_RUN_ID"),
+            run_id=_earlier_run(),
             experiment_id=self._context.mlflow.tracking.experiment._experiment.experiment_id,
             run_name="+".join(names),
         )
         self._run_id = run.info.run_id
+        if path := os.environ.get(RUN_FILE):
+            write_json(path, self._run_id)
         # mlflow itself would call an interrupted run finished
         atexit.register(self._end, "KILLED")
         catalog.save("mlflow_run", self._run_id)
@@ -153,6 +162,13 @@ class MlflowTracking:
 
             mlflow.end_run(status)
             self._run_id = None
+
+
+def _earlier_run() -> str | None:
+    path = os.environ.get(RUN_FILE)
+    if path and Path(path).exists():
+        return json.loads(Path(path).read_text())
+    return os.environ.get("MLFLOW_RUN_ID")
 
 
 def _log_history(client: "MlflowClient", run: str, prefix: str, table: Any) -> None:

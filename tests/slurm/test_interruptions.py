@@ -85,6 +85,12 @@ def assert_whole(toy: Toy, driver: subprocess.Popen, slurm) -> str:
         time.sleep(1)
     printed = driver.communicate(timeout=5)[0]
     assert driver.returncode == 0, printed
+    assert_history(toy)
+    return printed
+
+
+def assert_history(toy: Toy) -> None:
+    """Every epoch is there once, on disk and in the one MLflow run."""
     (history,) = toy.root.glob("data/history.ecsv/*/history.ecsv")
     assert list(Table.read(history)["epoch"]) == list(range(1, EPOCHS + 1))
 
@@ -95,7 +101,6 @@ def assert_whole(toy: Toy, driver: subprocess.Popen, slurm) -> str:
     assert run.info.status == "FINISHED"
     recorded = [metric.step for metric in client.get_metric_history(run.info.run_id, "energy.val_loss")]
     assert sorted(recorded) == list(range(1, EPOCHS + 1))
-    return printed
 
 
 def lives(toy: Toy) -> int:
@@ -155,3 +160,32 @@ def test_slurmd_killed_and_started_again(tmp_path, slurm):
     time.sleep(5)
     slurm.do("slurmd")
     assert_whole(toy, driver, slurm)
+
+
+SCRIPT = Path(__file__).parents[2] / "conf" / "cluster" / "train.sbatch"
+
+
+def test_plain_script(tmp_path, slurm, monkeypatch):
+    toy = training(tmp_path, 3)
+    monkeypatch.setenv("CHERENKOV_DATA", str(tmp_path / "data"))
+    # what the script asks for is more than the node of the tests has
+    options = ["--cpus-per-task=1", "--mem=2G", "--gpus-per-node=0", f"--output={tmp_path}/log", f"--chdir={tmp_path}"]
+    submit = ["sbatch", "--parsable", *options, str(SCRIPT)]
+    job = subprocess.run(submit, env=toy.environment, capture_output=True, text=True, check=True).stdout.strip()
+
+    for _ in range(2):
+        before = epochs_on_disk(toy)
+        wait_until(lambda before=before: epochs_on_disk(toy) > before, slurm, tmp_path / "log")
+        slurm.tell("scancel", "--batch", "--signal=USR2", job)
+        wait_until(lambda: "RUNNING" not in str(slurm.jobs()), slurm, tmp_path / "log")
+    wait_until(lambda: not slurm.jobs(), slurm, tmp_path / "log")
+    assert_history(toy)
+    assert (tmp_path / "log").read_text().count("is put back into the queue") == 2
+
+
+def wait_until(condition, slurm, log: Path, seconds: float = 240) -> None:
+    end = time.time() + seconds
+    while not condition():
+        assert time.time() < end, log.read_text()
+        slurm.hurry()
+        time.sleep(0.5)
