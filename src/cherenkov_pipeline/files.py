@@ -213,10 +213,7 @@ def run_plan(plan: FilePlan, folder: str | os.PathLike, siblings: Sequence[Path]
 
 
 def missing_files(plan: FilePlan, folder: str | os.PathLike, siblings: Sequence[Path] = ()) -> list[FileJob]:
-    """Jobs of a plan whose files do not exist yet, after taking over what is there; for `make_file`.
-
-    See `run_plan`, which makes them all.
-    """
+    """Jobs of a plan whose files do not exist yet, after taking over what is there; see `run_plan`."""
     folder = Path(folder)
     with locked(folder):
         return _missing(_identified(plan), folder, siblings, plan.n_workers)

@@ -10,7 +10,8 @@ MLflow stays out of nodes and datasets. A catalog entry says in its ``metadata``
       mlflow: {registered: true}           # a model: a version in MLflow's registry, with its card
 
 A run goes on in the MLflow run that ``MLFLOW_RUN_ID`` names, or the file that ``CHERENKOV_RUN_FILE`` names if there is
-one; otherwise a new one begins, and that file is written. A node may be run again by a job that goes on where another was killed: nothing is recorded twice.
+one; otherwise a new one begins, and that file is written. A node may be run again by a job that goes on where another
+was killed: nothing is recorded twice.
 """
 
 import atexit

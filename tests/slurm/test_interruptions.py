@@ -67,7 +67,7 @@ def epochs_on_disk(toy: Toy) -> int:
     return max((int(path.name.removeprefix("epoch_")) for path in toy.root.glob("data/states/*/epoch_*")), default=0)
 
 
-def wait_for(condition, driver: subprocess.Popen, slurm, seconds: float = 240) -> None:
+def wait_for(condition, driver: subprocess.Popen, slurm, seconds: float = 400) -> None:
     """Wait for something in a run; what waits in the queue is started."""
     end = time.time() + seconds
     while not condition():
@@ -77,13 +77,19 @@ def wait_for(condition, driver: subprocess.Popen, slurm, seconds: float = 240) -
         time.sleep(1)
 
 
-def assert_whole(toy: Toy, driver: subprocess.Popen, slurm) -> str:
-    """The run ends with every epoch once, in one MLflow run; returns what the driver printed."""
-    end = time.time() + 400
-    while driver.poll() is None and time.time() < end:
+def finish(driver: subprocess.Popen, slurm, seconds: float = 800) -> str:
+    """Wait for the end of a run; returns what was printed."""
+    end = time.time() + seconds
+    while driver.poll() is None:
+        assert time.time() < end, "waited in vain"
         slurm.hurry()
         time.sleep(1)
-    printed = driver.communicate(timeout=5)[0]
+    return driver.communicate()[0]
+
+
+def assert_whole(toy: Toy, driver: subprocess.Popen, slurm) -> str:
+    """The run ends with every epoch once, in one MLflow run; returns what the driver printed."""
+    printed = finish(driver, slurm)
     assert driver.returncode == 0, printed
     assert_history(toy)
     return printed
@@ -122,11 +128,7 @@ def test_time_limit_that_no_epoch_fits_in_comes_to_an_end(tmp_path, slurm):
     nodes = toy.root / "src" / "toy" / "nodes.py"
     nodes.write_text(nodes.read_text().replace("def note(row):", "time.sleep(300)\n    def note(row):"))
     driver = toy.start("run", "--env=cluster")
-    end = time.time() + 400
-    while driver.poll() is None and time.time() < end:
-        slurm.hurry()
-        time.sleep(1)
-    printed = driver.communicate(timeout=5)[0]
+    printed = finish(driver, slurm)
     assert driver.returncode == 1, printed
     assert "give" in printed.strip().splitlines()[-1]
     assert "time" in printed.strip().splitlines()[-1]
@@ -183,7 +185,7 @@ def test_plain_script(tmp_path, slurm, monkeypatch):
     assert (tmp_path / "log").read_text().count("is put back into the queue") == 2
 
 
-def wait_until(condition, slurm, log: Path, seconds: float = 240) -> None:
+def wait_until(condition, slurm, log: Path, seconds: float = 400) -> None:
     end = time.time() + seconds
     while not condition():
         assert time.time() < end, log.read_text()
