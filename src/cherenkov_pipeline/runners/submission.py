@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import psutil
 
 from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.runners.commands import project_folder
 from cherenkov_pipeline.runners.resources import ClusterParameters, Resources
 
 logger = logging.getLogger(__name__)
@@ -211,8 +212,10 @@ def _python(resources: Resources) -> str | None:
     """Command that starts Python in a job; None for the Python of the driver."""
     if resources.container is None:
         return None
-    command = ["apptainer", "exec", *(["--nv"] if resources.gpus else []), resources.container, "python"]
-    return shlex.join(command)
+    # the checkout's code, not the one that the image was built with
+    code = f"PYTHONPATH={project_folder() / 'src'}"
+    gpu = ["--nv"] if resources.gpus else []
+    return shlex.join(["apptainer", "exec", *gpu, "--env", code, resources.container, "python"])
 
 
 def _processes(job: str) -> list[psutil.Process]:
