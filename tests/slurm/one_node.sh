@@ -81,10 +81,11 @@ case $action in
     ;;
   stop)
     scancel --user=root 2> /dev/null || true
-    sleep 1
-    for daemon in slurmd slurmctld munge/munged; do
-      pid=$folder/${daemon/munge\/munged/munge/pid}
-      [ "$daemon" = munge/munged ] || pid=$folder/$daemon.pid
+    for _ in $(seq 40); do
+      [ -z "$(squeue --noheader 2> /dev/null)" ] && break
+      sleep 0.5
+    done
+    for pid in "$folder"/{slurmd.pid,slurmctld.pid,munge/pid}; do
       [ -s "$pid" ] && kill "$(cat "$pid")" 2> /dev/null || true
     done
     ;;

@@ -72,7 +72,7 @@ class SavedModel:
     @property
     def history(self) -> "QTable":
         """One row an epoch."""
-        return self.load().history
+        return read_history(self.path)
 
     @property
     def camera(self) -> "CameraGeometry":
@@ -112,6 +112,13 @@ def read_card(path: str | os.PathLike) -> ModelCard:
         raise UserError(f"{path} has no card: copy {card_path(path).name} beside it.") from None
     except ValidationError as error:
         raise UserError(f"Cannot read {card_path(path)}: {first_problem(error)}.") from error
+
+
+def read_history(path: Path) -> "QTable":
+    """Read the history beside a model's file."""
+    from astropy.table import QTable
+
+    return QTable.read(path.with_suffix(HISTORY_SUFFIX), format="ascii.ecsv")
 
 
 def check_files(path: Path) -> ModelCard:

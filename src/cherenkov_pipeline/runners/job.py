@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from kedro.framework.project import pipelines, settings
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
 
 logger = logging.getLogger(__name__)
+
+REASON = 300
+"""Characters of a reason that nobody wrote for users; the whole stands in the job's log."""
 
 
 class _Job:
@@ -144,7 +148,7 @@ class FilesJob(_Job):
 
 def reason_of(error: Exception) -> str:
     """Reason of a failure in one line."""
-    return one_line(error) or f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return one_line(error) or shorten(f"{type(error).__name__}: {error}", REASON, placeholder=" ...")
 
 
 class _FilesWanted(Exception):  # noqa: N818

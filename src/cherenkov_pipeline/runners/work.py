@@ -79,11 +79,11 @@ class Work:
 
     def look(self, active: Collection[str], submitter: Submitter) -> None:
         """See what became of the jobs, and make ready what follows from it."""
-        running = [job for job in self.jobs if job in active]
-        if running or self.waiting:
+        if self.stage == NODE and not self.waiting and self.place.result() is not None:
+            self._after_node(submitter)  # a process may take seconds to go after its work is done
+        elif self.waiting or any(job in active for job in self.jobs):
             self._looks = 0
-            return
-        if self.stage == NODE:
+        elif self.stage == NODE:
             self._after_node(submitter)
         else:
             self._after_files(submitter)
