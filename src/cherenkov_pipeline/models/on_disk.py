@@ -6,7 +6,7 @@ no network built.
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -49,6 +49,10 @@ class SavedModel:
         self.path = model_path(path)
         self.card = check_files(self.path)
         self._loaded: TrainedModel | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # another process reads the network from its file
+        return {**self.__dict__, "_loaded": None}
 
     def load(self) -> "TrainedModel":
         """Read all of it, once.
