@@ -147,6 +147,31 @@ def test_a_job_that_is_always_killed_comes_to_an_end(tmp_path):
     assert (tmp_path / "tries").read_text() == "xx"
 
 
+LIVES = """
+import time
+from pathlib import Path
+from kedro.pipeline import Pipeline, node
+
+def work():
+    with Path("lives").open("a") as lives:
+        lives.write("x")
+    if len(Path("lives").read_text()) < 3:
+        time.sleep(600)
+    return "at last"
+
+def create_pipeline():
+    return Pipeline([node(work, None, "made", name="work")])
+"""
+
+
+def test_a_job_whose_time_is_over_begins_again(tmp_path):
+    toy = make_toy(tmp_path, LIVES, text("made"), {"default": {"time": "0.4 min"}, "signal_ahead": "4 s"})
+    toy.run()
+    (made,) = (tmp_path / "data" / "made.txt").glob("*/made.txt")
+    assert made.read_text() == "at last"
+    assert (tmp_path / "lives").read_text() == "xxx"
+
+
 INTERRUPTED = """
 import os, signal
 from pathlib import Path

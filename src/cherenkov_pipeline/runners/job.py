@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from kedro.framework.project import pipelines, settings
 from kedro.framework.session import KedroSession
@@ -42,15 +42,22 @@ REASON = 300
 class _Job:
     """What submitit does with a job whose time is over, or that has to make room."""
 
-    def checkpoint(self) -> "DelayedSubmission | None":
+    leaving: ClassVar[bool] = False
+    """Whether this process was told to end: what fails from then on is no failure of the work."""
+
+    def checkpoint(self) -> "DelayedSubmission":
         """Put the job in the queue again, as it is: what it did so far stands in files.
 
-        Where SLURM cannot be told so (in a container) the job ends, and the driver submits it again.
+        Raises
+        ------
+        SystemExit
+            Where SLURM cannot be told so (in a container): the driver submits the job again.
         """
         from submitit.helpers import DelayedSubmission
 
+        _Job.leaving = True
         if "SLURM_JOB_ID" in os.environ and not shutil.which("scontrol"):
-            return None
+            raise SystemExit("There is no scontrol here to put this job back into the queue: the driver does it.")
         return DelayedSubmission(self)
 
 
@@ -87,7 +94,8 @@ class NodeJob(_Job):
             logger.error("%s It is tried again.", error)
             raise
         except Exception as error:
-            place.finish(Result("failed", reason_of(error)))
+            if not self.leaving:
+                place.finish(Result("failed", reason_of(error)))
             raise
 
     def _run(self, place: NodeFolder) -> Result:
@@ -139,6 +147,8 @@ class FilesJob(_Job):
             try:
                 make_file(jobs[name], self.folder)
             except Exception as error:
+                if self.leaving:
+                    raise
                 logger.exception("%s could not be made.", name)
                 place.note_failure(name, reason_of(error))
                 failed.append(name)
