@@ -178,8 +178,9 @@ def test_plain_script(tmp_path, slurm, monkeypatch):
     toy = training(tmp_path, 3)
     monkeypatch.setenv("CHERENKOV_DATA", str(tmp_path / "data"))
     # what the script asks for is more than the node of the tests has
-    options = ["--cpus-per-task=1", "--mem=2G", "--gpus-per-node=0", f"--output={tmp_path}/log", f"--chdir={tmp_path}"]
-    submit = ["sbatch", "--parsable", *options, str(SCRIPT)]
+    options = ["--time=10", "--cpus-per-task=1", "--mem=2G", "--gpus-per-node=0"]
+    places = [f"--output={tmp_path}/log", f"--chdir={tmp_path}"]
+    submit = ["sbatch", "--parsable", *options, *places, str(SCRIPT)]
     job = subprocess.run(submit, env=toy.environment, capture_output=True, text=True, check=True).stdout.strip()
 
     for _ in range(2):
@@ -195,6 +196,6 @@ def test_plain_script(tmp_path, slurm, monkeypatch):
 def wait_until(condition, slurm, log: Path, seconds: float = 400) -> None:
     end = time.time() + seconds
     while not condition():
-        assert time.time() < end, log.read_text()
+        assert time.time() < end, f"waited in vain: {slurm.tell('squeue')} {log.read_text() if log.exists() else ''}"
         slurm.hurry()
         time.sleep(0.5)
