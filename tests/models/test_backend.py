@@ -2,12 +2,14 @@ import ctypes
 import importlib
 import platform
 import resource
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.models.registered import predicted, trained
 
-from cherenkov_pipeline.models.backend import COMPILING_PAYS, jit_compile, keras
+from cherenkov_pipeline.models.backend import COMPILING_PAYS, jit_compile, keras, release_memory
 
 CPU_TENSORFLOW = keras.backend.backend() == "tensorflow" and jit_compile() is False
 ON_CPU = pytest.mark.skipif(not CPU_TENSORFLOW, reason="Keras decides on GPUs and with other backends")
@@ -38,11 +40,15 @@ def test_xla_trains_the_same(name, monkeypatch):
     np.testing.assert_allclose(predicted(other, inputs), predicted(one, inputs), rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another malloc")
-def test_freed_memory_is_not_mapped_again():
+GLIBC = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another malloc")
+
+
+@GLIBC
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_freed_memory_is_not_mapped_again(in_thread):
     libc = ctypes.CDLL(None)
     libc.malloc.restype = ctypes.c_void_p
-    size = 2**26
+    size = 36 * 2**20
 
     def page_faults(n_times: int) -> int:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -52,5 +58,28 @@ def test_freed_memory_is_not_mapped_again():
             libc.free(block)
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-    page_faults(1)
-    assert page_faults(20) < size // resource.getpagesize()
+    def repeated() -> int:
+        held = ctypes.c_void_p(libc.malloc(size))  # in a thread, the next block needs another heap
+        page_faults(1)
+        faults = page_faults(20)
+        libc.free(held)
+        return faults
+
+    with ThreadPoolExecutor() as pool:
+        faults = pool.submit(repeated).result() if in_thread else repeated()
+    assert faults < size // resource.getpagesize()
+
+
+@GLIBC
+def test_kept_memory_is_released_when_it_is_asked_for():
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    blocks = [np.ones(2**22) for _ in range(8)]
+    end = np.ones(2**17)  # what is freed lies in the middle
+    before = resident()
+    del blocks
+    assert resident() > before - 2**26
+    release_memory()
+    assert resident() < before - 2**27
+    assert end.all()

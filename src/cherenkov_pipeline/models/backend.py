@@ -29,6 +29,10 @@ def _quiet_start() -> Iterator[None]:
             os.close(stderr)
 
 
+GLIBC = ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
+"""The C library, where it is the one whose ``malloc`` is known here."""
+
+
 def keep_memory(kept: bool = True) -> None:
     """Let glibc's ``malloc`` keep for the process what it frees, whatever its size; elsewhere nothing changes.
 
@@ -40,12 +44,19 @@ def keep_memory(kept: bool = True) -> None:
     kept : bool
         If false, as at the start of a process, but for the thresholds that glibc would move by itself.
     """
-    if platform.libc_ver()[0] != "glibc":
+    if GLIBC is None:
         return
-    M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
-    libc = ctypes.CDLL(None)
-    libc.mallopt(M_MMAP_MAX, 0 if kept else 2**16)
-    libc.mallopt(M_TRIM_THRESHOLD, -1 if kept else 2**17)
+    M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # malloc.h
+    GLIBC.mallopt(M_MMAP_MAX, 0 if kept else 2**16)
+    GLIBC.mallopt(M_TRIM_THRESHOLD, -1 if kept else 2**17)
+    # heaps of threads have 64 MB at most, and one with less than this in use is kept
+    GLIBC.mallopt(M_TOP_PAD, 2**26 if kept else 2**17)
+
+
+def release_memory() -> None:
+    """Give the system back what `keep_memory` has kept, wherever it lies; to be called now and then, not every step."""
+    if GLIBC is not None:
+        GLIBC.malloc_trim(0)
 
 
 keep_memory()
@@ -55,7 +66,7 @@ with _quiet_start():
     # the first tensor starts the devices
     keras.ops.zeros(())
 
-__all__ = ["COMPILING_PAYS", "jit_compile", "keep_memory", "keras", "make_reproducible"]
+__all__ = ["COMPILING_PAYS", "jit_compile", "keep_memory", "keras", "make_reproducible", "release_memory"]
 
 
 COMPILING_PAYS = 3000

@@ -10,7 +10,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.models.backend import keras
+from cherenkov_pipeline.models.backend import keras, release_memory
 from cherenkov_pipeline.training.state import State, write_state
 
 logger = logging.getLogger(__name__)
@@ -66,6 +66,7 @@ class StateKeeper(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Give the callbacks the states that they had."""
+        release_memory()  # what an earlier training of this process had
         if self.start is None:
             return
         for name, callback in self.remembered.items():
@@ -112,6 +113,7 @@ class StateKeeper(keras.callbacks.Callback):
             ),
             self.folder,
         )
+        release_memory()
         if self.watch:
             self.watch(self.history[-1])
 
