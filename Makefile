@@ -3,13 +3,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: run test lint bench viz lock
+.PHONY: run test test-cluster lint bench viz lock
 
 run: $(INSTALLED)
 	$(BIN)/kedro run
 
 test: $(INSTALLED)
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+# on a SLURM of one node and a PostgreSQL that the tests start: skipped where their packages, or root, are not at hand
+test-cluster: $(INSTALLED)
+	$(BIN)/pytest -m "slurm or server" tests/slurm tests/server
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -20,7 +20,10 @@ from cherenkov_pipeline.files import (
     atomic_path,
     fingerprint,
     fingerprint_file,
+    is_finished,
     locked,
+    make_file,
+    missing_files,
     read_file_set,
     run_plan,
     write_json,
@@ -442,3 +445,39 @@ def test_killed_run_goes_on(tmp_path):
 def test_write_json(tmp_path):
     write_json(tmp_path / "a.json", {"b": [1, None]})
     assert json.loads((tmp_path / "a.json").read_text()) == {"b": [1, None]}
+
+
+class TestSideBySide:
+    """The files of a plan, made one by one by several processes."""
+
+    def test_what_is_missing_is_made_alone_and_the_plan_takes_it(self, tmp_path):
+        log, folder = tmp_path / "log", tmp_path / "set"
+        planned = plan("a", "b", "c", log=log)
+        missing = missing_files(planned, folder)
+        assert [job.name for job in missing] == ["a.txt", "b.txt", "c.txt"]
+        make_file(missing[1], folder)
+        make_file(missing[1], folder)
+        assert log.read_text().split() == ["b"]
+        assert is_finished(folder / "b.txt")
+        assert not is_finished(folder / "a.txt")
+        assert [job.name for job in missing_files(planned, folder)] == ["a.txt", "c.txt"]
+        assert len(run_plan(planned, folder)) == 3
+        assert sorted(log.read_text().split()) == ["a", "b", "c"]
+
+    def test_two_may_work_at_the_same_time_and_nothing_of_them_is_removed(self, tmp_path):
+        folder = tmp_path / "set"
+        missing = missing_files(plan("a", "b"), folder)
+        other = folder / ".part-1-b.txt"
+        with locked(folder, shared=True):
+            other.write_text("half")
+            make_file(missing[0], folder)
+            assert other.exists()
+            with pytest.raises(TemporaryError, match="Another process"):
+                run_plan(plan("a", "b"), folder)
+            assert other.exists()
+
+    def test_nothing_is_made_beside_a_process_that_wants_the_folder_alone(self, tmp_path):
+        folder = tmp_path / "set"
+        missing = missing_files(plan("a"), folder)
+        with locked(folder), pytest.raises(TemporaryError, match="Another process"):
+            make_file(missing[0], folder)

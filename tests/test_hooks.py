@@ -2,19 +2,12 @@
 
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
-from astropy.table import QTable
 
 from cherenkov_pipeline.config import Parameters, quantity
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.hooks import (
-    EnvironmentCheck,
-    KerasBackend,
-    flatten_parameters,
-    history_metrics,
-    unknown_parameters,
-)
+from cherenkov_pipeline.hooks import EnvironmentCheck, KerasBackend, unknown_parameters
+from cherenkov_pipeline.tracking import flatten_parameters
 
 USED = {"seed", "energy.training", "energy.model"}
 
@@ -53,13 +46,3 @@ def test_an_unknown_backend_is_told_before_anything_runs():
     context = SimpleNamespace(config_loader={"parameters": {"backend": "theano"}})
     with pytest.raises(UserError, match="no backend 'theano'"):
         KerasBackend().after_context_created(context)
-
-
-def test_a_history_of_several_methods_has_a_curve_for_each():
-    one = QTable({"epoch": [1, 2], "loss": [0.5, 0.25]})
-    assert list(history_metrics("energy", one)) == [(1, {"energy.loss": 0.5}), (2, {"energy.loss": 0.25})]
-    several = QTable({"method": ["cnn", "drawing"], "epoch": [1, 1], "loss": [0.5, 2], "accuracy": [0.9, np.nan]})
-    assert list(history_metrics("alerts", several)) == [
-        (1, {"alerts.cnn.loss": 0.5, "alerts.cnn.accuracy": 0.9}),
-        (1, {"alerts.drawing.loss": 2.0}),
-    ]

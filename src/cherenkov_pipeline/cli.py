@@ -1,10 +1,13 @@
-"""The project's commands: Kedro's own `kedro run`, which tells a user's error in one line, and `kedro alerts`."""
+"""The project's commands: Kedro's own `kedro run`, which tells a user's error in one line, `kedro alerts` and
+`kedro cluster`.
+"""
 
 import copy
 import difflib
 import errno
 import functools
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -14,6 +17,7 @@ from kedro.validation.exceptions import ParameterValidationError
 
 from cherenkov_pipeline.alerts.commands import alerts
 from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.runners.commands import choose_runner, cluster
 
 
 @click.group(context_settings=CONTEXT_SETTINGS, name="cherenkov-pipeline")
@@ -48,15 +52,22 @@ def _speaking(callback: Callable[..., Any]) -> Callable[..., Any]:
         # both spellings stay: Kedro deprecates the one that people type
         names = [name for name in (pipeline, *pipelines) if name]
         _check_names(names)
-        try:
-            return callback(pipeline="", pipelines=names, **options)
-        except Exception as error:
-            line = one_line(error)
-            if line is None:
-                raise
-            raise click.ClickException(line) from error
+        with told_in_one_line():
+            return callback(pipeline="", **choose_runner({**options, "pipelines": names}))
 
     return run
+
+
+@contextmanager
+def told_in_one_line() -> Iterator[None]:
+    """End the command with the one line of a user's error; others keep their traceback."""
+    try:
+        yield
+    except Exception as error:
+        line = one_line(error)
+        if line is None:
+            raise
+        raise click.ClickException(line) from error
 
 
 def _check_names(names: Iterable[str]) -> None:
@@ -73,3 +84,4 @@ run = copy.copy(kedro_run)
 run.callback = _speaking(kedro_run.callback)
 cli.add_command(run)
 cli.add_command(alerts)
+cli.add_command(cluster)

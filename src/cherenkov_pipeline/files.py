@@ -198,11 +198,9 @@ def run_plan(plan: FilePlan, folder: str | os.PathLike, siblings: Sequence[Path]
         From a job, for the first file that failed; the files finished before it stay. From the plan's ``check``.
     """
     folder = Path(folder)
-    jobs = [replace(job, fingerprint=job.fingerprint or fingerprint(plan.fingerprint, job.name)) for job in plan.jobs]
+    jobs = _identified(plan)
     with locked(folder):
-        missing = [job for job in jobs if _finished_record(folder / job.name) is None]
-        if missing:
-            missing = _take_over(missing, folder, siblings, plan.n_workers)
+        missing = _missing(jobs, folder, siblings, plan.n_workers)
         if missing:
             _run_jobs(missing, folder, plan)
         records = [_finished_record(folder / job.name) for job in jobs]
@@ -214,9 +212,46 @@ def run_plan(plan: FilePlan, folder: str | os.PathLike, siblings: Sequence[Path]
     return FileSet(plan.fingerprint, tuple(manifest["records"]))
 
 
+def missing_files(plan: FilePlan, folder: str | os.PathLike, siblings: Sequence[Path] = ()) -> list[FileJob]:
+    """Jobs of a plan whose files do not exist yet, after taking over what is there; see `run_plan`."""
+    folder = Path(folder)
+    with locked(folder):
+        return _missing(_identified(plan), folder, siblings, plan.n_workers)
+
+
+def make_file(job: FileJob, folder: str | os.PathLike) -> None:
+    """Make one of the `missing_files` of a plan, beside other processes that make others.
+
+    Raises
+    ------
+    TemporaryError
+        If `run_plan` works in ``folder``.
+    """
+    folder = Path(folder)
+    with locked(folder, shared=True):
+        if not is_finished(folder / job.name):
+            _run_job(job, folder)
+
+
+def is_finished(path: Path) -> bool:
+    """Whether a file of a plan is there, whole and with its record."""
+    return _finished_record(path) is not None
+
+
+def _identified(plan: FilePlan) -> list[FileJob]:
+    return [replace(job, fingerprint=job.fingerprint or fingerprint(plan.fingerprint, job.name)) for job in plan.jobs]
+
+
+def _missing(jobs: Sequence[FileJob], folder: Path, siblings: Sequence[Path], n_workers: int) -> list[FileJob]:
+    missing = [job for job in jobs if _finished_record(folder / job.name) is None]
+    return _take_over(missing, folder, siblings, n_workers) if missing else []
+
+
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, shared: bool = False) -> Iterator[None]:
     """Keep other processes out of a folder of work; what a killed one left unfinished is removed.
+
+    With ``shared`` others that share it are let in, and nothing is removed.
 
     Raises
     ------
@@ -226,10 +261,10 @@ def locked(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             raise TemporaryError(f"Another process is working in {folder}: wait for it, or stop it.") from None
-        for leftover in folder.glob(f"{PART}*"):
+        for leftover in () if shared else folder.glob(f"{PART}*"):
             _remove(leftover)
         yield
 

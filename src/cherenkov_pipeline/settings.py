@@ -18,6 +18,6 @@ CONFIG_LOADER_ARGS = {
     "default_run_env": "local",
     # an environment names only the leaves that it changes
     "merge_strategy": {"parameters": "soft", "mlflow": "soft"},
-    "config_patterns": {"mlflow": ["mlflow*"]},
+    "config_patterns": {"mlflow": ["mlflow*"], "slurm": ["slurm*"]},
     "custom_resolvers": {"oc.env": oc.env, "absolute": lambda path: str(PROJECT / path)},
 }

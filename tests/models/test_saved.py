@@ -94,15 +94,24 @@ def test_seed_of_the_split_comes_back_exactly(saved):
     assert read_card(path).data.split["seed"] == 2**53 + 1
 
 
-def test_card_is_read_without_keras(saved):
+def test_card_and_history_are_read_without_keras(saved):
     """As a node takes the model from the catalog."""
     script = (
         "import sys; from cherenkov_pipeline.datasets.trained_model import TrainedModelDataset;"
-        f"print(TrainedModelDataset(filepath={str(saved[0])!r}).load().card.name, 'keras' in sys.modules)"
+        f"model = TrainedModelDataset(filepath={str(saved[0])!r}).load();"
+        "print(model.card.name, len(model.history), 'keras' in sys.modules)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     found = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
-    assert found.stdout.split() == ["single_tel", "False"]
+    assert found.stdout.split() == ["single_tel", str(len(saved[1].history)), "False"]
+
+
+def test_another_process_gets_the_place_of_a_model_not_its_network(saved):
+    found = SavedModel(saved[0])
+    found.load()
+    sent = pickle.dumps(found)
+    assert len(sent) < len(pickle.dumps(found.card)) + 1000
+    assert pickle.loads(sent).fingerprint == found.fingerprint
 
 
 def test_rest_is_read_once_when_it_is_asked_for(saved, tmp_path, monkeypatch):

@@ -8,7 +8,16 @@ from kedro.io import AbstractDataset, Version
 from kedro_datasets._typing import TablePreview
 
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import MANIFEST, FilePlan, FileSet, read_file_set, run_plan, write_json
+from cherenkov_pipeline.files import (
+    MANIFEST,
+    FileJob,
+    FilePlan,
+    FileSet,
+    missing_files,
+    read_file_set,
+    run_plan,
+    write_json,
+)
 
 LATEST = "latest.json"
 
@@ -82,11 +91,17 @@ class FileSetDataset(AbstractDataset[FilePlan, FileSet]):
 
     def save(self, plan: FilePlan) -> None:
         """Make the files of ``plan`` that do not exist yet; other versions' files that fit are taken over."""
-        others = [path for path in self._folder.glob("*/") if path.name != plan.fingerprint]
-        others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-        run_plan(plan, self._folder / plan.fingerprint, others)
+        run_plan(plan, self.folder_of(plan), self._others(plan))
         write_json(self._folder / LATEST, {"fingerprint": plan.fingerprint})
         self._saved = plan.fingerprint
+
+    def folder_of(self, plan: FilePlan) -> Path:
+        """Folder of the version that saving ``plan`` makes."""
+        return self._folder / plan.fingerprint
+
+    def missing(self, plan: FilePlan) -> list[FileJob]:
+        """Files that saving ``plan`` would make; others' that fit are taken over."""
+        return missing_files(plan, self.folder_of(plan), self._others(plan))
 
     def preview(self, nrows: int = 20) -> TablePreview:
         """First files, for kedro-viz."""
@@ -95,6 +110,11 @@ class FileSetDataset(AbstractDataset[FilePlan, FileSet]):
         return TablePreview(
             {"index": list(range(len(rows))), "columns": ["file", "images", "fingerprint"], "data": rows}
         )
+
+    def _others(self, plan: FilePlan) -> list[Path]:
+        """Folders of the other versions, the newest first."""
+        others = [path for path in self._folder.glob("*/") if path.name != plan.fingerprint]
+        return sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)
 
     def _exists(self) -> bool:
         try:

@@ -6,7 +6,7 @@ no network built.
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -50,6 +50,10 @@ class SavedModel:
         self.card = check_files(self.path)
         self._loaded: TrainedModel | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        # another process reads the network from its file
+        return {**self.__dict__, "_loaded": None}
+
     def load(self) -> "TrainedModel":
         """Read all of it, once.
 
@@ -72,7 +76,7 @@ class SavedModel:
     @property
     def history(self) -> "QTable":
         """One row an epoch."""
-        return self.load().history
+        return read_history(self.path)
 
     @property
     def camera(self) -> "CameraGeometry":
@@ -112,6 +116,13 @@ def read_card(path: str | os.PathLike) -> ModelCard:
         raise UserError(f"{path} has no card: copy {card_path(path).name} beside it.") from None
     except ValidationError as error:
         raise UserError(f"Cannot read {card_path(path)}: {first_problem(error)}.") from error
+
+
+def read_history(path: Path) -> "QTable":
+    """Read the history beside a model's file."""
+    from astropy.table import QTable
+
+    return QTable.read(path.with_suffix(HISTORY_SUFFIX), format="ascii.ecsv")
 
 
 def check_files(path: Path) -> ModelCard:

@@ -28,7 +28,14 @@ from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import atomic_path, fingerprint, fingerprint_file
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.card import ModelCard, card_path
-from cherenkov_pipeline.models.on_disk import HISTORY_SUFFIX, camera_paths, check_files, model_path, read_card
+from cherenkov_pipeline.models.on_disk import (
+    HISTORY_SUFFIX,
+    camera_paths,
+    check_files,
+    model_path,
+    read_card,
+    read_history,
+)
 from cherenkov_pipeline.models.registry import HEADS, REGISTRY, ModelEntry, resolve
 
 if TYPE_CHECKING:
@@ -139,7 +146,7 @@ def load_model(path: str | os.PathLike) -> TrainedModel:
     path = model_path(path)
     card = check_files(path)
     _, model = load_network(path)
-    history = QTable.read(path.with_suffix(HISTORY_SUFFIX), format="ascii.ecsv")
+    history = read_history(path)
     camera, *further = (_read_camera(place) for place in camera_paths(path, card))
     return TrainedModel(model, card, history, camera, tuple(further))
 

@@ -1,0 +1,64 @@
+"""What a job does by itself, without anybody who submitted it."""
+
+import pytest
+
+from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.files import is_finished
+from cherenkov_pipeline.runners.job import REASON, NodeJob, _Job, reason_of
+from cherenkov_pipeline.runners.run_folder import RunFolder
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch) -> NodeJob:
+    monkeypatch.setattr(_Job, "leaving", False)
+    return NodeJob(tmp_path / "run", "train", {}, None, most=2)
+
+
+def fail(job, place):
+    raise ConnectionError("the server is gone")
+
+
+def test_a_failure_is_told_with_its_reason(job, monkeypatch):
+    monkeypatch.setattr(NodeJob, "_run", fail)
+    with pytest.raises(ConnectionError):
+        job()
+    result = RunFolder(job.run).node("train").result()
+    assert (result.state, result.reason) == ("failed", "ConnectionError: the server is gone")
+
+
+def test_what_fails_because_the_job_has_to_go_is_no_failure(job, monkeypatch):
+    monkeypatch.setattr(NodeJob, "_run", fail)
+    assert job.checkpoint().function is job
+    with pytest.raises(ConnectionError):
+        job()
+    assert RunFolder(job.run).node("train").result() is None
+
+
+def test_a_job_that_cannot_reach_slurm_leaves_the_rest_to_the_driver(job, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setattr("shutil.which", lambda command: None)
+    with pytest.raises(SystemExit):
+        job.checkpoint()
+
+
+def test_a_node_begins_only_so_often(job, monkeypatch):
+    monkeypatch.setattr(NodeJob, "_run", lambda self, place: (_ for _ in ()).throw(KeyboardInterrupt))
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            job()
+    with pytest.raises(UserError, match="begun 2 times and never ended"):
+        job()
+    assert RunFolder(job.run).node("train").result().state == "failed"
+
+
+def test_reasons_that_nobody_wrote_for_users_are_short():
+    assert reason_of(UserError("x " * 400)) == "x " * 400
+    assert len(reason_of(OSError("x " * 400))) <= REASON
+    assert "\n" not in reason_of(OSError("one\ntwo"))
+
+
+def test_an_unfinished_file_is_missing(tmp_path):
+    place = RunFolder(tmp_path).node("make")
+    (tmp_path / "a.txt").write_text("half")
+    assert not is_finished(tmp_path / "a.txt")
+    assert place.missing(tmp_path, ["a.txt", "b.txt"]) == ["a.txt", "b.txt"]

@@ -1,0 +1,57 @@
+"""A SLURM of one node, for the tests that are marked ``slurm``."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("one_node.sh")
+PROGRAMS = ("slurmctld", "slurmd", "srun", "munged")
+
+
+class Slurm:
+    """The SLURM of the tests."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def do(self, action: str) -> None:
+        """Have the script start or stop something."""
+        # a daemon that kept the pipes of this process open would keep the tests from ending
+        with (self.folder.parent / "slurm.log").open("a") as log:
+            subprocess.run(["bash", str(SCRIPT), action, str(self.folder)], check=True, stdout=log, stderr=log)
+
+    def tell(self, *command: str) -> str:
+        """Run one of SLURM's commands."""
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    def jobs(self) -> dict[str, tuple[str, str]]:
+        """Jobs in the queue: identifier -> name and state."""
+        lines = self.tell("squeue", "--noheader", "--format=%i|%j|%T").splitlines()
+        return {job: (name, state) for job, name, state in (line.strip().split("|") for line in lines)}
+
+    def hurry(self) -> None:
+        """Start at once what was put back into the queue; SLURM would wait for two minutes."""
+        for job, (_, state) in self.jobs().items():
+            if state == "PENDING":
+                subprocess.run(
+                    ["scontrol", "update", f"JobId={job}", "StartTime=now"], capture_output=True, check=False
+                )
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory):
+    """Start it for the tests of this process."""
+    missing = [program for program in PROGRAMS if not shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin")]
+    if missing:
+        pytest.skip(f"no SLURM: {', '.join(missing)} not found (apt install slurmctld slurmd slurm-client munge)")
+    if os.geteuid():
+        pytest.skip("no SLURM: only root can start one")
+    started = Slurm(tmp_path_factory.mktemp("slurm") / "one_node")
+    started.do("start")
+    os.environ["SLURM_CONF"] = str(started.folder / "slurm.conf")
+    yield started
+    started.do("stop")
+    del os.environ["SLURM_CONF"]
