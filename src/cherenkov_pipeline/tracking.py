@@ -179,11 +179,11 @@ def _log_history(client: "MlflowClient", run: str, prefix: str, table: Any) -> N
     known: dict[str, set[int]] = {}
     for row in table:
         whose, epoch = f"{prefix}.{row['method']}" if "method" in table.colnames else prefix, int(row["epoch"])
+        # methods of one table need not have the same metrics
+        numbers = {f"{whose}.{name}": float(row[name]) for name in names if math.isfinite(row[name])}
         if whose not in known:
-            known[whose] = {metric.step for metric in client.get_metric_history(run, f"{whose}.loss")}
+            known[whose] = {metric.step for metric in client.get_metric_history(run, min(numbers))}
         if epoch not in known[whose]:
-            # methods of one table need not have the same metrics
-            numbers = {f"{whose}.{name}": float(row[name]) for name in names if math.isfinite(row[name])}
             _log_numbers(client, run, numbers, epoch)
 
 
