@@ -42,6 +42,7 @@ def test_every_training_is_an_experiment_once(kedro):
     assert list(second["experiment"][len(first) :]) == list(first["experiment"][grown])
 
 
+@pytest.mark.slow
 def test_cross_validation_ablation_and_false_alarms_follow(kedro):
     kedro.run("--pipeline=grb_alerts_validation")
     kedro.run("--pipeline=grb_alerts_false_alarms")

@@ -1,6 +1,7 @@
 """A Kedro project of a few seconds, whose nodes do what a test wants; started as users start theirs."""
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ class Toy:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=_hear_signals,
         )
 
     def __call__(self, *arguments: str) -> subprocess.CompletedProcess:
@@ -70,6 +72,12 @@ class Toy:
     def runs(self) -> list[Path]:
         """Folders of the runs."""
         return sorted((self.root / "runs").glob("*"))
+
+
+def _hear_signals() -> None:
+    """Undo what a process inherits that was started in the background of a shell, or by nohup."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def make_toy(root: Path, nodes: str, catalog: dict, slurm: dict | None = None, mlflow: bool = False) -> Toy:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import QTable
 
+from cherenkov_pipeline.models.backend import release_memory
 from cherenkov_pipeline.models.saved import TrainedModel
 from cherenkov_pipeline.reconstruction.predict import make_predictor, predict_store, rows_to_predict
 from cherenkov_pipeline.reconstruction.stereo import is_stereo, predict_stereo_store, predictor_of_store, read_images
@@ -69,8 +70,9 @@ def predict_and_measure(
 def reset_peak_memory() -> bool:
     """Let the count of the process's peak memory begin anew; False where the system cannot.
 
-    Some systems take the request and do nothing, so what counts is that the peak has come down to the present memory.
+    Memory that was freed and is kept for later is given back first: it is no part of what follows. Some systems take the request and do nothing, so what counts is that the peak has come down to the present memory.
     """
+    release_memory()
     try:
         (PROCESS / "clear_refs").write_text("5")  # see man proc_pid_clear_refs
     except OSError:
