@@ -70,8 +70,8 @@ def predict_and_measure(
 def reset_peak_memory() -> bool:
     """Let the count of the process's peak memory begin anew; False where the system cannot.
 
-    Memory that was freed and is kept for later is given back first: it is no part of what follows. Some systems take the
-    request and do nothing, so what counts is that the peak has come down to the present memory.
+    Memory that was freed and is kept for later is given back first: it is no part of what follows. Some systems take
+    the request and do nothing, so what counts is that the peak has come down to the present memory.
     """
     release_memory()
     try:
