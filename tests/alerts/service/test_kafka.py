@@ -1,8 +1,8 @@
 import sys
 
 import pytest
-from tests.alerts.service.test_inbox import AT_ONCE, Service
 from tests.alerts.service.test_notices import notice
+from tests.alerts.service.toy_service import AT_ONCE, Service
 
 from cherenkov_pipeline.alerts.service.intake import is_unfinished
 from cherenkov_pipeline.alerts.service.kafka import TOPIC, gcn_consumer, receive_notices
