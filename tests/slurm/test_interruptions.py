@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from astropy.table import Table
 from tests.runners.toy_project import Toy, make_toy
+from tests.training.toy_showers import shower_store
 
 pytestmark = pytest.mark.slurm
 
@@ -16,14 +17,12 @@ from pathlib import Path
 from kedro.pipeline import Pipeline, node
 
 def train(folder, mlflow_run):
-    from tests.training.toy_showers import shower_store
     from cherenkov_pipeline.models.parameters import ModelParameters
     from cherenkov_pipeline.store import EventStore
     from cherenkov_pipeline.training.parameters import TrainingParameters, input_parameters
     from cherenkov_pipeline.training.task import train_task
 
-    path = Path("toy.store.h5").absolute()
-    store = EventStore([str(path)]) if path.exists() else shower_store(path, 60)
+    store = EventStore([str(Path("toy.store.h5").absolute())])
     model = ModelParameters(name="single_tel", options={"filters": [2], "pooling": "average"},
                             head={"options": {"units": [4]}})
     seen = []
@@ -56,6 +55,7 @@ CATALOG = {
 def training(root: Path, seconds: float, epochs: int = 10, **slurm) -> Toy:
     """Make a project whose training takes so long after each epoch."""
     nodes = TRAINING.replace("EPOCHS", str(epochs)).replace("SECONDS", str(seconds))
+    shower_store(root / "toy.store.h5", 60)
     settings = {"executor": "slurm", "poll": "1 s", "default": {"memory": "2 GB", "time": "10 min"}}
     return make_toy(root, nodes, CATALOG, settings | slurm, mlflow=True)
 

@@ -23,6 +23,29 @@ def test_factors_make_intervals_hold_everywhere():
             assert (needed < factor)[inside, column].mean() == pytest.approx(ONE_SIGMA, abs=0.03)
 
 
+def test_truth_counts_beside_the_prediction():
+    """Above a threshold, with predictions between it and the truth, as the best ones are."""
+    rng = np.random.default_rng(4)
+    true = rng.exponential(0.35, 100_000)
+    true = true[rng.random(len(true)) < 1 / (1 + np.exp(-(true - 0.3) / 0.08))]
+    measured = true + rng.normal(0, 0.1, len(true))
+    predicted, needed = np.empty_like(true), np.empty_like(true)
+    for part in np.array_split(np.argsort(measured), 200):
+        predicted[part] = true[part].mean()
+        needed[part] = np.abs(true[part] - true[part].mean()) / true[part].std()
+
+    def worst(truth, value):
+        factor = applied(scale_factor(predicted[:, np.newaxis], needed[:, np.newaxis], truth), predicted[:, np.newaxis])
+        held = needed < factor[:, 0]
+        assert held.mean() == pytest.approx(ONE_SIGMA, abs=0.01)
+        parts = np.array_split(np.argsort(value), 8)
+        return np.array([held[part].mean() - ONE_SIGMA for part in parts])
+
+    alone, both = (worst(truth, true) for truth in (None, true[:, np.newaxis]))
+    assert np.square(both).sum() < 0.8 * np.square(alone).sum()
+    assert np.abs(worst(true[:, np.newaxis], predicted)).max() < 0.05
+
+
 @pytest.mark.parametrize("value", [0.0, 3.0, -300.0, 1e5])
 def test_a_repeated_predictor_breaks_nothing(value):
     """In single precision, in which the layer holds the places."""

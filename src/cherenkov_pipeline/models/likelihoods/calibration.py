@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import least_squares, minimize_scalar
+from scipy.special import expit
 
 from cherenkov_pipeline.directions import ONE_SIGMA
 from cherenkov_pipeline.models.likelihoods.base import N_KNOTS, Constants, neutral_factor
@@ -15,7 +16,14 @@ MINIMUM_EVENTS = 100
 """Fewer events do not tell a factor to better than a tenth."""
 
 
-def scale_factor(predictor: np.ndarray, covering_factor: np.ndarray) -> Constants:
+N_PARTS = 8
+"""Parts of equally many events, by prediction and by truth, that a factor for both is chosen on."""
+
+SOFTNESS = 0.05
+"""Width in log(factor) over which an event passes from held to not held; makes shares of them differentiable."""
+
+
+def scale_factor(predictor: np.ndarray, covering_factor: np.ndarray, truth: np.ndarray | None = None) -> Constants:
     """Factor of the scales as a smooth function of a predicted value.
 
     Parameters
@@ -24,12 +32,17 @@ def scale_factor(predictor: np.ndarray, covering_factor: np.ndarray) -> Constant
         (n, k), what the factors may depend on.
     covering_factor : ndarray
         (n, k), smallest factor of the event's scales with which its 68.27 % interval holds the truth.
+    truth : ndarray, optional
+        (n, k), true values of what the predictor predicts. Intervals that hold at each prediction do not at each true
+        value, where a threshold cuts a spectrum off; with these, factors are chosen that come nearest to both.
 
     Returns
     -------
     dict
         ``factor_places`` and ``log_factors`` (k, `N_KNOTS`) of `base.log_factor`: at each place, the factor with
-        which 68.27 % of the quarter of the events nearest to it are held. Neutral where there are too few events.
+        which 68.27 % of the quarter of the events nearest to it are held; with ``truth`` those with the least squares
+        of what eighths of the events, by prediction and by truth, deviate from 68.27 %, which all together hold.
+        Neutral where there are too few events.
     """
     constants = neutral_factor(predictor.shape[1])
     for target in range(predictor.shape[1]):
@@ -43,10 +56,27 @@ def scale_factor(predictor: np.ndarray, covering_factor: np.ndarray) -> Constant
         windows = [slice(center - half, center + half) for center in centers]
         places = np.array([np.median(x[window]) for window in windows])
         constants["factor_places"][target] = _increasing(places)
-        constants["log_factors"][target] = [
-            np.log(max(np.quantile(needed[window], ONE_SIGMA), 1e-6)) for window in windows
-        ]
+        needed = np.log(np.maximum(needed, 1e-6))
+        factors = np.array([np.quantile(needed[window], ONE_SIGMA) for window in windows])
+        if truth is not None:
+            true = truth[used, target][order]
+            factors = _nearest_to_both(factors, x, true, needed, constants["factor_places"][target])
+        constants["log_factors"][target] = factors
     return constants
+
+
+def _nearest_to_both(
+    log_factors: np.ndarray, predicted: np.ndarray, true: np.ndarray, needed: np.ndarray, places: np.ndarray
+) -> np.ndarray:
+    """Move log-factors until parts of the events by prediction and by truth are held best; all together exactly."""
+    parts = [part for value in (predicted, true) for part in np.array_split(np.argsort(value, kind="stable"), N_PARTS)]
+
+    def deviations(log_factors: np.ndarray) -> np.ndarray:
+        held = expit((np.interp(predicted, places, log_factors) - needed) / SOFTNESS)
+        return np.array([held[part].mean() for part in parts]) - ONE_SIGMA
+
+    found = least_squares(deviations, log_factors).x
+    return found + np.quantile(needed - np.interp(predicted, places, found), ONE_SIGMA)
 
 
 def temperature(logit: np.ndarray, is_positive: np.ndarray, weights: np.ndarray) -> float:

@@ -90,9 +90,9 @@ def absolute_error(y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> kera
 
 
 def calibrate(outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Constants:
-    """Make the intervals mean +- scale hold 68.27 %, whatever the predicted mean; weights do not count."""
+    """Make the intervals mean +- scale hold 68.27 % at all predicted means and all targets; weights do not count."""
     mean, scale = np.split(np.asarray(outputs, dtype=float), 2, axis=1)
-    return scale_factor(mean, np.abs(targets - mean) * np.exp(-scale))
+    return scale_factor(mean, np.abs(targets - mean) * np.exp(-scale), targets)
 
 
 def _log_norm(k: int) -> float:
