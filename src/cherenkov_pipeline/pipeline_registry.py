@@ -54,6 +54,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     alerts = {
         "grb_alerts": grb_alerts.create_pipeline(),
         "grb_alerts_validation": grb_alerts.create_validation_pipeline(),
+        "grb_alerts_search": grb_alerts.create_search_pipeline(),
         "grb_alerts_ablation": grb_alerts.create_ablation_pipeline(),
         "grb_alerts_false_alarms": grb_alerts.create_false_alarm_pipeline(),
     }

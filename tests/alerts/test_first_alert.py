@@ -43,12 +43,14 @@ def test_every_training_is_an_experiment_once(kedro):
 
 
 @pytest.mark.slow
-def test_cross_validation_ablation_and_false_alarms_follow(kedro):
+def test_cross_validation_search_ablation_and_false_alarms_follow(kedro):
     kedro.run("--pipeline=grb_alerts_validation")
     kedro.run("--pipeline=grb_alerts_false_alarms")
     kedro.run("--pipeline=grb_alerts_ablation")
+    kedro.run("--pipeline=grb_alerts_search")
     assert "Another mask pattern" in kedro.latest("08_reporting/grb_alerts_validation/report.html").read_text()
     assert kedro.latest("08_reporting/grb_alerts/cross_validation_table.ecsv").exists()
+    assert "cnn_scratch_mask" in kedro.latest("08_reporting/grb_alerts/best_configuration.yml").read_text()
     assert kedro.latest("08_reporting/grb_alerts/ablation_table.ecsv").exists()
     assert kedro.latest("08_reporting/grb_alerts/false_alarms_table.ecsv").exists()
 

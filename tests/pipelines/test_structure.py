@@ -53,5 +53,6 @@ def test_nodes_have_names_to_be_called_by(pipelines):
 def test_alerts_need_nothing_but_parameters_and_a_place(pipelines):
     for name in ("grb_alerts", "grb_alerts_validation"):
         assert pipelines[name].inputs() == {"params:grb_alerts", "grb_alerts.checkpoints"}
+    assert pipelines["grb_alerts_search"].inputs() == {"params:grb_alerts", "grb_alerts.checkpoints", "mlflow_run"}
     assert pipelines["grb_alerts_false_alarms"].inputs() == {"params:grb_alerts", "grb_alerts.ensemble"}
     assert {"grb_alerts.ensemble", "grb_alerts.report", "grb_alerts.experiments"} <= pipelines["grb_alerts"].datasets()

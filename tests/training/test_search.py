@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from tests.training.toy_showers import shower_store
 
 from cherenkov_pipeline.errors import TemporaryError, UserError
+from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.performance.plots.search import search_overview
 from cherenkov_pipeline.training import search as module
 from cherenkov_pipeline.training.parameters import TrainingParameters
@@ -54,7 +55,7 @@ def trainings(monkeypatch) -> list[dict]:
         return SimpleNamespace(card=SimpleNamespace(metrics=metrics), history=range(training.epochs))
 
     monkeypatch.setattr(module, "train_task", train)
-    monkeypatch.setattr(module.keras.utils, "clear_session", lambda: None)  # slow, and there is nothing to clear
+    monkeypatch.setattr(keras.utils, "clear_session", lambda: None)  # slow, and there is nothing to clear
     return made
 
 

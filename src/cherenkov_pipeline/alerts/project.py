@@ -14,6 +14,7 @@ from cherenkov_pipeline.alerts.parameters import (
     NetworkMethod,
 )
 from cherenkov_pipeline.alerts.pretraining import PretrainingParameters
+from cherenkov_pipeline.alerts.search_parameters import AlertSearchParameters
 from cherenkov_pipeline.alerts.simulation.parameters import AlertSimulationParameters
 from cherenkov_pipeline.alerts.splits import CrossValidationParameters, SplitParameters
 from cherenkov_pipeline.config import Parameters
@@ -38,6 +39,7 @@ class AlertParameters(Parameters):
     methods: dict[str, MethodParameters] = Field(min_length=1, description="Name -> preset, and what is changed of it.")
     ensemble: EnsembleParameters
     cross_validation: CrossValidationParameters = CrossValidationParameters()
+    search: AlertSearchParameters | None = Field(None, description="Of the best configuration of one network.")
     ablation: dict[str, MethodParameters] = Field(
         {}, description="Variants that are cross-validated; the others are compared with the first one."
     )
@@ -56,6 +58,10 @@ class AlertParameters(Parameters):
         kinds = [self.methods[name].method.method for name in self.ensemble.detectors]
         if len(set(kinds)) < len(kinds):
             raise ValueError("ensemble: one detector of each kind at most")
+        if self.search and not isinstance(self.chosen.get(self.search.of), NetworkMethod):
+            raise ValueError(
+                f"search: {self.search.of!r} must be a network among the methods {', '.join(self.methods)}"
+            )
         return self
 
     @property

@@ -1,9 +1,9 @@
 """The steps of the alerts' pipelines: images, their split, trained methods, the ensemble, and what is asked of them."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.table import QTable, Table, vstack
@@ -15,6 +15,10 @@ from cherenkov_pipeline.alerts.parameters import Method
 from cherenkov_pipeline.alerts.project import AlertParameters, need_pretraining
 from cherenkov_pipeline.alerts.splits import groups, split
 from cherenkov_pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    from cherenkov_pipeline.alerts.search import AlertSearchResult
+    from cherenkov_pipeline.training.trials import TrialRecord
 
 logger = logging.getLogger(__name__)
 
@@ -241,6 +245,41 @@ def cross_validate(
         table.add_column([part] * len(table), index=0, name="part")
         tables.append(table)
     return vstack(tables), vstack(rows, metadata_conflicts="silent")
+
+
+def search_method(
+    images: SubImages,
+    splits: Table,
+    parameters: AlertParameters,
+    folder: Path,
+    on_trial: "Callable[[TrialRecord], None] | None" = None,
+) -> "AlertSearchResult":
+    """Search for the best configuration of one network, on training and validation images.
+
+    Parameters
+    ----------
+    images, splits, parameters, folder
+        See `train_methods`.
+    on_trial : callable, optional
+        Called with each trial that this process has ended.
+
+    Returns
+    -------
+    AlertSearchResult
+
+    Raises
+    ------
+    UserError
+        If no search is described; otherwise as `~cherenkov_pipeline.alerts.search.search_method`.
+    """
+    from cherenkov_pipeline.alerts.search import search_method
+
+    if parameters.search is None:
+        raise UserError("grb_alerts: search names no parameters: there is nothing to search.")
+    method, own = parameters.chosen[parameters.search.of], sample_rows(splits)
+    weights = _weights({parameters.search.of: method}, parameters, Path(folder))
+    names = np.asarray(splits["split"])[own]
+    return search_method(images[own], names, method, parameters.search, Path(folder), weights, on_trial)
 
 
 def ablate(images: SubImages, splits: Table, parameters: AlertParameters, folder: Path) -> QTable:

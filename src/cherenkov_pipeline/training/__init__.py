@@ -4,7 +4,7 @@ What to use when:
 
 - `task.train_task`: one model for one task, or several tasks in one network, from an event store;
 - `ensemble.train_ensemble`: several seeds of it as one model;
-- `search.search_configurations`: the best configuration of it;
+- `search.search_configurations`: the best configuration of it (`study`: the same of any other training);
 - `trainer.train`: any Keras network, from any batches.
 
 `forest` grows the random forests that networks are compared with. Only the parameters are light; the modules that train

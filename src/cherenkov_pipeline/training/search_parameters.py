@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -11,8 +11,6 @@ from cherenkov_pipeline.models.registry import REGISTRY
 
 ROOTS = ("model", "input", "training")
 """Blocks of a task's parameters that a search may change."""
-
-NAME = re.compile(rf"({'|'.join(ROOTS)})(\.\w+)*")
 
 NOT_COMPARABLE = (
     "training.weights",
@@ -61,6 +59,9 @@ class PruningParameters(Parameters):
 class SearchParameters(Parameters):
     """Which configurations of a task's model, input and training are tried, and how they are compared."""
 
+    roots: ClassVar[tuple[str, ...]] = ROOTS
+    not_comparable: ClassVar[tuple[str, ...]] = NOT_COMPARABLE
+
     method: Literal["grid", "random", "bayesian"] = Field(
         "bayesian", description="Bayesian: Optuna's tree-structured Parzen estimator."
     )
@@ -82,13 +83,13 @@ class SearchParameters(Parameters):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         for name, values in self.space.items():
-            if not NAME.fullmatch(name):
-                raise ValueError(f"a name in space begins with {', '.join(ROOTS)}. Received: {name!r}")
+            if not re.fullmatch(rf"({'|'.join(self.roots)})(\.\w+)*", name):
+                raise ValueError(f"a name in space begins with {', '.join(self.roots)}. Received: {name!r}")
             if self.method == "grid" and isinstance(values, RangeParameters) and not values.points:
                 raise ValueError(f"the range of {name} needs points in a grid")
             if self.method != "grid" and isinstance(values, RangeParameters) and values.points:
                 raise ValueError(f"points of {name} have no effect but in a grid: leave them out")
-            if self.objective == "val_loss" and (changing := _not_comparable(name, values)):
+            if self.objective == "val_loss" and (changing := _not_comparable(name, values, self.not_comparable)):
                 raise ValueError(f"{changing} changes what val_loss means: compare another objective, such as a metric")
         inside = [(one, two) for one in self.space for two in self.space if two.startswith(f"{one}.")]
         if inside:
@@ -98,14 +99,14 @@ class SearchParameters(Parameters):
         return self
 
 
-def _not_comparable(name: str, choice: ChoiceParameters | RangeParameters) -> str | None:
+def _not_comparable(name: str, choice: ChoiceParameters | RangeParameters, changing: tuple[str, ...]) -> str | None:
     """Name of the parameter by which the values differ in what the validation loss means, if there is one."""
     if isinstance(choice, RangeParameters):
-        return name if name.startswith(NOT_COMPARABLE) else None
+        return name if name.startswith(changing) else None
     configurations = [_by_name(name, value) for value in choice.values]
     for changed in dict.fromkeys(key for configuration in configurations for key in configuration):
         values = [configuration.get(changed) for configuration in configurations]
-        if changed.startswith(NOT_COMPARABLE) and any(value != values[0] for value in values):
+        if changed.startswith(changing) and any(value != values[0] for value in values):
             return changed
         # a mean over images is none over events
         if changed == "model.name" and len({REGISTRY[one].mode for one in map(str, values) if one in REGISTRY}) > 1:

@@ -75,6 +75,7 @@ class Trials:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.search, self.name = folder, search, name
         pruning = search.pruning
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.study = optuna.create_study(
             storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
             study_name=name,

@@ -84,6 +84,17 @@ def write_validation_report(
     return render_report(content), render_markdown(content)
 
 
+def search_method(
+    images: SubImages, splits: QTable, parameters: AlertParameters, folder: Path, mlflow_run: str | None
+) -> tuple[QTable, str]:
+    """Search for the best configuration of one network: trials, and a parameter file."""
+    from cherenkov_pipeline.alerts import workflow
+    from cherenkov_pipeline.pipelines.search.tracking import trial_recorder
+
+    result = workflow.search_method(images, splits, parameters, folder, trial_recorder(mlflow_run, "grb_alerts"))
+    return result.trials, result.best_yaml
+
+
 def compare_variants(
     images: SubImages, splits: QTable, parameters: AlertParameters, folder: Path
 ) -> tuple[QTable, Figure]:

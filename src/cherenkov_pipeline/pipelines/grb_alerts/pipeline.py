@@ -9,11 +9,13 @@ from cherenkov_pipeline.pipelines.grb_alerts.nodes import (
     count_false_alarms,
     divide_images,
     obtain_images,
+    search_method,
     train_methods,
     validate_methods,
     write_report,
     write_validation_report,
 )
+from cherenkov_pipeline.pipelines.search.nodes import draw_trials
 
 NAME = "grb_alerts"
 PARAMETERS = f"params:{NAME}"
@@ -66,6 +68,21 @@ def create_validation_pipeline() -> Pipeline:
     )
 
 
+def create_search_pipeline() -> Pipeline:
+    """Build the pipeline that searches for the best configuration of one network."""
+    return _named(
+        node(
+            search_method,
+            ["images", "split_table", PARAMETERS, "checkpoints", "mlflow_run"],
+            ["trials_table", "best_configuration"],
+            name="search_method",
+            tags="gpu",
+        ),
+        node(draw_trials, "trials_table", "search_figure", name="draw_trials"),
+        inputs={"mlflow_run"},
+    )
+
+
 def create_ablation_pipeline() -> Pipeline:
     """Build the pipeline that cross-validates variants of a method."""
     return _named(
@@ -91,10 +108,11 @@ def create_false_alarm_pipeline() -> Pipeline:
     return Pipeline([step], namespace=NAME, parameters={PARAMETERS}, tags=NAME)
 
 
-def _named(*steps: Node, outputs: set[str] | None = None) -> Pipeline:
-    """Make the images and their split first, then take these steps; outputs named here keep their names."""
+def _named(*steps: Node, inputs: set[str] | None = None, outputs: set[str] | None = None) -> Pipeline:
+    """Make the images and their split first, then take these steps; what is named here keeps its name."""
     first = [
         node(obtain_images, PARAMETERS, "images", name="obtain_images", tags="cpu"),
         node(divide_images, ["images", PARAMETERS], "split_table", name="divide_images"),
     ]
-    return Pipeline([*first, *steps], namespace=NAME, parameters={PARAMETERS}, outputs=outputs, tags=NAME)
+    every = [*first, *steps]
+    return Pipeline(every, namespace=NAME, parameters={PARAMETERS}, inputs=inputs, outputs=outputs, tags=NAME)

@@ -1,0 +1,110 @@
+"""The best configuration of a network that judges sub-images: the search of all trainings, for theirs."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.table import QTable
+
+from cherenkov_pipeline.alerts.images import SubImages
+from cherenkov_pipeline.alerts.parameters import NetworkMethod, merged
+from cherenkov_pipeline.alerts.search_parameters import AlertSearchParameters
+from cherenkov_pipeline.alerts.training import ROOMS, data_fingerprint, train_network
+from cherenkov_pipeline.files import fingerprint
+from cherenkov_pipeline.revision import code_fingerprint
+from cherenkov_pipeline.training.callbacks import Watch
+from cherenkov_pipeline.training.study import Tried, best_of, best_yaml, run_trials, trials_table
+from cherenkov_pipeline.training.trials import TrialRecord, Trials
+
+
+@dataclass(frozen=True)
+class AlertSearchResult:
+    """What a search found.
+
+    Attributes
+    ----------
+    trials : QTable
+        See `~cherenkov_pipeline.training.study.trials_table`.
+    best : NetworkMethod
+    best_yaml : str
+        The best configuration as a parameter file, which changes the method's preset.
+    """
+
+    trials: QTable
+    best: NetworkMethod
+    best_yaml: str
+
+
+def search_method(
+    images: SubImages,
+    splits: np.ndarray,
+    method: NetworkMethod,
+    search: AlertSearchParameters,
+    folder: Path,
+    simulated: Path | None = None,
+    on_trial: Callable[[TrialRecord], None] | None = None,
+) -> AlertSearchResult:
+    """Search for the best configuration of a network, or go on with a search.
+
+    Parameters
+    ----------
+    images, splits, simulated
+        See `~cherenkov_pipeline.alerts.training.train_network`. Test images are not looked at.
+    method : NetworkMethod
+        A trial changes some of its parameters.
+    search : AlertSearchParameters
+    folder : Path
+        For the journal and the states of the trainings. The same images, parameters, space and code belong to one
+        search; its ``n_trials`` may be raised.
+    on_trial : callable, optional
+        Called with each trial that this process has ended.
+
+    Raises
+    ------
+    UserError
+        If the objective does not exist, or no trial could be trained: with the first reason.
+    """
+    used = splits != "test"
+    images, splits, folder = images[used], splits[used], Path(folder)
+    name = fingerprint(
+        data_fingerprint(images, splits.astype("U10")),
+        method,
+        search.model_dump(mode="json", exclude={"n_trials"}),
+        code_fingerprint(*ROOMS),
+    )
+
+    def attempt(values: Mapping[str, Any], watch: Watch) -> Tried:
+        trained = train_network(search.of, images, splits, configure(method, values), folder, simulated, watch)
+        return Tried(trained.card.metrics, trained.card.epochs)
+
+    records = run_trials(Trials(folder / "search", search, name), attempt, on_trial)
+    best = best_of(records, search)
+    chosen = configure(method, best.values)
+    content = {"grb_alerts": {"methods": {search.of: chosen.model_dump(mode="json", exclude={"method"})}}}
+    return AlertSearchResult(trials_table(records, search), chosen, best_yaml(best, records, search, content))
+
+
+def configure(method: NetworkMethod, values: Mapping[str, Any]) -> NetworkMethod:
+    """Parameters of a method with some of them changed.
+
+    Parameters
+    ----------
+    method : NetworkMethod
+    values : mapping
+        Dotted name -> value.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        If they do not go together.
+    """
+    changes: dict[str, Any] = {}
+    for name, value in values.items():
+        *path, last = name.split(".")
+        block = changes
+        for key in path:
+            block = block.setdefault(key, {})
+        block[last] = value
+    return NetworkMethod.model_validate(merged(method.model_dump(mode="json"), changes))
