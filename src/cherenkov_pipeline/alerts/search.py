@@ -1,12 +1,10 @@
 """The best configuration of a network that judges sub-images: the search of all trainings, for theirs."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.table import QTable
 
 from cherenkov_pipeline.alerts.images import SubImages
 from cherenkov_pipeline.alerts.parameters import NetworkMethod, merged
@@ -15,26 +13,8 @@ from cherenkov_pipeline.alerts.training import ROOMS, data_fingerprint, train_ne
 from cherenkov_pipeline.files import fingerprint
 from cherenkov_pipeline.revision import code_fingerprint
 from cherenkov_pipeline.training.callbacks import Watch
-from cherenkov_pipeline.training.study import Tried, best_of, best_yaml, run_trials, trials_table
+from cherenkov_pipeline.training.study import SearchResult, Tried, conclude, run_trials
 from cherenkov_pipeline.training.trials import TrialRecord, Trials
-
-
-@dataclass(frozen=True)
-class AlertSearchResult:
-    """What a search found.
-
-    Attributes
-    ----------
-    trials : QTable
-        See `~cherenkov_pipeline.training.study.trials_table`.
-    best : NetworkMethod
-    best_yaml : str
-        The best configuration as a parameter file, which changes the method's preset.
-    """
-
-    trials: QTable
-    best: NetworkMethod
-    best_yaml: str
 
 
 def search_method(
@@ -45,7 +25,7 @@ def search_method(
     folder: Path,
     simulated: Path | None = None,
     on_trial: Callable[[TrialRecord], None] | None = None,
-) -> AlertSearchResult:
+) -> SearchResult[NetworkMethod]:
     """Search for the best configuration of a network, or go on with a search.
 
     Parameters
@@ -79,11 +59,12 @@ def search_method(
         trained = train_network(search.of, images, splits, configure(method, values), folder, simulated, watch)
         return Tried(trained.card.metrics, trained.card.epochs)
 
+    def written(chosen: NetworkMethod) -> dict[str, Any]:
+        # changes of a preset, as the project has them
+        return {"grb_alerts": {"methods": {search.of: chosen.model_dump(mode="json", exclude={"method"})}}}
+
     records = run_trials(Trials(folder / "search", search, name), attempt, on_trial)
-    best = best_of(records, search)
-    chosen = configure(method, best.values)
-    content = {"grb_alerts": {"methods": {search.of: chosen.model_dump(mode="json", exclude={"method"})}}}
-    return AlertSearchResult(trials_table(records, search), chosen, best_yaml(best, records, search, content))
+    return conclude(records, search, lambda values: configure(method, values), written)
 
 
 def configure(method: NetworkMethod, values: Mapping[str, Any]) -> NetworkMethod:

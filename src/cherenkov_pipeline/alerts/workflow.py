@@ -11,13 +11,13 @@ from astropy.table import QTable, Table, vstack
 from cherenkov_pipeline.alerts.bundle import Bundle
 from cherenkov_pipeline.alerts.ensemble import Pooled, pool
 from cherenkov_pipeline.alerts.images import SubImages
-from cherenkov_pipeline.alerts.parameters import Method
+from cherenkov_pipeline.alerts.parameters import Method, NetworkMethod
 from cherenkov_pipeline.alerts.project import AlertParameters, need_pretraining
 from cherenkov_pipeline.alerts.splits import groups, split
 from cherenkov_pipeline.errors import UserError
 
 if TYPE_CHECKING:
-    from cherenkov_pipeline.alerts.search import AlertSearchResult
+    from cherenkov_pipeline.training.study import SearchResult
     from cherenkov_pipeline.training.trials import TrialRecord
 
 logger = logging.getLogger(__name__)
@@ -253,7 +253,7 @@ def search_method(
     parameters: AlertParameters,
     folder: Path,
     on_trial: "Callable[[TrialRecord], None] | None" = None,
-) -> "AlertSearchResult":
+) -> "SearchResult[NetworkMethod]":
     """Search for the best configuration of one network, on training and validation images.
 
     Parameters
@@ -265,7 +265,7 @@ def search_method(
 
     Returns
     -------
-    AlertSearchResult
+    SearchResult
 
     Raises
     ------

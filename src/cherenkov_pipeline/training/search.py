@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.table import QTable
 from pydantic import ValidationError
 
 from cherenkov_pipeline.errors import UserError
@@ -24,7 +23,7 @@ from cherenkov_pipeline.store.parameters import InputParameters
 from cherenkov_pipeline.training.callbacks import Watch
 from cherenkov_pipeline.training.parameters import TrainingParameters, input_parameters
 from cherenkov_pipeline.training.search_parameters import ROOTS, ChoiceParameters, RangeParameters, SearchParameters
-from cherenkov_pipeline.training.study import Tried, best_of, best_yaml, one_line, run_trials, trials_table
+from cherenkov_pipeline.training.study import SearchResult, Tried, conclude, one_line, run_trials
 from cherenkov_pipeline.training.task import ROOMS, train_task
 from cherenkov_pipeline.training.trials import TrialRecord, Trials
 
@@ -44,26 +43,6 @@ class Configuration:
     training: TrainingParameters
 
 
-@dataclass(frozen=True)
-class SearchResult:
-    """What a search found.
-
-    Attributes
-    ----------
-    trials : QTable
-        See `~cherenkov_pipeline.training.study.trials_table`.
-    best : Configuration
-    best_trial : int
-    best_yaml : str
-        The best configuration as a parameter file.
-    """
-
-    trials: QTable
-    best: Configuration
-    best_trial: int
-    best_yaml: str
-
-
 def search_configurations(
     store: EventStore | JoinedStores,
     task_name: str,
@@ -73,7 +52,7 @@ def search_configurations(
     on_trial: Callable[[TrialRecord], None] | None = None,
     run: str | None = None,
     block: str | None = None,
-) -> SearchResult:
+) -> SearchResult[Configuration]:
     """Search for the best configuration of a task, or go on with a search.
 
     Parameters
@@ -111,16 +90,12 @@ def search_configurations(
         )
         return Tried(trained.card.metrics, len(trained.history))
 
+    def written(chosen: Configuration) -> dict[str, Any]:
+        blocks = {"model": chosen.model, "input": chosen.inputs, "training": chosen.training}
+        return {block or task_name: {name: one.model_dump(mode="json") for name, one in blocks.items()}}
+
     records = run_trials(Trials(Path(folder), search, name), attempt, on_trial)
-    best = best_of(records, search)
-    chosen = configure(parameters, best.values)
-    content = {
-        "model": chosen.model.model_dump(mode="json"),
-        "input": chosen.inputs.model_dump(mode="json"),
-        "training": chosen.training.model_dump(mode="json"),
-    }
-    text = best_yaml(best, records, search, {block or task_name: content})
-    return SearchResult(trials_table(records, search), chosen, best.number, text)
+    return conclude(records, search, lambda values: configure(parameters, values), written)
 
 
 def configure(parameters: Mapping[str, Any], values: Mapping[str, Any]) -> Configuration:

@@ -39,6 +39,29 @@ class Tried:
     epochs: int
 
 
+@dataclass(frozen=True)
+class SearchResult[Configuration]:
+    """What a search found.
+
+    Attributes
+    ----------
+    trials : QTable
+        One row a trial: ``trial``, ``state``, ``objective``, ``epochs``, ``seconds``, a column for each searched
+        parameter (texts are JSON), ``reason``. ``meta`` holds the name of the ``objective`` and the ``goal``, and
+        ``scales``: parameter -> linear, logarithmic or discrete.
+    best : object
+        Parameters of the best trial.
+    best_trial : int
+    best_yaml : str
+        The same as a parameter file, with how they were found ahead of them.
+    """
+
+    trials: QTable
+    best: Configuration
+    best_trial: int
+    best_yaml: str
+
+
 def run_trials(
     trials: Trials,
     attempt: Callable[[Mapping[str, Any], Watch], Tried],
@@ -132,44 +155,45 @@ class _Watched:
         return float(row[self.search.objective])
 
 
-def best_of(records: Sequence[TrialRecord], search: SearchParameters) -> TrialRecord:
-    """Choose the best trial.
+def conclude[Configuration](
+    records: Sequence[TrialRecord],
+    search: SearchParameters,
+    configure: Callable[[Mapping[str, Any]], Configuration],
+    written: Callable[[Configuration], Mapping[str, Any]],
+) -> SearchResult[Configuration]:
+    """Tell what came out of all trials.
+
+    Parameters
+    ----------
+    records : sequence of TrialRecord
+    search : SearchParameters
+    configure : callable
+        Makes the parameters of a trial from its values.
+    written : callable
+        Makes the content of a parameter file from these.
 
     Raises
     ------
     UserError
-        If none has finished: with the first reason.
+        If no trial has finished: with the first reason.
     """
     finished = [record for record in records if record.state == "finished" and np.isfinite(record.objective)]
     if not finished:
         reasons = [record.reason for record in records if record.reason]
         raise UserError(f"No trial of the search has finished: {reasons[0] if reasons else 'all were stopped'}")
     sign = 1 if search.goal == "minimum" else -1
-    return min(finished, key=lambda record: sign * record.objective)
-
-
-def best_yaml(
-    best: TrialRecord, records: Sequence[TrialRecord], search: SearchParameters, content: Mapping[str, Any]
-) -> str:
-    """Write the parameters of the best trial as a file, and ahead of them how they were found."""
-    return (
+    best = min(finished, key=lambda record: sign * record.objective)
+    chosen = configure(best.values)
+    text = (
         f"# Best of {len(records)} trials of a {search.method} search, trial {best.number}:\n"
         f"# {search.objective}: {best.objective:.6g}\n"
         + "".join(f"# {name}: {json.dumps(value)}\n" for name, value in best.values.items())
-        + yaml.safe_dump(dict(content), sort_keys=False, width=120)
+        + yaml.safe_dump(dict(written(chosen)), sort_keys=False, width=120)
     )
+    return SearchResult(_table(records, search), chosen, best.number, text)
 
 
-def trials_table(records: Sequence[TrialRecord], search: SearchParameters) -> QTable:
-    """Table of trials.
-
-    Returns
-    -------
-    QTable
-        One row a trial: ``trial``, ``state``, ``objective``, ``epochs``, ``seconds``, a column for each searched
-        parameter (texts are JSON), ``reason``. ``meta`` holds the name of the ``objective`` and the ``goal``, and
-        ``scales``: parameter -> linear, logarithmic or discrete.
-    """
+def _table(records: Sequence[TrialRecord], search: SearchParameters) -> QTable:
     table = QTable(
         {
             "trial": [record.number for record in records],

@@ -21,7 +21,7 @@ def search_overview(trials: Table) -> Figure:
     Parameters
     ----------
     trials : Table
-        As `cherenkov_pipeline.training.search.SearchResult` has it. Trials that were pruned are drawn open, failed ones
+        As `cherenkov_pipeline.training.study.SearchResult` has it. Trials that were pruned are drawn open, failed ones
         are left out. The best one is marked.
     """
     names = list(trials.meta["scales"])
