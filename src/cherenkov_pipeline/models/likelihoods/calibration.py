@@ -15,12 +15,17 @@ WINDOW = 0.25
 MINIMUM_EVENTS = 100
 """Fewer events do not tell a factor to better than a tenth."""
 
-
 N_PARTS = 8
-"""Parts of equally many events, by prediction and by truth, that a factor for both is chosen on."""
+"""Bins of equal width, of the predictions and of the true values, that a factor for both is chosen on."""
+
+TAIL = 0.02
+"""Share of the events below the first of these bins, and above the last one."""
 
 SOFTNESS = 0.05
 """Width in log(factor) over which an event passes from held to not held; makes shares of them differentiable."""
+
+STIFFNESS = 0.4
+"""How much a change of log(factor) weighs beside the same deviation of a share; keeps it smooth."""
 
 
 def scale_factor(predictor: np.ndarray, covering_factor: np.ndarray, truth: np.ndarray | None = None) -> Constants:
@@ -40,8 +45,8 @@ def scale_factor(predictor: np.ndarray, covering_factor: np.ndarray, truth: np.n
     -------
     dict
         ``factor_places`` and ``log_factors`` (k, `N_KNOTS`) of `base.log_factor`: at each place, the factor with
-        which 68.27 % of the quarter of the events nearest to it are held; with ``truth`` those with the least squares
-        of what eighths of the events, by prediction and by truth, deviate from 68.27 %, which all together hold.
+        which 68.27 % of the quarter of the events nearest to it are held. With ``truth``, those not far from them with
+        which bins of the predictions and of the true values deviate least from 68.27 %, and all events together do not.
         Neutral where there are too few events.
     """
     constants = neutral_factor(predictor.shape[1])
@@ -68,15 +73,26 @@ def scale_factor(predictor: np.ndarray, covering_factor: np.ndarray, truth: np.n
 def _nearest_to_both(
     log_factors: np.ndarray, predicted: np.ndarray, true: np.ndarray, needed: np.ndarray, places: np.ndarray
 ) -> np.ndarray:
-    """Move log-factors until parts of the events by prediction and by truth are held best; all together exactly."""
-    parts = [part for value in (predicted, true) for part in np.array_split(np.argsort(value, kind="stable"), N_PARTS)]
+    """Move log-factors until bins of predictions and of true values hold best; all events together exactly."""
+    parts = [part for value in (predicted, true) for part in _bins(value)]
+    if not parts:
+        return log_factors
 
-    def deviations(log_factors: np.ndarray) -> np.ndarray:
-        held = expit((np.interp(predicted, places, log_factors) - needed) / SOFTNESS)
-        return np.array([held[part].mean() for part in parts]) - ONE_SIGMA
+    def deviations(changed: np.ndarray) -> np.ndarray:
+        held = expit((np.interp(predicted, places, changed) - needed) / SOFTNESS)
+        shares = np.array([held[part].mean() for part in parts])
+        return np.concatenate([shares - ONE_SIGMA, STIFFNESS * (changed - log_factors)])
 
     found = least_squares(deviations, log_factors).x
     return found + np.quantile(needed - np.interp(predicted, places, found), ONE_SIGMA)
+
+
+def _bins(value: np.ndarray) -> list[np.ndarray]:
+    """Rows of the events in each bin that has enough of them."""
+    edges = np.linspace(*np.quantile(value, (TAIL, 1 - TAIL)), N_PARTS + 1)
+    number = np.digitize(value, edges)
+    rows = [np.flatnonzero(number == one) for one in range(1, N_PARTS + 1)]
+    return [one for one in rows if len(one) >= MINIMUM_EVENTS]
 
 
 def temperature(logit: np.ndarray, is_positive: np.ndarray, weights: np.ndarray) -> float:
