@@ -10,7 +10,7 @@ from cherenkov_pipeline.alerts.images import SubImages
 from cherenkov_pipeline.alerts.parameters import NetworkMethod, merged
 from cherenkov_pipeline.alerts.search_parameters import AlertSearchParameters
 from cherenkov_pipeline.alerts.training import ROOMS, data_fingerprint, train_network
-from cherenkov_pipeline.files import fingerprint
+from cherenkov_pipeline.files import fingerprint, fingerprint_file
 from cherenkov_pipeline.revision import code_fingerprint
 from cherenkov_pipeline.training.callbacks import Watch
 from cherenkov_pipeline.training.study import SearchResult, Tried, conclude, run_trials
@@ -51,7 +51,8 @@ def search_method(
     name = fingerprint(
         data_fingerprint(images, splits.astype("U10")),
         method,
-        search.model_dump(mode="json", exclude={"n_trials"}),
+        search.identity,
+        fingerprint_file(simulated) if simulated else None,
         code_fingerprint(*ROOMS),
     )
 

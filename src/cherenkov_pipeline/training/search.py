@@ -81,7 +81,7 @@ def search_configurations(
         disk is full or another process trains the same: the trial is repeated when the search goes on.
     """
     _check_space(parameters, search)
-    name = fingerprint(store.fingerprint, task_name, parameters, _space(search), code_fingerprint(*ROOMS))
+    name = fingerprint(store.fingerprint, task_name, parameters, search.identity, code_fingerprint(*ROOMS))
 
     def attempt(values: Mapping[str, Any], watch: Watch) -> Tried:
         tried = configure(parameters, values)
@@ -129,10 +129,6 @@ def configure(parameters: Mapping[str, Any], values: Mapping[str, Any]) -> Confi
     model = ModelParameters.model_validate(changed["model"])
     training = TrainingParameters.model_validate(changed["training"])
     return Configuration(model, input_parameters(model, changed["input"]), training)
-
-
-def _space(search: SearchParameters) -> dict[str, Any]:
-    return search.model_dump(mode="json", exclude={"n_trials"})
 
 
 def _check_space(parameters: Mapping[str, Any], search: SearchParameters) -> None:

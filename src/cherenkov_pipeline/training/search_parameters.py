@@ -98,6 +98,11 @@ class SearchParameters(Parameters):
             raise ValueError("n_trials may be null in a grid alone")
         return self
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that makes it another search: not the number of trials, which may be raised."""
+        return self.model_dump(mode="json", exclude={"n_trials"})
+
 
 def _not_comparable(name: str, choice: ChoiceParameters | RangeParameters, changing: tuple[str, ...]) -> str | None:
     """Name of the parameter by which the values differ in what the validation loss means, if there is one."""
