@@ -207,7 +207,7 @@ def test_cross_validation_is_scored_against_labels_and_truth(steps, tmp_path):
             "training": {"epochs": 1},
         }
     }
-    chosen = _parameters("test", methods=network | forests, ensemble={"members": ["tiny"]})
+    chosen = _parameters("test", methods=network | forests, ensemble={"members": ["tiny"]}, search=None)
     predictions, table = workflow.cross_validate(images, splits, chosen, tmp_path)
     content = validation_report.report(images, splits, predictions, table, chosen, datetime.now(UTC))
     page = render_report(content)
