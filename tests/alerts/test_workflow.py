@@ -16,8 +16,8 @@ from cherenkov_pipeline.alerts.ensemble import sigmoid
 from cherenkov_pipeline.alerts.evaluation import plots, report, validation_report
 from cherenkov_pipeline.alerts.files import write_sub_images
 from cherenkov_pipeline.alerts.parameters import merged
-from cherenkov_pipeline.alerts.pretraining import pretrain
-from cherenkov_pipeline.alerts.project import AlertParameters, need_pretraining
+from cherenkov_pipeline.alerts.pretraining import Pretraining
+from cherenkov_pipeline.alerts.project import AlertParameters
 from cherenkov_pipeline.alerts.training import load_card
 from cherenkov_pipeline.alerts.verdict import judge
 from cherenkov_pipeline.datasets.alert_bundle import AlertBundleDataset
@@ -64,11 +64,10 @@ def bundle(steps, folder):
 def test_defaults_are_parameters():
     parameters = _parameters("base")
     assert set(parameters.ensemble.members) <= set(parameters.methods)
-    assert need_pretraining(parameters.chosen)
-    assert not need_pretraining({})
     assert {method.method for method in parameters.chosen.values()} >= {
         "cnn_scratch",
         "cnn_scratch_mask",
+        "cnn_transfer",
         "resnet18_transfer",
         "autoencoder",
         "isolation_forest",
@@ -108,6 +107,8 @@ def test_every_method_judges_every_image(steps):
     assert set(histories["method"]) == {
         "cnn_scratch",
         "cnn_scratch_mask",
+        "cnn_transfer",
+        "cnn_transfer_mask",
         "resnet18_transfer",
         "autoencoder",
         "unusual_drawing",
@@ -117,16 +118,25 @@ def test_every_method_judges_every_image(steps):
 
 def test_weights_from_simulated_frames_are_learnt_once_and_named(steps, folder):
     parameters, *_ = steps
-    (path,) = (folder / "pretraining").glob("*.keras")
-    written = path.stat().st_mtime_ns
-    assert pretrain(parameters.pretraining, parameters.simulation, folder / "pretraining") == path
-    assert path.stat().st_mtime_ns == written
-    card = load_card(folder / workflow.MEMBERS / "resnet18_transfer" / "model.keras")
-    assert card.weights == "a training on simulated frames of another mask pattern"
+    made = set((folder / "pretraining").glob("*.keras"))
+    names = ("resnet18_transfer", "cnn_transfer", "cnn_transfer_mask")
+    pretraining = Pretraining(parameters.simulation, folder / "pretraining")
+    before = {path: path.stat().st_mtime_ns for path in made}
+    assert {pretraining.weights(parameters.chosen[name]) for name in names} == made
+    assert {path: path.stat().st_mtime_ns for path in made} == before
+    assert len(made) == len(names)
+    assert len(list((folder / "pretraining").glob("frames_*.h5"))) == 1
+    assert pretraining.weights(parameters.chosen["cnn_scratch"]) is None
+    for name in names:
+        card = load_card(folder / workflow.MEMBERS / name / "model.keras")
+        assert card.weights == "a training on simulated frames of another mask pattern"
     assert load_card(folder / workflow.MEMBERS / "cnn_scratch" / "model.keras").weights == "random weights"
-    known = parameters.simulation.model_copy(update={"held_back_pattern": parameters.pretraining.mask_patterns[0]})
-    with pytest.raises(UserError, match="take others for the pre-training"):
-        pretrain(parameters.pretraining, known, folder / "pretraining")
+
+
+def test_weights_know_no_mask_pattern_of_the_images():
+    for simulation in ({"held_back_pattern": 1001}, {"mask_patterns": [0, 1003]}):
+        with pytest.raises(ValidationError, match="of its pre-training are also those"):
+            _parameters("base", simulation=simulation)
 
 
 def test_bundle_says_what_the_pipeline_said(steps, bundle):

@@ -20,6 +20,7 @@ from cherenkov_pipeline.alerts.parameters import (
     Method,
     NetworkMethod,
 )
+from cherenkov_pipeline.alerts.pretraining import Pretraining
 from cherenkov_pipeline.alerts.training import TrainedNetwork, check_classes, train_network
 from cherenkov_pipeline.training.trees import grow
 
@@ -68,7 +69,7 @@ def train_method(
     splits: np.ndarray,
     method: Method,
     folder: Path,
-    simulated: Path | None = None,
+    pretraining: Pretraining | None = None,
 ) -> TrainedMethod:
     """Train a method.
 
@@ -83,8 +84,8 @@ def train_method(
         From `~cherenkov_pipeline.alerts.parameters.preset`.
     folder : Path
         For states of trainings.
-    simulated : Path, optional
-        See `~cherenkov_pipeline.alerts.training.train_network`.
+    pretraining : Pretraining, optional
+        Of the weights ``simulated``.
 
     Raises
     ------
@@ -100,6 +101,7 @@ def train_method(
         return time.perf_counter() - began
 
     if isinstance(method, NetworkMethod):
+        simulated = pretraining.weights(method) if pretraining else None
         network = train_network(name, images, splits, method, folder, simulated)
         return TrainedMethod(
             name, method, network.logits, network.card.seconds, network.history, network, network.logit

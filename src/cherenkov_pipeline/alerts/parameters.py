@@ -4,7 +4,7 @@ import copy
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
 
 from cherenkov_pipeline.alerts.augmentation import AugmentationParameters
 from cherenkov_pipeline.alerts.features import FEATURES
@@ -14,11 +14,14 @@ from cherenkov_pipeline.alerts.preparation import TYPICAL_SNR, PreparationParame
 from cherenkov_pipeline.config import Parameters
 from cherenkov_pipeline.models.options import ForestParameters
 from cherenkov_pipeline.training.parameters import (
+    CosineSchedule,
     OptimizerParameters,
     PlateauSchedule,
     Schedule,
     TrainingParameters,
 )
+
+NETWORK_METHODS = ("cnn_scratch", "cnn_scratch_mask", "cnn_transfer", "resnet18_transfer")
 
 LAST_FROZEN = {"head": "layer4", "layer4": "layer3", "all": None}
 """What is trained -> the last stage that is not."""
@@ -58,14 +61,34 @@ class LearningParameters(Parameters):
         return 1.0 if self.backbone_learning_rate is None else self.backbone_learning_rate / head
 
 
+class PretrainingParameters(Parameters):
+    """How the weights ``simulated`` are learnt."""
+
+    n_images: int = Field(1024, ge=40, le=1_000_000, description="Simulated sub-images, one in five not for training.")
+    mask_patterns: tuple[PositiveInt, ...] = Field(
+        (1001, 1002, 1003, 1004), min_length=1, description="Mask patterns, none of which other data have."
+    )
+    largest_size: int = Field(
+        112, ge=8, le=512, description="Pixels along each side, where the method reads more than that."
+    )
+    training: LearningParameters = LearningParameters(
+        epochs=4,
+        batch_size=32,
+        optimizer=OptimizerParameters(name="adamw", learning_rate=1e-3),
+        schedule=CosineSchedule(warmup_epochs=0.5),
+    )
+    seed: int = Field(1, ge=0, lt=2**32, description="Of the simulation.")
+
+
 class NetworkMethod(Parameters):
     """A network that judges sub-images."""
 
-    method: Literal["cnn_scratch", "cnn_scratch_mask", "resnet18_transfer"]
+    method: Literal[NETWORK_METHODS]
     network: NetworkParameters
     preparation: PreparationParameters = PreparationParameters()
     augmentation: AugmentationParameters = AugmentationParameters()
     weights: str | None = Field(None, description="What the network begins with: see alerts.weights.")
+    pretraining: PretrainingParameters = PretrainingParameters()
     fine_tuning: Literal["head", "layer4", "all"] = Field(
         "all", description="What is trained of a ResNet18: the head alone, also layer4, or all."
     )
@@ -80,6 +103,11 @@ class NetworkMethod(Parameters):
         if self.fine_tuning == "all" and self.weights is None and self.training.backbone_learning_rate is not None:
             raise ValueError("backbone_learning_rate is for weights that were learnt elsewhere: leave it out")
         return self
+
+    @property
+    def begins_with_simulated(self) -> bool:
+        """Whether the weights are learnt from simulated frames."""
+        return self.weights == "simulated"
 
 
 class AnomalyMethod(Parameters):
@@ -130,6 +158,19 @@ def _talk(epochs: int, head: float, layer4: float) -> dict[str, Any]:
     }
 
 
+_SMALL_TRANSFER = {
+    "method": "cnn_transfer",
+    "weights": "simulated",
+    # small networks are quick: they can see as many frames as they can learn from
+    "pretraining": {"n_images": 8192, "training": {"epochs": 15}},
+    "training": {
+        "epochs": 30,
+        "optimizer": {"name": "adam", "learning_rate": 1e-3},
+        "backbone_learning_rate": 1e-4,
+        "early_stopping_patience": 10,
+    },
+}
+
 PRESETS: dict[str, dict[str, Any]] = {
     "cnn_scratch": {
         "method": "cnn_scratch",
@@ -149,6 +190,12 @@ PRESETS: dict[str, dict[str, Any]] = {
             "optimizer": {"name": "adam", "learning_rate": 1e-3},
             "early_stopping_patience": 20,
         },
+    },
+    "cnn_transfer": {**_SMALL_TRANSFER, "network": {"name": "cnn_scratch"}},
+    "cnn_transfer_mask": {
+        **_SMALL_TRANSFER,
+        "network": {"name": "cnn_scratch_mask"},
+        "preparation": {"mask": "codes"},
     },
     "resnet18_transfer": {
         "method": "resnet18_transfer",
@@ -180,14 +227,12 @@ PRESETS: dict[str, dict[str, Any]] = {
     "talk_2": _talk(200, 1e-6, 1e-6),
     "talk_3": _talk(200, 1e-4, 1e-4),
 }
-"""Configurations by name: one for each method, the baseline on two numbers alone, and the talk's three final models."""
-
-NetworkMethods = ("cnn_scratch", "cnn_scratch_mask", "resnet18_transfer")
+"""Configurations by name: of each method, the baseline on two numbers alone, and the talk's three final models."""
 
 
 def _kind(value: Any) -> str:
     method = value.get("method", "") if isinstance(value, Mapping) else value.method
-    return "network" if method in NetworkMethods else method
+    return "network" if method in NETWORK_METHODS else method
 
 
 Method = Annotated[

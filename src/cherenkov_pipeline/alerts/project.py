@@ -1,6 +1,5 @@
 """All parameters of the pipeline ``grb_alerts``, light to import."""
 
-from collections.abc import Mapping
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -13,7 +12,6 @@ from cherenkov_pipeline.alerts.parameters import (
     MethodParameters,
     NetworkMethod,
 )
-from cherenkov_pipeline.alerts.pretraining import PretrainingParameters
 from cherenkov_pipeline.alerts.search_parameters import AlertSearchParameters
 from cherenkov_pipeline.alerts.simulation.parameters import AlertSimulationParameters
 from cherenkov_pipeline.alerts.splits import CrossValidationParameters, SplitParameters
@@ -35,7 +33,6 @@ class AlertParameters(Parameters):
     n_held_back: int = Field(540, ge=20, description="Simulated sub-images of the mask pattern that is held back.")
     n_noise: int = Field(20_000, ge=1, description="Simulated frames without a source, for the false-alarm rate.")
     split: SplitParameters = SplitParameters()
-    pretraining: PretrainingParameters = PretrainingParameters()
     methods: dict[str, MethodParameters] = Field(min_length=1, description="Name -> preset, and what is changed of it.")
     ensemble: EnsembleParameters
     cross_validation: CrossValidationParameters = CrossValidationParameters()
@@ -64,6 +61,19 @@ class AlertParameters(Parameters):
             )
         return self
 
+    @model_validator(mode="after")
+    def _weights_from_other_masks(self) -> Self:
+        known = {*self.simulation.mask_patterns, self.simulation.held_back_pattern}
+        for name, method in {**self.chosen, **self.variants}.items():
+            if not (isinstance(method, NetworkMethod) and method.begins_with_simulated):
+                continue
+            if shared := known & {*method.pretraining.mask_patterns}:
+                raise ValueError(
+                    f"{name}: the mask patterns {sorted(shared)} of its pre-training are also those of the simulated"
+                    " images: take others, which its weights may know"
+                )
+        return self
+
     @property
     def chosen(self) -> dict[str, Method]:
         """Name -> parameters of each method."""
@@ -73,8 +83,3 @@ class AlertParameters(Parameters):
     def variants(self) -> dict[str, Method]:
         """Name -> parameters of each variant of the ablation."""
         return {name: one.method for name, one in self.ablation.items()}
-
-
-def need_pretraining(methods: Mapping[str, Method]) -> bool:
-    """Tell whether a network begins with weights that are learnt from simulated frames."""
-    return any(isinstance(one, NetworkMethod) and one.weights == "simulated" for one in methods.values())

@@ -8,9 +8,10 @@ import numpy as np
 
 from cherenkov_pipeline.alerts.images import SubImages
 from cherenkov_pipeline.alerts.parameters import NetworkMethod, merged
+from cherenkov_pipeline.alerts.pretraining import Pretraining
 from cherenkov_pipeline.alerts.search_parameters import AlertSearchParameters
 from cherenkov_pipeline.alerts.training import ROOMS, data_fingerprint, train_network
-from cherenkov_pipeline.files import fingerprint, fingerprint_file
+from cherenkov_pipeline.files import fingerprint
 from cherenkov_pipeline.revision import code_fingerprint
 from cherenkov_pipeline.training.callbacks import Watch
 from cherenkov_pipeline.training.study import SearchResult, Tried, conclude, run_trials
@@ -23,14 +24,14 @@ def search_method(
     method: NetworkMethod,
     search: AlertSearchParameters,
     folder: Path,
-    simulated: Path | None = None,
+    pretraining: Pretraining | None = None,
     on_trial: Callable[[TrialRecord], None] | None = None,
 ) -> SearchResult[NetworkMethod]:
     """Search for the best configuration of a network, or go on with a search.
 
     Parameters
     ----------
-    images, splits, simulated
+    images, splits
         See `~cherenkov_pipeline.alerts.training.train_network`. Test images are not looked at.
     method : NetworkMethod
         A trial changes some of its parameters.
@@ -38,6 +39,8 @@ def search_method(
     folder : Path
         For the journal and the states of the trainings. The same images, parameters, space and code belong to one
         search; its ``n_trials`` may be raised.
+    pretraining : Pretraining, optional
+        Of the weights ``simulated``; a trial with another network or preparation begins with weights of its own.
     on_trial : callable, optional
         Called with each trial that this process has ended.
 
@@ -52,12 +55,14 @@ def search_method(
         data_fingerprint(images, splits.astype("U10")),
         method,
         search.identity,
-        fingerprint_file(simulated) if simulated else None,
+        pretraining.fingerprint if pretraining and method.begins_with_simulated else None,
         code_fingerprint(*ROOMS),
     )
 
     def attempt(values: Mapping[str, Any], watch: Watch) -> Tried:
-        trained = train_network(search.of, images, splits, configure(method, values), folder, simulated, watch)
+        configured = configure(method, values)
+        simulated = pretraining.weights(configured) if pretraining else None
+        trained = train_network(search.of, images, splits, configured, folder, simulated, watch)
         return Tried(trained.card.metrics, trained.card.epochs)
 
     def written(chosen: NetworkMethod) -> dict[str, Any]:

@@ -346,7 +346,7 @@ class _Training:
         """Fingerprint of all that the result depends on."""
         return fingerprint(
             data_fingerprint(self.images, self.splits.astype("U10")),
-            self.method.model_dump(mode="json", exclude={"weights": True, **STATELESS}),
+            self.method.model_dump(mode="json", exclude={"weights": True, "pretraining": True, **STATELESS}),
             self.weights.fingerprint if self.weights else None,
             code_fingerprint(*ROOMS),
             keras.__version__,

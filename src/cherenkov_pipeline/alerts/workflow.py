@@ -1,7 +1,7 @@
 """The steps of the alerts' pipelines: images, their split, trained methods, the ensemble, and what is asked of them."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,9 @@ from astropy.table import QTable, Table, vstack
 from cherenkov_pipeline.alerts.bundle import Bundle
 from cherenkov_pipeline.alerts.ensemble import Pooled, pool
 from cherenkov_pipeline.alerts.images import SubImages
-from cherenkov_pipeline.alerts.parameters import Method, NetworkMethod
-from cherenkov_pipeline.alerts.project import AlertParameters, need_pretraining
+from cherenkov_pipeline.alerts.parameters import NetworkMethod
+from cherenkov_pipeline.alerts.pretraining import Pretraining
+from cherenkov_pipeline.alerts.project import AlertParameters
 from cherenkov_pipeline.alerts.splits import groups, split
 from cherenkov_pipeline.errors import UserError
 
@@ -119,7 +120,7 @@ def train_methods(
     from cherenkov_pipeline.alerts.methods import train_method
 
     folder = Path(folder)
-    weights = _weights(parameters.chosen, parameters, folder)
+    pretraining = _pretraining(parameters, folder)
     names, own = np.asarray(splits["split"]), sample_rows(splits)
     sample, others = images[own], images[~own]
     is_real = np.asarray(images.table["is_real"], dtype=bool)
@@ -134,7 +135,7 @@ def train_methods(
     )
     histories, experiments = [], []
     for name, method in parameters.chosen.items():
-        trained = train_method(name, sample, names[own], method, folder, weights)
+        trained = train_method(name, sample, names[own], method, folder, pretraining)
         keep(trained, folder / MEMBERS / name)
         predictions[f"logit_{name}"] = _joined(own, trained.logits, trained.logit(others))
         if trained.score is not None:
@@ -215,7 +216,6 @@ def cross_validate(
     from cherenkov_pipeline.alerts.evaluation.cross_validation import validate
     from cherenkov_pipeline.performance.parameters import EvaluationParameters
 
-    weights = _weights(parameters.chosen, parameters, Path(folder))
     held_back, own_rows = np.asarray(splits["split"]) == HELD_BACK, sample_rows(splits)
     found = validate(
         images[own_rows],
@@ -223,7 +223,7 @@ def cross_validate(
         parameters.ensemble,
         parameters.cross_validation,
         Path(folder),
-        weights,
+        _pretraining(parameters, folder),
         {HELD_BACK: images[held_back]} if held_back.any() else {},
     )
     settings = EvaluationParameters(resamples=parameters.resamples)
@@ -277,9 +277,9 @@ def search_method(
     if parameters.search is None:
         raise UserError("grb_alerts: search names no parameters: there is nothing to search.")
     method, own = parameters.chosen[parameters.search.of], sample_rows(splits)
-    weights = _weights({parameters.search.of: method}, parameters, Path(folder))
     names = np.asarray(splits["split"])[own]
-    return search_method(images[own], names, method, parameters.search, Path(folder), weights, on_trial)
+    pretraining = _pretraining(parameters, folder)
+    return search_method(images[own], names, method, parameters.search, Path(folder), pretraining, on_trial)
 
 
 def ablate(images: SubImages, splits: Table, parameters: AlertParameters, folder: Path) -> QTable:
@@ -305,10 +305,10 @@ def ablate(images: SubImages, splits: Table, parameters: AlertParameters, folder
 
     if not parameters.variants:
         raise UserError("grb_alerts: ablation names no variants: there is nothing to compare.")
-    weights = _weights(parameters.variants, parameters, Path(folder))
+    pretraining = _pretraining(parameters, folder)
     settings = EvaluationParameters(resamples=parameters.resamples)
     own = images[sample_rows(splits)]
-    return ablation_table(own, parameters.variants, parameters.cross_validation, Path(folder), weights, settings)
+    return ablation_table(own, parameters.variants, parameters.cross_validation, Path(folder), pretraining, settings)
 
 
 def count_false_alarms(bundle: Bundle, parameters: AlertParameters) -> QTable:
@@ -339,13 +339,8 @@ def count_false_alarms(bundle: Bundle, parameters: AlertParameters) -> QTable:
     return table
 
 
-def _weights(methods: Mapping[str, Method], parameters: AlertParameters, folder: Path) -> Path | None:
-    """Weights that are learnt from simulated frames, if a method begins with them."""
-    from cherenkov_pipeline.alerts.pretraining import pretrain
-
-    if not need_pretraining(methods):
-        return None
-    return pretrain(parameters.pretraining, parameters.simulation, folder / "pretraining")
+def _pretraining(parameters: AlertParameters, folder: Path) -> Pretraining:
+    return Pretraining(parameters.simulation, Path(folder) / "pretraining")
 
 
 def _joined(own: np.ndarray, values: np.ndarray, others: np.ndarray) -> np.ndarray:

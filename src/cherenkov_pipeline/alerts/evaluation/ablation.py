@@ -11,6 +11,7 @@ from cherenkov_pipeline.alerts.evaluation.scores import mcnemar
 from cherenkov_pipeline.alerts.images import SubImages
 from cherenkov_pipeline.alerts.methods import train_method
 from cherenkov_pipeline.alerts.parameters import Method
+from cherenkov_pipeline.alerts.pretraining import Pretraining
 from cherenkov_pipeline.alerts.splits import CrossValidationParameters, cross_validation, groups
 from cherenkov_pipeline.performance.metrics import Metric, estimate
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
@@ -24,7 +25,7 @@ def ablation_table(
     variants: Mapping[str, Method],
     parameters: CrossValidationParameters,
     folder: Path,
-    simulated: Path | None,
+    pretraining: Pretraining,
     settings: EvaluationParameters,
 ) -> QTable:
     """Cross-validate variants of a method; what was trained before is not trained again.
@@ -38,8 +39,8 @@ def ablation_table(
     parameters : CrossValidationParameters
     folder : Path
         For states of trainings.
-    simulated : Path, optional
-        See `~cherenkov_pipeline.alerts.training.train_network`.
+    pretraining : Pretraining
+        Of the weights ``simulated``.
     settings : EvaluationParameters
         Of the intervals, over bursts.
 
@@ -60,7 +61,7 @@ def ablation_table(
         rows.append(tested)
         repeats.append(np.full(len(tested), repeat))
         for name, method in variants.items():
-            trained = train_method(f"{name}, fold {repeat + 1}.{fold + 1}", images, splits, method, folder, simulated)
+            trained = train_method(f"{name}, fold {repeat + 1}.{fold + 1}", images, splits, method, folder, pretraining)
             said[name].append(trained.logits[tested] > 0)
             seconds[name] += trained.seconds
     row, repeat = np.concatenate(rows), np.concatenate(repeats)

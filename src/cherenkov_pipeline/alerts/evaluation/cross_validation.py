@@ -24,6 +24,7 @@ from cherenkov_pipeline.alerts.ensemble import (
 from cherenkov_pipeline.alerts.images import SubImages
 from cherenkov_pipeline.alerts.methods import TrainedMethod, train_method
 from cherenkov_pipeline.alerts.parameters import Method
+from cherenkov_pipeline.alerts.pretraining import Pretraining
 from cherenkov_pipeline.alerts.splits import CrossValidationParameters, cross_validation, groups
 from cherenkov_pipeline.errors import UserError
 
@@ -57,7 +58,7 @@ def validate(
     ensemble: EnsembleParameters,
     parameters: CrossValidationParameters,
     folder: Path,
-    simulated: Path | None = None,
+    pretraining: Pretraining | None = None,
     others: Mapping[str, SubImages] | None = None,
 ) -> CrossValidated:
     """Cross-validate methods and their ensemble; what was trained before is not trained again.
@@ -72,8 +73,8 @@ def validate(
     parameters : CrossValidationParameters
     folder : Path
         For states of trainings.
-    simulated : Path, optional
-        See `~cherenkov_pipeline.alerts.training.train_network`.
+    pretraining : Pretraining, optional
+        Of the weights ``simulated``.
     others : mapping, optional
         Name -> labelled images that no model is trained on.
 
@@ -88,7 +89,7 @@ def validate(
     for repeat, fold, splits in cross_validation(images.table, parameters):
         logger.info("Repeat %d, fold %d of %d.", repeat + 1, fold + 1, parameters.folds)
         trained = {
-            name: train_method(f"{name}, fold {repeat + 1}.{fold + 1}", images, splits, method, folder, simulated)
+            name: train_method(f"{name}, fold {repeat + 1}.{fold + 1}", images, splits, method, folder, pretraining)
             for name, method in methods.items()
         }
         folds.append(_Fold(repeat, fold, images, splits, trained, ensemble, others or {}))
