@@ -3,8 +3,9 @@ import pytest
 from pydantic import ValidationError
 from tests.alerts.toy_images import toy_images
 
+from cherenkov_pipeline.alerts.features import hand_features
 from cherenkov_pipeline.alerts.images import BACKGROUND, CENTER, MISSING, SIZE, SOURCE, TRIGGER
-from cherenkov_pipeline.alerts.preparation import PreparationParameters, prepare, resized
+from cherenkov_pipeline.alerts.preparation import BY_HAND, PreparationParameters, prepare, resized
 from cherenkov_pipeline.errors import UserError
 
 IMAGES = toy_images()
@@ -80,6 +81,9 @@ def test_side_inputs_are_logarithms_each_switchable():
         parameters = PreparationParameters(**{"snr_max": False, "snr_std": False, name: True})
         np.testing.assert_array_equal(prepare(IMAGES, parameters)["scalars"], both[:, column : column + 1])
         assert parameters.shapes["scalars"] == (1,)
+    by_hand = PreparationParameters(features=True)
+    assert {name: values.shape[1:] for name, values in prepare(IMAGES, by_hand).items()} == by_hand.shapes
+    np.testing.assert_array_equal(prepare(IMAGES, by_hand)[BY_HAND], hand_features(IMAGES))
     without = PreparationParameters(snr_max=False, snr_std=False)
     assert prepare(IMAGES, without).keys() == without.shapes.keys() == {"image"}
 

@@ -7,7 +7,7 @@ from tests.alerts.toy_images import toy_images
 from cherenkov_pipeline.alerts.networks.build import build_network
 from cherenkov_pipeline.alerts.networks.registry import NetworkParameters
 from cherenkov_pipeline.alerts.parameters import preset
-from cherenkov_pipeline.alerts.preparation import prepare
+from cherenkov_pipeline.alerts.preparation import BY_HAND, prepare
 from cherenkov_pipeline.alerts.training import (
     SquaredProbabilityError,
     data_fingerprint,
@@ -15,6 +15,7 @@ from cherenkov_pipeline.alerts.training import (
     save_network,
     train_network,
 )
+from cherenkov_pipeline.alerts.weights import find_weights
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.export import run_onnx
 
@@ -142,11 +143,13 @@ def test_layer4_and_head_have_their_own_learning_rates(simulated, tmp_path):
         preparation={"size": 32},
         training={"optimizer": {"name": "sgd", "learning_rate": 1e-2}, "backbone_learning_rate": 1e-4},
     )
-    job = _Training("x", IMAGES, SPLITS, method, tmp_path, None)
-    network = build_network(method.network, {"image": (32, 32, 1), "scalars": (2,)})
+    job = _Training("x", IMAGES, SPLITS, method, tmp_path, find_weights("simulated", simulated))
+    network = build_network(method.network, {"image": (32, 32, 1), "scalars": (2,), BY_HAND: (19,)})
     factors = dict(zip([v.path for v in network.trainable_variables], job._factors(network), strict=True))
-    assert factors["head_raw/kernel"] == factors["head_raw/bias"] == 1
-    others = [factor for path, factor in factors.items() if "head" not in path]
+    # the head, and what those weights do not know
+    begins = ("head_raw", BY_HAND)
+    assert {factor for path, factor in factors.items() if path.startswith(begins)} == {1}
+    others = [factor for path, factor in factors.items() if not path.startswith(begins)]
     assert others == pytest.approx([1e-2] * len(others))
 
 

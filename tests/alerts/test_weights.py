@@ -7,6 +7,7 @@ import pytest
 
 from cherenkov_pipeline.alerts.networks.build import build_network
 from cherenkov_pipeline.alerts.networks.registry import NetworkParameters
+from cherenkov_pipeline.alerts.preparation import BY_HAND
 from cherenkov_pipeline.alerts.safetensors import read_safetensors
 from cherenkov_pipeline.alerts.weights import HEAD, find_weights, from_keras_hub, from_torch
 from cherenkov_pipeline.errors import UserError
@@ -184,6 +185,17 @@ def test_weights_that_do_not_fit_are_refused(network, tmp_path):
     _write_safetensors(tmp_path / "other.safetensors", tensors)
     with pytest.raises(UserError, match=r"\(3,\).*layer3_1_bn2"):
         find_weights(str(tmp_path / "other.safetensors")).apply(build_network(RESNET, SHAPES))
+
+
+def test_weights_from_elsewhere_know_no_features_by_hand(network, tmp_path):
+    path = tmp_path / "short.safetensors"
+    _write_safetensors(path, _as_torch(network))
+    with_features = build_network(RESNET, {**SHAPES, BY_HAND: (19,)})
+    before = with_features.get_layer(f"{BY_HAND}_1").get_weights()
+    find_weights(str(path)).apply(with_features)
+    _assert_same_but_head(network, with_features)
+    for one, other in zip(before, with_features.get_layer(f"{BY_HAND}_1").get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_safetensors_of_other_numbers(tmp_path):

@@ -76,7 +76,7 @@ def train_autoencoder(
         If the preparation is not of the signal to noise alone, or there are no such images; otherwise as
         `~cherenkov_pipeline.training.trainer.train`.
     """
-    if method.preparation.channels != ("snr",) or method.preparation.scalars:
+    if method.preparation.channels != ("snr",) or set(method.preparation.shapes) != {"image"}:
         raise UserError("An autoencoder draws the signal to noise alone: take mask, sources and side inputs out.")
     preparation = method.preparation.fitted(images[splits == "train"])
     usable = prepare(images, preparation.model_copy(update={"mask": "without_trigger"}))["image"]

@@ -5,6 +5,7 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from cherenkov_pipeline.alerts.features import FEATURES, hand_features
 from cherenkov_pipeline.alerts.images import BACKGROUND, MISSING, SIZE, SOURCE, TRIGGER, SubImages
 from cherenkov_pipeline.config import Parameters
 from cherenkov_pipeline.errors import UserError
@@ -13,6 +14,9 @@ TYPICAL_SNR = 10.0
 """Median signal to noise of the notices: the logarithms of ``snr_max`` are taken relative to it."""
 
 LARGEST_CODE = TRIGGER
+
+BY_HAND = "hand_features"
+"""Name of the input with the features by hand."""
 
 
 class PreparationParameters(Parameters):
@@ -33,6 +37,7 @@ class PreparationParameters(Parameters):
     other_source: bool = Field(False, description="A channel that is 1 where another known source lies, else 0.")
     snr_max: bool = Field(True, description="Side input: the largest signal to noise.")
     snr_std: bool = Field(True, description="Side input: the standard deviation of the signal to noise.")
+    features: bool = Field(False, description="Side inputs: the features by hand, which the random forest sees.")
 
     @model_validator(mode="after")
     def _has_effect(self) -> Self:
@@ -54,7 +59,11 @@ class PreparationParameters(Parameters):
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Name of each input -> its shape without the number of images."""
         shapes: dict[str, tuple[int, ...]] = {"image": (self.size, self.size, len(self.channels))}
-        return shapes | {"scalars": (len(self.scalars),)} if self.scalars else shapes
+        if self.scalars:
+            shapes["scalars"] = (len(self.scalars),)
+        if self.features:
+            shapes[BY_HAND] = (len(FEATURES),)
+        return shapes
 
     def fitted(self, images: SubImages) -> "PreparationParameters":
         """Complete with what is measured on the training images: the scale of the global normalisation."""
@@ -77,7 +86,8 @@ def prepare(images: SubImages, parameters: PreparationParameters) -> dict[str, n
     -------
     dict of str to ndarray
         ``image`` (n, size, size, channels) and, where there are any, ``scalars`` (n, 1 or 2): log(snr_max /
-        `TYPICAL_SNR`), log(snr_std). All float32.
+        `TYPICAL_SNR`), log(snr_std); `BY_HAND` (n, features), see
+        `~cherenkov_pipeline.alerts.features.hand_features`. All float32.
 
     Raises
     ------
@@ -101,6 +111,8 @@ def prepare(images: SubImages, parameters: PreparationParameters) -> dict[str, n
         units = {"snr_max": TYPICAL_SNR, "snr_std": 1.0}
         logarithms = [np.log(_positive(images, name) / units[name]) for name in parameters.scalars]
         inputs["scalars"] = np.stack(logarithms, axis=-1).astype(np.float32)
+    if parameters.features:
+        inputs[BY_HAND] = hand_features(images)
     return inputs
 
 

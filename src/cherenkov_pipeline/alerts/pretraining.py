@@ -24,7 +24,15 @@ logger = logging.getLogger(__name__)
 SIMULATION = ("alerts/simulation", "alerts/images", "alerts/files")
 """Code that makes the frames."""
 
-ROOMS = (*SIMULATION, "alerts/networks", "alerts/preparation", "alerts/batches", "alerts/training", "models")
+ROOMS = (
+    *SIMULATION,
+    "alerts/networks",
+    "alerts/preparation",
+    "alerts/features",
+    "alerts/batches",
+    "alerts/training",
+    "models",
+)
 """Code that makes the weights."""
 
 

@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 FROZEN_ROOMS = ("alerts/networks", "alerts/preparation", "alerts/augmentation", "alerts/weights", "models")
 """Code that makes the features of frozen layers."""
 
-ROOMS = (*FROZEN_ROOMS, "alerts/batches", "alerts/training", "training")
+ROOMS = (*FROZEN_ROOMS, "alerts/features", "alerts/batches", "alerts/training", "training")
 """Code that makes the result."""
 
 STATELESS = {"training": {"resume"}}
@@ -321,7 +321,13 @@ class _Training:
         return network
 
     def _factors(self, model: keras.Model) -> list[float]:
-        own = {id(variable) for layer in model.layers if layer.name in HEAD for variable in layer.trainable_variables}
+        known = self.weights.layers if self.weights else {}
+        own = {
+            id(variable)
+            for layer in model.layers
+            if layer.name in HEAD or layer.name not in known
+            for variable in layer.trainable_variables
+        }
         factor = self.method.training.factor
         return [1.0 if id(variable) in own else factor for variable in model.trainable_variables]
 

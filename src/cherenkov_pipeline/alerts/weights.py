@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 
 from cherenkov_pipeline.alerts.networks.build import LOGIT
+from cherenkov_pipeline.alerts.preparation import BY_HAND
 from cherenkov_pipeline.alerts.safetensors import read_safetensors
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import fingerprint_file
@@ -67,9 +68,16 @@ class Weights:
         Raises
         ------
         UserError
-            If a layer is missing or has another shape.
+            If a layer is missing or has another shape. Layers of features by hand may be missing: weights from
+            elsewhere know none.
         """
-        wanted = {layer.name: layer for layer in network.layers if layer.weights and layer.name not in HEAD}
+        wanted = {
+            layer.name: layer
+            for layer in network.layers
+            if layer.weights
+            and layer.name not in HEAD
+            and (layer.name in self.layers or not layer.name.startswith(BY_HAND))
+        }
         if missing := [name for name in wanted if name not in self.layers]:
             raise UserError(
                 f"{self.source} holds no weights for {len(missing)} of the {len(wanted)} layers of {network.name}"

@@ -8,10 +8,12 @@ from cherenkov_pipeline.alerts.networks.build import FEATURES, begin_after, buil
 from cherenkov_pipeline.alerts.networks.explained import CAM, explained, export_explained
 from cherenkov_pipeline.alerts.networks.registry import AutoencoderOptions, NetworkParameters
 from cherenkov_pipeline.alerts.networks.resnet18 import CHANNELS, resnet18
+from cherenkov_pipeline.alerts.preparation import BY_HAND
 from cherenkov_pipeline.models.export import run_onnx
 
 SMALL = NetworkParameters(name="cnn_scratch", options={"filters": (4, 6)})
 SHAPES = {"image": (16, 16, 2), "scalars": (2,)}
+ALL_SHAPES = {**SHAPES, BY_HAND: (19,)}
 
 
 def _randomize(model, seed=0):
@@ -83,21 +85,35 @@ def test_untrained_network_gives_the_share_of_true_sources():
 
 @pytest.mark.parametrize("last_frozen", ["layer3", "layer4"])
 def test_network_divided_after_a_stage_is_the_same_network(last_frozen):
-    shapes = {"image": (32, 32, 1), "scalars": (2,)}
+    shapes = {**ALL_SHAPES, "image": (32, 32, 1)}
     network = build_network(NetworkParameters(name="resnet18"), shapes)
     _randomize(network)
     frozen, rest = begin_after(network, last_frozen)
     inputs = _inputs(shapes)
-    features = frozen.predict_on_batch(inputs["image"])
-    found = rest.predict_on_batch({FEATURES: features, "scalars": inputs["scalars"]})
+    of_rest = {**inputs, FEATURES: frozen.predict_on_batch(inputs["image"])}
+    del of_rest["image"]
+    found = rest.predict_on_batch(of_rest)
     expected = network.predict_on_batch(inputs)
     assert np.ptp(expected) > 1e-3
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     assert any(layer.name.startswith("layer4") for layer in rest.layers) == (last_frozen == "layer3")
     _randomize(rest, 1)
     copy_weights(rest, network)
-    found = rest.predict_on_batch({FEATURES: features, "scalars": inputs["scalars"]})
+    found = rest.predict_on_batch(of_rest)
     np.testing.assert_allclose(network.predict_on_batch(inputs), found, rtol=1e-4, atol=1e-5)
+
+
+def test_features_by_hand_are_scaled_and_go_through_layers_of_their_own():
+    network = build_network(SMALL, ALL_SHAPES)
+    _randomize(network)
+    inputs = _inputs(ALL_SHAPES)
+    more = {**inputs, BY_HAND: inputs[BY_HAND] + 1}
+    assert np.ptp(network.predict_on_batch(more) - network.predict_on_batch(inputs)) > 1e-5
+    layer = network.get_layer(f"{BY_HAND}_scaled")
+    layer.set_weights([np.ones(19), np.zeros(19), np.full(19, 5.0), np.full(19, 1e-4)])
+    scaled = keras.Model(network.input, layer.output)
+    near = {**inputs, BY_HAND: np.full((3, 19), 5.01, dtype=np.float32)}
+    np.testing.assert_allclose(scaled.predict_on_batch(near), 1, rtol=0.01)
 
 
 @pytest.mark.parametrize("shapes", [SHAPES, {"image": (16, 16, 1)}])

@@ -1,4 +1,7 @@
-"""Networks with their head: the last map averaged, joined with the side inputs, and one logit."""
+"""Networks with their head: the last map averaged, joined with the side inputs, and one logit.
+
+Features by hand go through two layers of their own first, as no sum of them tells what they tell together.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +10,7 @@ import numpy as np
 
 from cherenkov_pipeline.alerts.networks.registry import NETWORKS, NetworkParameters
 from cherenkov_pipeline.alerts.networks.resnet18 import FILTERS, LAST_OF_STAGE, stage
+from cherenkov_pipeline.alerts.preparation import BY_HAND
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.build import LAST_LAYER
 from cherenkov_pipeline.models.likelihoods import BernoulliOutput
@@ -20,6 +24,9 @@ LOGIT = "logit"
 
 FEATURES = "features"
 """Name of the input of a network that begins in the middle."""
+
+BY_HAND_UNITS = 32
+"""Of each layer that the features by hand go through."""
 
 
 def build_network(
@@ -48,7 +55,7 @@ def build_network(
     inputs = {name: keras.Input(shape, name=name) for name, shape in shapes.items()}
     last_map = resolve(parameters.name, NETWORKS, parameters.options)(inputs, **parameters.options)
     name = parameters.name.rpartition(":")[2]
-    return keras.Model(inputs, _judged(last_map, inputs.get("scalars"), share_real), name=name)
+    return keras.Model(inputs, _judged(last_map, inputs, share_real), name=name)
 
 
 def begin_after(network: keras.Model, last_frozen: str, share_real: float = 0.5) -> tuple[keras.Model, keras.Model]:
@@ -71,13 +78,13 @@ def begin_after(network: keras.Model, last_frozen: str, share_real: float = 0.5)
         From ``features``, this map, and the side inputs to logits; layers of its own with the same names and weights.
     """
     frozen = keras.Model(network.input["image"], network.get_layer(LAST_OF_STAGE.format(last_frozen)).output)
-    inputs = {FEATURES: keras.Input(frozen.output.shape[1:], name=FEATURES)}
-    if "scalars" in network.input:
-        inputs["scalars"] = keras.Input(network.input["scalars"].shape[1:], name="scalars")
+    shapes = {name: tensor.shape[1:] for name, tensor in network.input.items() if name != "image"}
+    shapes[FEATURES] = frozen.output.shape[1:]
+    inputs = {name: keras.Input(shape, name=name) for name, shape in shapes.items()}
     x, stages = inputs[FEATURES], list(FILTERS)
     for name in stages[stages.index(last_frozen) + 1 :]:
         x = stage(x, name)
-    rest = keras.Model(inputs, _judged(x, inputs.get("scalars"), share_real), name=f"{network.name}_rest")
+    rest = keras.Model(inputs, _judged(x, inputs, share_real), name=f"{network.name}_rest")
     copy_weights(network, rest)
     return frozen, rest
 
@@ -90,10 +97,17 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
             layer.set_weights(source.get_layer(layer.name).get_weights())
 
 
-def _judged(last_map: keras.KerasTensor, scalars: keras.KerasTensor | None, share_real: float) -> keras.KerasTensor:
+def _judged(
+    last_map: keras.KerasTensor, inputs: Mapping[str, keras.KerasTensor], share_real: float
+) -> keras.KerasTensor:
     x = keras.layers.GlobalAveragePooling2D(name=POOLED)(last_map)
-    if scalars is not None:
-        x = keras.layers.Concatenate(name="with_scalars")([x, scalars])
+    if "scalars" in inputs:
+        x = keras.layers.Concatenate(name="with_scalars")([x, inputs["scalars"]])
+    if BY_HAND in inputs:
+        side = keras.layers.BatchNormalization(epsilon=1e-6, name=f"{BY_HAND}_scaled")(inputs[BY_HAND])
+        for number in (1, 2):
+            side = keras.layers.Dense(BY_HAND_UNITS, "relu", name=f"{BY_HAND}_{number}")(side)
+        x = keras.layers.Concatenate(name=f"with_{BY_HAND}")([x, side])
     raw = keras.layers.Dense(1, kernel_initializer="zeros", name=LAST_LAYER)(x)
     deviation = float(np.sqrt(share_real * (1 - share_real)))
     return BernoulliOutput([share_real], [deviation], name=LOGIT)(raw)
