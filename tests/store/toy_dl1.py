@@ -19,7 +19,6 @@ from ctapipe.containers import (
     TelescopePointingContainer,
 )
 from ctapipe.coordinates import CameraFrame
-from ctapipe.core import Provenance
 from ctapipe.instrument import (
     CameraDescription,
     CameraGeometry,
@@ -32,6 +31,7 @@ from ctapipe.io import DataWriter
 
 from cherenkov_pipeline.dl1.image_processing import image_processor
 from cherenkov_pipeline.dl1.parameters import DL1Parameters
+from cherenkov_pipeline.dl1.written import start_activity
 
 FOCAL_LENGTH = 5.6 * u.m
 POINTING = (70 * u.deg, 180 * u.deg)
@@ -136,7 +136,8 @@ def write_dl1(
         atmosphere_density_profile=None,
     )
     options = {"write_dl1_images": True, "write_dl1_parameters": True} | options
-    with Provenance().activity("toy"), DataWriter(source, output_path=path, **options) as write:
+    start_activity()
+    with DataWriter(source, output_path=path, **options) as write:
         for number, event in enumerate(events):
             container = _container(event, array, obs_id, simulated)
             container.trigger.time = Time(1.7e9 + number, format="unix_tai")

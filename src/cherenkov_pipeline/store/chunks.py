@@ -245,14 +245,15 @@ class DL1Images:
             pointing=True,
         )
         for index in range(len(events)):
+            if index:
+                # tables of astropy refer to themselves; Python looks for such after so many objects, not bytes
+                gc.collect()
             try:
                 table = events[index].data
             except ValueError as error:  # ctapipe: tables of different lengths, or without common rows
                 raise self._unfit(_first_line(error)) from error
             if len(table):
                 yield plain_events(table)
-            # tables of astropy refer to themselves; Python looks for such after so many objects, not bytes
-            gc.collect()
 
     def read(self, keys: Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Read the next images of the file.
