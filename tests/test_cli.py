@@ -1,15 +1,24 @@
 """The command line tells a user's error in one line."""
 
 import errno
+import re
 from itertools import pairwise
 
 import click
 import pytest
 from kedro.io import DatasetError
+from kedro.pipeline import Node, Pipeline
 from kedro.validation.exceptions import ParameterValidationError
 
 from cherenkov_pipeline.cli import _speaking, one_line
 from cherenkov_pipeline.errors import UserError
+
+PIPELINE = Pipeline(
+    [
+        Node(lambda x: x, "showers", "images", name="image", tags="light", namespace="one"),
+        Node(lambda x: x, "images", "energies", name="reconstruct", tags="heavy"),
+    ]
+)
 
 
 def chained(*errors: Exception) -> Exception:
@@ -52,5 +61,41 @@ def test_user_error_ends_without_traceback():
     "options", [{"pipeline": "simulation", "pipelines": []}, {"pipeline": "", "pipelines": ["simulation"]}]
 )
 def test_both_spellings_of_pipeline_work(options, monkeypatch):
-    monkeypatch.setattr("kedro.framework.project.pipelines", {"simulation": None})
+    monkeypatch.setattr("kedro.framework.project.pipelines", {"simulation": PIPELINE})
     assert _speaking(lambda **options: options)(**options) == {"pipeline": "", "pipelines": ["simulation"]}
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "line"),
+    [
+        ("pipelines", "simulatoin", "Unknown pipeline 'simulatoin': did you mean 'simulation'?"),
+        ("node_names", "reconstrct", "Unknown node 'reconstrct': did you mean 'reconstruct'?"),
+        ("from_nodes", "x", "Unknown node 'x': known are one.image, reconstruct."),
+        ("to_nodes", "x", "Unknown node 'x'"),
+        ("from_inputs", "image", "Unknown dataset 'image': did you mean"),
+        ("to_outputs", "energy", "Unknown dataset 'energy': did you mean 'energies'?"),
+        ("tags", "heavi", "Unknown tag 'heavi': did you mean 'heavy'?"),
+        ("namespaces", "two", "Unknown namespace 'two': known are one."),
+    ],
+)
+def test_names_that_do_not_exist_are_told_with_those_that_do(option, name, line, monkeypatch):
+    monkeypatch.setattr("kedro.framework.project.pipelines", {"simulation": PIPELINE})
+    options = {"pipeline": "", "pipelines": ["simulation"], option: [name]}
+    with pytest.raises(click.ClickException, match=re.escape(line)):
+        _speaking(lambda **_: pytest.fail("it runs"))(**options)
+
+
+def test_a_version_is_one_of_a_dataset(monkeypatch):
+    monkeypatch.setattr("kedro.framework.project.pipelines", {"__default__": PIPELINE})
+    run = _speaking(lambda **options: options["load_versions"])
+    assert run(pipeline="", pipelines=[], load_versions={"images": "2024"}) == {"images": "2024"}
+    with pytest.raises(click.ClickException, match="Unknown dataset 'shower': did you mean"):
+        run(pipeline="", pipelines=[], load_versions={"shower": "2024"})
+
+
+def test_parts_that_have_nothing_in_common_are_refused(monkeypatch):
+    monkeypatch.setattr("kedro.framework.project.pipelines", {"__default__": PIPELINE})
+    with pytest.raises(click.ClickException, match="no nodes"):
+        _speaking(lambda **_: pytest.fail("it runs"))(
+            pipeline="", pipelines=[], tags=["light"], from_nodes=["reconstruct"]
+        )

@@ -3,21 +3,40 @@
 """
 
 import copy
-import difflib
 import errno
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import click
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import CONTEXT_SETTINGS
+from kedro.pipeline import Pipeline
 from kedro.validation.exceptions import ParameterValidationError
 
 from cherenkov_pipeline.alerts.commands import alerts
-from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.errors import UserError, which_instead
 from cherenkov_pipeline.runners.commands import choose_runner, cluster
+
+PARTS = {
+    "node_names": ("node", "node_names"),
+    "from_nodes": ("node", "from_nodes"),
+    "to_nodes": ("node", "to_nodes"),
+    "from_inputs": ("dataset", "from_inputs"),
+    "to_outputs": ("dataset", "to_outputs"),
+    "tags": ("tag", "tags"),
+    "namespaces": ("namespace", "node_namespaces"),
+}
+"""Option of ``kedro run`` that takes a part of a pipeline -> what it names, and Kedro's name of the filter."""
+
+KNOWN: dict[str, Callable[[Pipeline], set[str]]] = {
+    "node": lambda pipeline: {node.name for node in pipeline.nodes},
+    "dataset": lambda pipeline: pipeline.datasets(),
+    "tag": lambda pipeline: {tag for node in pipeline.nodes for tag in node.tags},
+    "namespace": lambda pipeline: {node.namespace for node in pipeline.nodes if node.namespace},
+}
+"""What a pipeline has of each kind."""
 
 
 @click.group(context_settings=CONTEXT_SETTINGS, name="cherenkov-pipeline")
@@ -51,7 +70,7 @@ def _speaking(callback: Callable[..., Any]) -> Callable[..., Any]:
     def run(*, pipeline: str, pipelines: list[str], **options: Any) -> Any:
         # both spellings stay: Kedro deprecates the one that people type
         names = [name for name in (pipeline, *pipelines) if name]
-        _check_names(names)
+        _check_names(names, options)
         with told_in_one_line():
             return callback(pipeline="", **choose_runner({**options, "pipelines": names}))
 
@@ -70,14 +89,34 @@ def told_in_one_line() -> Iterator[None]:
         raise click.ClickException(line) from error
 
 
-def _check_names(names: Iterable[str]) -> None:
+def _check_names(names: Sequence[str], options: Mapping[str, Any]) -> None:
+    """Refuse pipelines, parts of them and datasets that do not exist."""
     from kedro.framework.project import pipelines
 
     for name in names:
-        if name not in pipelines:
-            near = difflib.get_close_matches(name, pipelines, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(sorted(pipelines))}."
-            raise click.ClickException(f"Unknown pipeline '{name}': {hint}")
+        _check_known("pipeline", name, pipelines)
+    if versions := options.get("load_versions"):
+        datasets = sum(pipelines.values(), Pipeline([])).datasets()
+        for name in versions:
+            _check_known("dataset", name, datasets)
+    if parts := {option: options[option] for option in PARTS if options.get(option)}:
+        _check_parts(sum((pipelines[name] for name in names or ["__default__"]), Pipeline([])), parts)
+
+
+def _check_parts(pipeline: Pipeline, parts: Mapping[str, Sequence[str]]) -> None:
+    for option, names in parts.items():
+        kind, _ = PARTS[option]
+        for name in names:
+            _check_known(kind, name, KNOWN[kind](pipeline))
+    try:
+        pipeline.filter(**{PARTS[option][1]: names for option, names in parts.items()})
+    except ValueError as error:  # each is there, but nothing is all of them
+        raise click.ClickException(str(error)) from error
+
+
+def _check_known(kind: str, name: str, known: Collection[str]) -> None:
+    if name not in known:
+        raise click.ClickException(f"Unknown {kind} '{name}': {which_instead(name, known)}")
 
 
 run = copy.copy(kedro_run)

@@ -1,4 +1,10 @@
-"""The exceptions that speak to the user."""
+"""The exceptions that speak to the user, and what they say of a name that does not exist."""
+
+import difflib
+from collections.abc import Collection
+
+FEW = 40
+"""Names that are still read."""
 
 
 class UserError(Exception):
@@ -10,3 +16,12 @@ class UserError(Exception):
 
 class TemporaryError(UserError):
     """What the same work, begun again, may not meet: another process is at it, or the disk is full."""
+
+
+def which_instead(name: str, known: Collection[str]) -> str:
+    """End a line about a name that is not ``known``: the one that was meant, or those there are if they are few."""
+    if near := difflib.get_close_matches(name, known, n=1):
+        return f"did you mean '{near[0]}'?"
+    return (
+        f"known are {', '.join(sorted(known))}." if len(known) <= FEW else f"it is none of the {len(known)} there are."
+    )

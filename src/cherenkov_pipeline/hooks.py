@@ -8,7 +8,6 @@ A catalog entry says in its ``metadata`` what is to be done with it::
       report: true                         # the page of all reports is made anew
 """
 
-import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol, MemoryDataset
 from kedro.pipeline import Pipeline
 
-from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.errors import UserError, which_instead
 from cherenkov_pipeline.keras_backend import choose_backend
 from cherenkov_pipeline.tracking import MlflowTracking, parameters_of, saved_folder, saved_path
 
@@ -54,9 +53,7 @@ class ParameterCheck:
         used = {BACKEND}.union(*(parameters_of(pipeline) for pipeline in pipelines.values()))
         unknown = list(unknown_parameters(context.config_loader["parameters"], used))
         if unknown:
-            near = difflib.get_close_matches(unknown[0], used, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(sorted(used))}."
-            raise CommandError(f"Unknown parameter '{unknown[0]}': {hint}")
+            raise CommandError(f"Unknown parameter '{unknown[0]}': {which_instead(unknown[0], used)}")
 
 
 class KerasBackend:
