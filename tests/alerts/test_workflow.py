@@ -59,6 +59,18 @@ def test_parts_are_apart(sample):
             assert name == other or not own & others
 
 
+def test_thresholds_are_found_on_right_labels():
+    table = workflow.obtain_images(project_parameters("test", simulation={"n_images": 80, "label_noise": 0.4})).table
+    wrong = {part: np.mean(one["is_real"] != one["true_is_real"]) for part, one in parts_of(table).items()}
+    assert wrong[workflow.SAMPLE] > 0.2
+    assert wrong[workflow.CALIBRATION] == 0
+
+
+def parts_of(table):
+    part = np.asarray(table["part"])
+    return {name: table[part == name] for name in np.unique(part)}
+
+
 def test_weights_know_no_mask_pattern_of_the_images():
     for simulation in ({"held_back_pattern": 1001}, {"mask_patterns": [0, 1003]}):
         with pytest.raises(ValidationError, match="of its pre-training are also those"):

@@ -161,6 +161,8 @@ def _talk(epochs: int, head: float, layer4: float) -> dict[str, Any]:
 _SMALL_TRANSFER = {
     "method": "cnn_transfer",
     "weights": "simulated",
+    # what a small network averages over the whole image does not tell what the trigger itself looks like
+    "preparation": {"features": True},
     # small networks are quick: they can see as many frames as they can learn from
     "pretraining": {"n_images": 8192, "training": {"epochs": 15}},
     "training": {
@@ -195,7 +197,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "cnn_transfer_mask": {
         **_SMALL_TRANSFER,
         "network": {"name": "cnn_scratch_mask"},
-        "preparation": {"mask": "codes"},
+        "preparation": {"mask": "codes", "features": True},
     },
     "resnet18_transfer": {
         "method": "resnet18_transfer",

@@ -26,9 +26,10 @@ class AlertParameters(Parameters):
     )
     simulation: AlertSimulationParameters = AlertSimulationParameters()
     n_calibration: int = Field(
-        600,
+        2400,
         ge=20,
-        description="Simulated sub-images that the thresholds are found on; with a path, these are the test images.",
+        description="Simulated sub-images, rightly labelled, that the thresholds are found on; with a path, these are"
+        " the test images.",
     )
     n_held_back: int = Field(540, ge=20, description="Simulated sub-images of the mask pattern that is held back.")
     n_noise: int = Field(20_000, ge=1, description="Simulated frames without a source, for the false-alarm rate.")

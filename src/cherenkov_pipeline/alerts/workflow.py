@@ -57,7 +57,8 @@ def obtain_images(parameters: AlertParameters) -> SubImages:
         from cherenkov_pipeline.alerts.simulation.sample import simulate_sample
 
         simulation, seed = parameters.simulation, parameters.simulation.seed
-        others = {"n_images": parameters.n_calibration, "seed": seed + 1}
+        # what is promised of verdicts is promised of what they are about, not of labels: here it is known
+        others = {"n_images": parameters.n_calibration, "seed": seed + 1, "label_noise": 0.0}
         held_back = {"n_images": parameters.n_held_back, "seed": seed + 2}
         parts = [
             (SAMPLE, simulate_sample(simulation)),
@@ -216,7 +217,8 @@ def cross_validate(
     from cherenkov_pipeline.alerts.evaluation.cross_validation import validate
     from cherenkov_pipeline.performance.parameters import EvaluationParameters
 
-    held_back, own_rows = np.asarray(splits["split"]) == HELD_BACK, sample_rows(splits)
+    part, own_rows = np.asarray(splits["split"]), sample_rows(splits)
+    calibration, held_back = part == CALIBRATION, part == HELD_BACK
     found = validate(
         images[own_rows],
         parameters.chosen,
@@ -225,6 +227,7 @@ def cross_validate(
         Path(folder),
         _pretraining(parameters, folder),
         {HELD_BACK: images[held_back]} if held_back.any() else {},
+        images[calibration] if calibration.any() else None,
     )
     settings = EvaluationParameters(resamples=parameters.resamples)
     tables, rows = [], []

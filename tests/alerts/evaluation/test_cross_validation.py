@@ -63,6 +63,24 @@ def test_thresholds_of_a_fold_are_from_the_other_folds_of_its_repeat_alone(tmp_p
     assert len(seen) == 8
 
 
+def test_images_for_the_thresholds_take_the_place_of_other_folds(tmp_path, monkeypatch):
+    calibration, seen = toy_images(120, seed=8), []
+    original = cross_validation._Fold.with_thresholds
+
+    def spy(fold, table):
+        seen.append(np.asarray(table["is_real"]))
+        return original(fold, table)
+
+    monkeypatch.setattr(cross_validation._Fold, "with_thresholds", spy)
+    folds = CrossValidationParameters(folds=2, repeats=1)
+    table = validate(IMAGES, METHODS, ENSEMBLE, folds, tmp_path, calibration=calibration).predictions
+    assert len(seen) == 2
+    for labels in seen:
+        np.testing.assert_array_equal(labels, calibration.table["is_real"])
+    assert sorted(table["row"]) == list(range(len(IMAGES)))
+    assert np.mean(table["verdict"] != "unsure") > 0.5
+
+
 def test_other_images_are_judged_by_the_models_of_every_fold(found):
     table = found.others["held back"]
     assert len(table) == 8 * len(OTHERS)

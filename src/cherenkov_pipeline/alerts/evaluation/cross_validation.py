@@ -2,8 +2,8 @@
 
 In each fold, networks are stopped by its validation images, which also give temperature and anomaly limits; its test
 images are predicted by models that have seen neither them nor other alerts of their bursts. Thresholds need images of
-their own: those of a fold are fitted to the predictions of the other folds' test images, so that no image has a say in
-its own threshold.
+their own. Where there are none, those of a fold are fitted to the predictions of the other folds' test images, so that
+no image has a say in its own threshold.
 """
 
 import logging
@@ -60,6 +60,7 @@ def validate(
     folder: Path,
     pretraining: Pretraining | None = None,
     others: Mapping[str, SubImages] | None = None,
+    calibration: SubImages | None = None,
 ) -> CrossValidated:
     """Cross-validate methods and their ensemble; what was trained before is not trained again.
 
@@ -77,6 +78,8 @@ def validate(
         Of the weights ``simulated``.
     others : mapping, optional
         Name -> labelled images that no model is trained on.
+    calibration : SubImages, optional
+        Labelled images for the thresholds alone; without them those of other folds are taken.
 
     Raises
     ------
@@ -98,8 +101,10 @@ def validate(
     verdicts, judged = np.full(len(predictions), "unsure"), {name: [] for name in others or {}}
     for fold in folds:
         of_fold = (predictions["repeat"] == fold.repeat) & (predictions["fold"] == fold.fold)
-        calibration = predictions[(predictions["repeat"] == fold.repeat) & ~of_fold]
-        pooled = fold.with_thresholds(calibration)
+        if calibration is None:
+            pooled = fold.with_thresholds(predictions[(predictions["repeat"] == fold.repeat) & ~of_fold])
+        else:
+            pooled = fold.with_thresholds(fold.table(calibration, np.arange(len(calibration))))
         verdicts[of_fold] = _decide(pooled, predictions[of_fold])
         for name, some in fold.others.items():
             table = fold.table(some, np.arange(len(some)))
@@ -149,7 +154,7 @@ class _Fold:
         return table
 
     def with_thresholds(self, calibration: Table) -> Pooled:
-        """Complete the ensemble of the fold, by the predictions of other folds."""
+        """Complete the ensemble of the fold, by predictions of images that its models have not seen."""
         fitted = self._pooled()
         # the tables hold scores over their fold's limits
         pooled = replace(fitted, limits=dict.fromkeys(fitted.limits, 1.0))
