@@ -20,7 +20,8 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 
 bench: $(INSTALLED)
-	for name in $$(ls benchmarks/*.py | xargs -n 1 basename -s .py | grep -v '^_'); do $(BIN)/python -m benchmarks.$$name || exit 1; done
+	for name in $$(ls benchmarks/*.py | xargs -n 1 basename -s .py | grep -v '^_'); do \
+	  $(BIN)/python -m benchmarks.$$name || failed="$$failed $$name"; done; [ -z "$$failed" ] || { echo "Failed:$$failed"; exit 1; }
 
 # the pipeline as a static site, in build/
 viz: $(INSTALLED)

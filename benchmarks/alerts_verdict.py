@@ -29,6 +29,7 @@ from cherenkov_pipeline.alerts.service.inbox import InboxParameters, open_inbox
 from cherenkov_pipeline.alerts.simulation.parameters import AlertSimulationParameters
 from cherenkov_pipeline.alerts.simulation.sample import simulate_sample
 from cherenkov_pipeline.alerts.verdict import judge
+from cherenkov_pipeline.errors import UserError
 
 N_STARTS = 5
 SEED = 77
@@ -44,8 +45,11 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=100, help="sub-images")
     parser.add_argument("--threads", type=int, default=2, help="of one network")
     arguments = parser.parse_args()
+    try:
+        bundle = read_bundle(newest_bundle(arguments.bundle), arguments.threads)
+    except UserError as error:
+        sys.exit(f"Error: {error}")
     images = simulate_sample(AlertSimulationParameters(n_images=arguments.n, seed=SEED))
-    bundle = read_bundle(newest_bundle(arguments.bundle), arguments.threads)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         files = [single_file(folder / f"{row}.npz", images[row : row + 1]) for row in range(len(images))]
