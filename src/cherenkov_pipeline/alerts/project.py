@@ -26,7 +26,7 @@ class AlertParameters(Parameters):
     )
     simulation: AlertSimulationParameters = AlertSimulationParameters()
     n_calibration: int = Field(
-        2400,
+        4800,
         ge=20,
         description="Simulated sub-images, rightly labelled, that the thresholds are found on; with a path, these are"
         " the test images.",

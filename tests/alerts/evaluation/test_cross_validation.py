@@ -68,6 +68,7 @@ def test_images_for_the_thresholds_take_the_place_of_other_folds(tmp_path, monke
     original = cross_validation._Fold.with_thresholds
 
     def spy(fold, table):
+        assert "logit_unusual" not in table.colnames, "no member"
         seen.append(np.asarray(table["is_real"]))
         return original(fold, table)
 

@@ -7,7 +7,7 @@ no image has a say in its own threshold.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -104,7 +104,8 @@ def validate(
         if calibration is None:
             pooled = fold.with_thresholds(predictions[(predictions["repeat"] == fold.repeat) & ~of_fold])
         else:
-            pooled = fold.with_thresholds(fold.table(calibration, np.arange(len(calibration))))
+            everything = np.arange(len(calibration))
+            pooled = fold.with_thresholds(fold.table(calibration, everything, ensemble.members))
         verdicts[of_fold] = _decide(pooled, predictions[of_fold])
         for name, some in fold.others.items():
             table = fold.table(some, np.arange(len(some)))
@@ -131,11 +132,12 @@ class _Fold:
         """Names of the anomaly detectors."""
         return list(self.ensemble.detectors)
 
-    def table(self, images: SubImages, rows: np.ndarray) -> Table:
-        """Predictions of some images."""
+    def table(self, images: SubImages, rows: np.ndarray, methods: Iterable[str] | None = None) -> Table:
+        """Predictions of some images, by the ensemble and by all methods, or by those that are named."""
         own = images is self.images
         some = images[rows]
-        logits = {name: one.logits[rows] if own else one.logit(some) for name, one in self.trained.items()}
+        asked = {name: self.trained[name] for name in methods or self.trained}
+        logits = {name: one.logits[rows] if own else one.logit(some) for name, one in asked.items()}
         pooled = self._pooled()
         table = Table(
             {
