@@ -94,8 +94,12 @@ def test_cross_validation_is_scored_against_labels_and_truth(sample, tmp_path):
     page = render_report(content)
     assert "not flight data" in page
     assert "Another mask pattern" in page
+    assert f"from {chosen.n_calibration} images of their own" in page
     assert "Against what was simulated" in page
     assert set(predictions["part"]) == {workflow.SAMPLE, workflow.HELD_BACK}
+    apart = splits["split"] != workflow.CALIBRATION
+    content = validation_report.report(images[apart], splits[apart], predictions, table, chosen, datetime.now(UTC))
+    assert "from the predictions of the other folds" in render_report(content)
     sample = predictions[predictions["part"] == workflow.SAMPLE]
     assert len(sample) == np.isin(splits["split"], ["train", "validation", "test"]).sum()
     own = images[np.isin(splits["split"], ["train", "validation", "test"])]
@@ -106,6 +110,7 @@ def test_cross_validation_is_scored_against_labels_and_truth(sample, tmp_path):
         ]
         truth = np.asarray(own.table[column])[sample["row"]]
         assert row["value"][0] == pytest.approx(np.mean(decided == truth))
+        assert f"{100 * np.mean(decided == truth):.1f} %" in content.summary
 
 
 def test_variants_are_compared_with_the_first(sample, tmp_path):

@@ -11,9 +11,9 @@ from cherenkov_pipeline.alerts.evaluation.cross_validation import ENSEMBLE
 from cherenkov_pipeline.alerts.evaluation.gallery import gallery, wrong_images
 from cherenkov_pipeline.alerts.images import SubImages
 from cherenkov_pipeline.alerts.project import AlertParameters
-from cherenkov_pipeline.alerts.workflow import HELD_BACK, SAMPLE, sample_rows
+from cherenkov_pipeline.alerts.workflow import CALIBRATION, HELD_BACK, SAMPLE, sample_rows
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
-from cherenkov_pipeline.performance.report.common import rows_of
+from cherenkov_pipeline.performance.report.common import Rows, rows_of
 from cherenkov_pipeline.performance.report.content import Facts, Figure, ReportContent, Section, Text
 from cherenkov_pipeline.performance.report.tables import event_facts, metrics_table
 from cherenkov_pipeline.performance.report.task import footer
@@ -64,9 +64,13 @@ def report(
     first = sample[once]
     judged = own[np.asarray(first["row"])]
     wrong = wrong_images(judged.table, np.asarray(first["probability_ensemble"]))
-    found = rows_of(_of(metrics, SAMPLE, LABEL))
+    found, truth = (rows_of(_of(metrics, SAMPLE, against)) for against in (LABEL, SIMULATED))
     simulated = parameters.path is None
     rounds = parameters.cross_validation
+    n_calibration = int(np.sum(np.asarray(splits["split"]) == CALIBRATION))
+    thresholds = (
+        f"{n_calibration:,} images of their own" if n_calibration else "the predictions of the other folds' test images"
+    )
     text = f"{len(own):,} images, each judged by an ensemble that saw neither it nor other alerts of its burst. "
     sections = [_section("Images that the ensemble did not know", metrics, SAMPLE)]
     if (predictions["part"] == HELD_BACK).any():
@@ -75,8 +79,8 @@ def report(
         kind="Alerts",
         title="ECLAIRs: cross-validation",
         summary=text
-        + f"It is right in {100 * float(found['accuracy']['value']):.1f} % and unsure in"
-        + f" {100 * float(found['unsure']['value']):.1f} %."
+        + f"It is right in {_percent(found, 'accuracy')} by the labels and unsure in {_percent(found, 'unsure')}."
+        + (f" By what was simulated it is right in {_percent(truth, 'accuracy')}." if truth else "")
         + (" Simulated sub-images, not flight data." if simulated else ""),
         key_numbers=parts.ensemble_numbers(found),
         sections=(
@@ -132,7 +136,7 @@ def report(
                     Facts(
                         {
                             "Folds": f"{rounds.folds}, {rounds.repeats} times; no burst stands on both sides",
-                            "Thresholds": "of a fold: from the predictions of the other folds' test images",
+                            "Thresholds": f"of a fold: from {thresholds}",
                             "Positive": "true sources: bursts and known sources",
                             "Intervals": f"95 %, percentile bootstrap over bursts, {parameters.resamples:,} resamples",
                         }
@@ -143,6 +147,10 @@ def report(
         footer=footer(created),
         data="simulated sub-images, not flight data" if simulated else f"sub-images of {parameters.path}",
     )
+
+
+def _percent(rows: Rows, metric: str) -> str:
+    return f"{100 * float(rows[metric]['value']):.1f} %"
 
 
 def _of(metrics: QTable, part: str, against: str) -> QTable:
