@@ -220,6 +220,7 @@ def test_mlflow_keeps_the_models_of_all_tasks(kedro):
     assert sorted(json.loads(path.read_text())["task"] for path in cards) == sorted(DEFAULT)
 
 
+@pytest.mark.slow
 def test_models_are_compared_by_version_and_by_mlflow_run(retrained):
     (run,) = mlflow_rows(retrained, "SELECT run_uuid FROM runs WHERE name = '__default__'")[0]
     version = retrained.latest("06_models/energy/model.keras").parent.name

@@ -223,7 +223,7 @@ def test_a_third_camera_counts_nothing(trained, path, tmp_path):
     assert_same({one: energies(table)[one] for one in known}, {one: wanted[one] for one in known}, rtol=1e-6)
 
 
-@pytest.mark.parametrize("tel_ids", [(1, 3), (2, 4)])
+@pytest.mark.parametrize("tel_ids", [(1, 3), pytest.param((2, 4), marks=pytest.mark.slow)])
 def test_a_file_without_images_of_one_type(trained, path, tmp_path, tel_ids):
     """Whether its array has telescopes of the other type or not."""
     events = [event for event in EVENTS if set(event.tel_ids) <= set(tel_ids)]
