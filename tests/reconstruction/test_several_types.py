@@ -336,7 +336,8 @@ def test_dl2_files(trained, path, tmp_path):
     dl2 = run_plan(plan_dl2(files, [trained], ALL, ReconstructionParameters(prefix="toy")), tmp_path)
     assert dl2.records[0]["stereo_models"] == {"energy": "toy_energy"}
     wanted = energies(predict_stereo_dl1([trained], path, ALL)["energy"])
-    assert_same({key: energies(read_predictions(dl2))[key] for key in wanted}, wanted)
+    found = energies(read_predictions(dl2))
+    assert_same({key: found[key] for key in wanted}, wanted)
     with TableLoader(dl2.paths[0], focal_length_choice="EQUIVALENT") as loader:
         events = loader.read_subarray_events()
     assert {int(row["event_id"]): tuple(np.flatnonzero(row["toy_energy_telescopes"]) + 1) for row in events} == {
