@@ -1,15 +1,19 @@
-# make run: from a fresh clone to the report, in one command. make test: the whole suite.
+# make run: from a fresh clone to the report, in one command. make test: the suite, without what takes minutes.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: run test test-cluster lint bench viz lock
+.PHONY: run test test-slow test-cluster lint bench viz lock
 
 run: $(INSTALLED)
 	$(BIN)/kedro run
 
 test: $(INSTALLED)
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+# what takes minutes: kills of whole runs, further members of what `make test` shows of one
+test-slow: $(INSTALLED)
+	$(BIN)/pytest -m slow
 
 # on a SLURM of one node and a PostgreSQL that the tests start: skipped where their packages, or root, are not at hand
 test-cluster: $(INSTALLED)
@@ -37,4 +41,5 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.8
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --compile-bytecode -r requirements.lock
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps -e .
+	$(BIN)/python -c "import ctapipe.image.extractor" # compiled once, before several processes would at the same time
 	touch $@

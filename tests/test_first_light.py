@@ -55,6 +55,13 @@ def retrained(kedro, tmp_path_factory) -> Kedro:
     return Kedro(root)
 
 
+@pytest.fixture(scope="module")
+def evaluated(kedro, retrained) -> str:
+    """What an evaluation of the first of the two models has printed."""
+    first = kedro.latest("06_models/energy/model.keras").parent.name
+    return retrained.run("--pipeline=evaluate_energy", f"--load-versions=energy_model:{first}")
+
+
 @pytest.mark.parametrize(
     ("task", "title"),
     [
@@ -74,18 +81,18 @@ def test_report_is_one_page_that_needs_nothing_else(kedro, task, title):
     assert not re.search(r"""(?:src|href|url)\s*[=(]\s*["']?https?:""", page)
 
 
-def test_one_page_leads_to_all_reports(kedro, copied):
+def test_one_page_leads_to_all_reports(kedro, retrained, evaluated):
     page = (kedro.data / "08_reporting" / "index.html").read_text()
     folders = ("energy", "type", "skydirection", "cameradirection", "reconstruction")
     addresses = re.findall(r'href="([^#"]+)"', page)
     assert sorted(address.partition("/")[0] for address in addresses) == sorted(folders)
     assert all((kedro.data / "08_reporting" / address).is_file() for address in addresses)
-    told = copied.run("--pipeline=evaluate_energy")
-    assert told.strip().splitlines()[-1] == f"All reports: {copied.data / '08_reporting' / 'index.html'}"
-    assert len(re.findall(r'href="energy/', (copied.data / "08_reporting" / "index.html").read_text())) == 2
-    (copied.data / "08_reporting" / "index.html").unlink()
-    assert "All reports: " in copied.run("--pipeline=report_index")
-    assert (copied.data / "08_reporting" / "index.html").is_file()
+    index = retrained.data / "08_reporting" / "index.html"
+    assert evaluated.strip().splitlines()[-1] == f"All reports: {index}"
+    assert len(re.findall(r'href="energy/', index.read_text())) == 2
+    index.unlink()
+    assert "All reports: " in retrained.run("--pipeline=report_index")
+    assert index.is_file()
 
 
 @pytest.mark.parametrize(
@@ -176,16 +183,14 @@ def test_search_ends_with_a_file_for_the_next_training(copied, tmp_path):
     assert parents == [run, run]
 
 
-def test_model_has_its_card_and_loads_as_an_earlier_version(kedro, retrained):
-    path = kedro.latest("06_models/energy/model.keras")
-    card = read_card(path)
+def test_model_has_its_card_and_loads_as_an_earlier_version(kedro, evaluated):
+    card = read_card(kedro.latest("06_models/energy/model.keras"))
     assert card.task == "energy"
     store = json.loads((kedro.data / "05_model_input/event_store/latest.json").read_text())
     assert card.data.fingerprint in (kedro.latest("05_model_input/processing_provenance.csv").read_text())
     assert store["fingerprint"] in {path.name for path in (kedro.data / "05_model_input/event_store").iterdir()}
 
-    again = retrained.run("--pipeline=evaluate_energy", f"--load-versions=energy_model:{path.parent.name}")
-    report = Path(re.search(r"^Report: (\S+)$", again, re.MULTILINE)[1]).read_text()
+    report = Path(re.search(r"^Report: (\S+)$", evaluated, re.MULTILINE)[1]).read_text()
     assert card.training["mlflow_run"] in report
 
 
@@ -215,6 +220,7 @@ def test_mlflow_keeps_the_models_of_all_tasks(kedro):
     assert sorted(json.loads(path.read_text())["task"] for path in cards) == sorted(DEFAULT)
 
 
+@pytest.mark.slow
 def test_models_are_compared_by_version_and_by_mlflow_run(retrained):
     (run,) = mlflow_rows(retrained, "SELECT run_uuid FROM runs WHERE name = '__default__'")[0]
     version = retrained.latest("06_models/energy/model.keras").parent.name
@@ -328,17 +334,30 @@ def test_the_same_run_again_makes_no_file_twice(copied):
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (["--env=clutser"], "Unknown environment 'clutser': use one of cluster, local, test."),
+        pytest.param(
+            ["--env=clutser"], "Unknown environment 'clutser': use one of cluster, local, test.", marks=pytest.mark.slow
+        ),
         (["--env=test", "--params=raw_pth=x"], "Unknown parameter 'raw_pth': did you mean 'raw_path'?"),
         (["--env=test", "--params=energy.training.epochs=0"], "energy.training.*epochs.*greater than or equal to 1"),
-        (["--env=test", "--pipeline=data_processing", "--params=raw_path={empty}"], "{empty} is empty: .*raw_path"),
-        (["--env=test", "--pipeline=data_processing", "--params=raw_path=nowhere"], "nowhere does not exist"),
-        (["--env=test", "--params=raw_path=nowhere"], "nowhere does not exist"),
-        (["--env=test", "--pipeline=data_processing"], "kedro run --pipeline=simulation"),
+        pytest.param(
+            ["--env=test", "--pipeline=data_processing", "--params=raw_path={empty}"],
+            "{empty} is empty: .*raw_path",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["--env=test", "--pipeline=data_processing", "--params=raw_path=nowhere"],
+            "nowhere does not exist",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(["--env=test", "--params=raw_path=nowhere"], "nowhere does not exist", marks=pytest.mark.slow),
+        pytest.param(
+            ["--env=test", "--pipeline=data_processing"], "kedro run --pipeline=simulation", marks=pytest.mark.slow
+        ),
         (["--env=test", "--pipeline=train_enrgy"], "Unknown pipeline 'train_enrgy': did you mean 'train_energy'?"),
-        (
+        pytest.param(
             ["--env=test", "--pipeline=train_energy", "--load-versions=event_store:f00d"],
             "no version f00d of event_store: see .*event_store",
+            marks=pytest.mark.slow,
         ),
         (["--env=test", "--pipeline=evaluate_energy"], "no energy_model yet: kedro run --pipeline=train_energy"),
     ],
@@ -409,6 +428,7 @@ def images(kedro: Kedro) -> dict[str, Table]:
     return found
 
 
+@pytest.mark.slow
 def test_killed_simulation_and_processing_end_with_the_same_files(kedro, tmp_path):
     other = Kedro(tmp_path)
     kill_when(other, "01_raw/simulated_showers/*/*.dl1.h5.json", "--pipeline=simulation")
@@ -425,6 +445,7 @@ def test_killed_simulation_and_processing_end_with_the_same_files(kedro, tmp_pat
     pd.testing.assert_frame_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_killed_training_has_the_same_epochs_and_metrics(kedro, copied):
     for folder in ("06_models", "07_model_output"):
         shutil.rmtree(copied.data / folder)

@@ -24,15 +24,15 @@ def test_the_parameter_acts_before_keras_is_imported():
 
 
 def test_the_parameter_wins_over_the_environment_which_wins_over_nothing():
-    assert backend_of_a_process(f"choose_backend('jax'); {RUN}", KERAS_BACKEND="tensorflow") == "jax"
+    chosen = "import os; choose_backend('jax'); print(os.environ['KERAS_BACKEND'])"
+    assert backend_of_a_process(chosen, KERAS_BACKEND="tensorflow") == "jax"
     assert backend_of_a_process("print(choose_backend())", KERAS_BACKEND="jax") == "jax"
     assert backend_of_a_process("print(choose_backend())") == "None"
 
 
 def test_it_is_too_late_once_keras_runs():
-    line = backend_of_a_process("import keras; choose_backend('jax')", KERAS_BACKEND="tensorflow")
-    assert "runs on tensorflow in this process already" in line
-    assert backend_of_a_process("import keras; print(choose_backend('jax'))", KERAS_BACKEND="jax") == "jax"
+    code = "import keras; choose_backend('jax'); choose_backend('tensorflow')"  # the first is the one that runs
+    assert "runs on jax in this process already" in backend_of_a_process(code, KERAS_BACKEND="jax")
 
 
 def test_an_unknown_or_absent_backend_is_refused(monkeypatch):

@@ -80,17 +80,22 @@ def sample(name: str, task: str = "energy"):
     return inputs, targets, maker.mapping
 
 
-def trained(
-    name: str, task: str = "energy", epochs: int = 2, n_steps: int = 0
-) -> tuple[keras.Model, list[float], dict[str, np.ndarray]]:
-    """Train a small model, compiled for so many steps; its losses, and the inputs."""
+def built(name: str, task: str = "energy") -> tuple[keras.Model, dict[str, np.ndarray], np.ndarray]:
+    """Build a small model; the inputs and targets that it is for."""
     inputs, targets, mapping = sample(name, task)
     keras.utils.set_random_seed(3)
     shapes = {key: values.shape[1:] for key, values in inputs.items()}
-    model = build_model(small(name), TASKS[task], shapes, measure_scales(inputs, targets), mapping)
+    return build_model(small(name), TASKS[task], shapes, measure_scales(inputs, targets), mapping), inputs, targets
+
+
+def trained(
+    name: str, task: str = "energy", n_steps: int = 0
+) -> tuple[keras.Model, list[float], dict[str, np.ndarray]]:
+    """Train a small model, compiled for so many steps; its losses, and the inputs."""
+    model, inputs, targets = built(name, task)
     likelihood = task_likelihood(TASKS[task], REGISTRY[name].mode == "stereo")
     model.compile("adam", likelihood.loss(), metrics=likelihood.metrics, jit_compile=jit_compile(model, n_steps))
-    losses = model.fit(inputs, targets, epochs=epochs, batch_size=N_EVENTS // 2, verbose=0).history["loss"]
+    losses = model.fit(inputs, targets, epochs=2, batch_size=N_EVENTS // 2, verbose=0).history["loss"]
     return model, losses, inputs
 
 
@@ -106,15 +111,15 @@ def grown(name: str, folder: Path) -> tuple[keras.Model, list[float], dict[str, 
     return model, [float(history["loss"][0])], sample(name)[0]
 
 
-def main(folder: Path) -> dict[str, list[float]]:
-    """Train, save and predict all models; losses of each."""
+def main(folder: Path, *names: str) -> dict[str, list[float]]:
+    """Train, save and predict some models; losses of each."""
     losses = {}
-    for name, entry in REGISTRY.items():
-        model, losses[name], inputs = trained(name) if entry.trainer == "gradient" else grown(name, folder)
+    for name in names:
+        model, losses[name], inputs = trained(name) if REGISTRY[name].trainer == "gradient" else grown(name, folder)
         model.save(folder / f"{name}.keras")
         np.savez(folder / f"{name}.npz", outputs=predicted(model, inputs))
     return losses
 
 
 if __name__ == "__main__":
-    print(json.dumps({"backend": keras.backend.backend(), "losses": main(Path(sys.argv[1]))}))
+    print(json.dumps({"backend": keras.backend.backend(), "losses": main(Path(sys.argv[1]), *sys.argv[2:])}))

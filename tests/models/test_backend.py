@@ -27,13 +27,19 @@ def test_xla_only_where_it_pays():
 
 
 @ON_CPU
-@pytest.mark.parametrize("name", ["set_network", pytest.param("stereo_set_network", marks=pytest.mark.slow)])
-def test_xla_trains_the_same(name, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [
+        ("set_network", "energy"),
+        *(pytest.param(name, "skydirection", marks=pytest.mark.slow) for name in ("set_network", "stereo_set_network")),
+    ],
+)
+def test_xla_trains_the_same(name, task, monkeypatch):
     # Keras would not compile once another test has asked for determinism, which is for a whole process
     config = importlib.import_module("tensorflow.python.framework.config")
     monkeypatch.setattr(config, "is_op_determinism_enabled", lambda: False)
-    one, losses, inputs = trained(name, "skydirection")
-    other, compiled_losses, _ = trained(name, "skydirection", n_steps=COMPILING_PAYS)
+    one, losses, inputs = trained(name, task)
+    other, compiled_losses, _ = trained(name, task, n_steps=COMPILING_PAYS)
     assert other.jit_compile
     assert not one.jit_compile
     np.testing.assert_allclose(compiled_losses, losses, rtol=1e-4)

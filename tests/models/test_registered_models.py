@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,18 @@ from cherenkov_pipeline.models.saved import load_network
 
 ROOT = Path(__file__).parents[2]
 BY_GRADIENT = [name for name, entry in REGISTRY.items() if entry.trainer == "gradient"]
+ELSEWHERE = ("set_network", "hex_resnet", "random_forest")
+"""Sets of pixels, maps, and trees: what every run of the suite trains on another backend."""
+OTHERS = tuple(name for name in REGISTRY if name not in ELSEWHERE)
+
+trained = cache(registered.trained)
 
 
-@pytest.mark.parametrize("name", BY_GRADIENT)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "resnet" else name for name in BY_GRADIENT]
+)
 def test_model_trains_is_saved_and_exported(name, tmp_path):
-    model, losses, inputs = registered.trained(name)
+    model, losses, inputs = trained(name)
     assert len(losses) == 2
     assert np.isfinite(losses).all()
     expected = registered.predicted(model, inputs)
@@ -37,7 +45,7 @@ def test_model_trains_is_saved_and_exported(name, tmp_path):
     np.testing.assert_allclose(predict_onnx(path, inputs), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("task", ["type", "skydirection"])
+@pytest.mark.parametrize("task", [pytest.param("type", marks=pytest.mark.slow), "skydirection"])
 def test_other_tasks_are_exported_as_well(task, tmp_path):
     model, losses, inputs = registered.trained("set_network", task)
     assert np.isfinite(losses).all()
@@ -47,22 +55,34 @@ def test_other_tasks_are_exported_as_well(task, tmp_path):
 
 @pytest.fixture(scope="module")
 def other_backend(tmp_path_factory):
-    """Folder of the models that another backend has trained."""
+    """Give the folder of some models that another backend has trained, and what it says of them."""
     if importlib.util.find_spec("jax") is None:
         pytest.skip("JAX is not installed")
-    folder = tmp_path_factory.mktemp("jax")
     environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     # nobody waits for a better program of such small networks
     environment["XLA_FLAGS"] = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-    command = [sys.executable, registered.__file__, str(folder)]
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return folder, json.loads(done.stdout.splitlines()[-1])
+
+    @cache
+    def train(names: tuple[str, ...]) -> tuple[Path, dict]:
+        folder = tmp_path_factory.mktemp("jax")
+        command = [sys.executable, registered.__file__, str(folder), *names]
+        options = {"env": environment, "cwd": ROOT, "capture_output": True, "text": True, "timeout": 300}
+        done = subprocess.run(command, check=False, **options)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return folder, json.loads(done.stdout.splitlines()[-1])
+
+    return train
 
 
-@pytest.mark.parametrize("name", REGISTRY)
-def test_model_of_another_backend(name, other_backend, tmp_path):
-    folder, result = other_backend
+@pytest.mark.parametrize(
+    ("name", "together"),
+    [
+        *((name, ELSEWHERE) for name in ELSEWHERE),
+        *(pytest.param(name, OTHERS, marks=pytest.mark.slow) for name in OTHERS),
+    ],
+)
+def test_model_of_another_backend(name, together, other_backend, tmp_path):
+    folder, result = other_backend(together)
     assert result["backend"] == "jax"
     assert len(result["losses"][name]) == (2 if name in BY_GRADIENT else 1)
     assert np.isfinite(result["losses"][name]).all()
@@ -90,7 +110,7 @@ def test_entries_say_what_they_need(name):
 
 def test_stereo_models_do_not_see_absent_telescopes():
     for name in ("cnn_rnn", "variable_input"):
-        model, _, inputs = registered.trained(name)
+        model, _, inputs = trained(name)
         garbage = {key: np.array(values) for key, values in inputs.items()}
         absent = inputs["telescopes"] == 0
         assert absent.any()
@@ -102,7 +122,7 @@ def test_stereo_models_do_not_see_absent_telescopes():
 
 
 def test_order_of_telescopes_does_not_matter_by_intensity():
-    model, _, inputs = registered.trained("cnn_rnn")
+    model, _, inputs = trained("cnn_rnn")
     turned = {key: values[:, [2, 0, 1]] for key, values in inputs.items()}
     expected = registered.predicted(model, inputs)
     np.testing.assert_allclose(registered.predicted(model, turned), expected, rtol=1e-4, atol=1e-5)

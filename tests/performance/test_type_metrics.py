@@ -7,7 +7,7 @@ from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.performance import classification
 from cherenkov_pipeline.performance.report.tables import metrics_table
 from cherenkov_pipeline.performance.report.type import type_figures, type_result
-from cherenkov_pipeline.performance.type import type_sample, type_tables
+from cherenkov_pipeline.performance.type import calibration, type_sample, type_tables
 
 
 def values(tables) -> dict[str, float]:
@@ -52,16 +52,16 @@ def test_known_separation_comes_back(make_events, parameters):
 
 def test_calibration_error_is_the_distance_to_the_diagonal(make_events, parameters):
     events = make_events(20_000)
-    right = type_tables(events, parameters)["calibration"]
+    right = calibration(type_sample(events), parameters)
     assert np.all(np.abs(right["gamma_share"] - right["gammaness"]) < 0.05)
     assert (
         np.mean((right["gamma_share_low"] <= right["gammaness"]) & (right["gammaness"] <= right["gamma_share_high"]))
         > 0.6
     )
     events["gammaness"] = np.where(events["gammaness"] > 0.5, 0.99, 0.01)
-    found = values(type_tables(events, parameters))
+    positive, score = (type_sample(events).columns[name] for name in ("is_gamma", "gammaness"))
     wrong = norm.sf(1)
-    assert found["calibration_error"] == pytest.approx(wrong - 0.01, abs=0.01)
+    assert classification.calibration_error(positive, score) == pytest.approx(wrong - 0.01, abs=0.01)
 
 
 def test_counts_close(make_events, parameters):

@@ -223,7 +223,7 @@ def test_a_third_camera_counts_nothing(trained, path, tmp_path):
     assert_same({one: energies(table)[one] for one in known}, {one: wanted[one] for one in known}, rtol=1e-6)
 
 
-@pytest.mark.parametrize("tel_ids", [(1, 3), (2, 4)])
+@pytest.mark.parametrize("tel_ids", [(1, 3), pytest.param((2, 4), marks=pytest.mark.slow)])
 def test_a_file_without_images_of_one_type(trained, path, tmp_path, tel_ids):
     """Whether its array has telescopes of the other type or not."""
     events = [event for event in EVENTS if set(event.tel_ids) <= set(tel_ids)]
@@ -336,7 +336,8 @@ def test_dl2_files(trained, path, tmp_path):
     dl2 = run_plan(plan_dl2(files, [trained], ALL, ReconstructionParameters(prefix="toy")), tmp_path)
     assert dl2.records[0]["stereo_models"] == {"energy": "toy_energy"}
     wanted = energies(predict_stereo_dl1([trained], path, ALL)["energy"])
-    assert_same({key: energies(read_predictions(dl2))[key] for key in wanted}, wanted)
+    found = energies(read_predictions(dl2))
+    assert_same({key: found[key] for key in wanted}, wanted)
     with TableLoader(dl2.paths[0], focal_length_choice="EQUIVALENT") as loader:
         events = loader.read_subarray_events()
     assert {int(row["event_id"]): tuple(np.flatnonzero(row["toy_energy_telescopes"]) + 1) for row in events} == {

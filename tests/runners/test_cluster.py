@@ -3,6 +3,7 @@
 import json
 import re
 
+import pytest
 from tests.runners.toy_project import make_toy, text
 
 DIAMOND = """
@@ -139,6 +140,7 @@ def test_a_job_that_is_killed_is_begun_again(tmp_path):
     assert made.read_text() == "xxx"
 
 
+@pytest.mark.slow
 def test_a_job_that_is_always_killed_comes_to_an_end(tmp_path):
     toy = make_toy(tmp_path, DIES.replace("TIMES", "99"), text("made"), {"requeues": 1})
     done = toy("run", "--env=cluster")
@@ -164,6 +166,7 @@ def create_pipeline():
 """
 
 
+@pytest.mark.slow
 def test_a_job_whose_time_is_over_begins_again(tmp_path):
     toy = make_toy(tmp_path, LIVES, text("made"), {"default": {"time": "0.4 min"}, "signal_ahead": "4 s"})
     toy.run()

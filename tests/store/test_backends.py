@@ -20,6 +20,11 @@ def store(gamma_file, tmp_path_factory):
     return build(tmp_path_factory.mktemp("store"), gamma_file)[0]
 
 
+@pytest.fixture(scope="module")
+def here(store) -> dict:
+    return other_backend.main([str(path) for path in store.paths])
+
+
 def run(backend: str, paths: list[str]) -> dict:
     environment = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, other_backend.__file__, *paths]
@@ -28,12 +33,12 @@ def run(backend: str, paths: list[str]) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("backend", ["jax", "torch", "tensorflow"])
-def test_other_backends_see_the_same_and_compute_the_same(store, backend):
+# on TensorFlow runs the suite itself
+@pytest.mark.parametrize("backend", ["jax", "torch", pytest.param("tensorflow", marks=pytest.mark.slow)])
+def test_other_backends_see_the_same_and_compute_the_same(store, here, backend):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
-    paths = [str(path) for path in store.paths]
-    here, there = other_backend.main(paths), run(backend, paths)
+    there = run(backend, [str(path) for path in store.paths])
     assert there["backend"] == backend
     for one, other in zip(here["sums"], there["sums"], strict=True):
         assert one == pytest.approx(other, rel=1e-6)

@@ -42,7 +42,11 @@ def outputs(trained, store):
 
 @pytest.mark.parametrize(
     ("task", "others"),
-    [("energy", ("skydirection", "core")), ("skydirection", ("energy",)), ("type", ("energy", "skydirection"))],
+    [
+        pytest.param("energy", ("skydirection", "core"), marks=pytest.mark.slow),
+        ("skydirection", ("energy",)),
+        ("type", ("energy", "skydirection")),
+    ],
 )
 def test_the_model_says_what_the_network_of_all_tasks_says_of_its_own(store, tmp_path, task, others):
     alone = train(store, tmp_path, task, auxiliary=others)
@@ -70,6 +74,7 @@ def test_it_is_saved_and_comes_back_without_another_epoch(store, tmp_path, monke
     np.testing.assert_array_equal(outputs(again, store), outputs(trained, store))
 
 
+@pytest.mark.slow
 def test_events_of_several_telescopes(tmp_path):
     store = shower_store(tmp_path / "two.store.h5", 200, n_telescopes=2)
     model = ModelParameters(name="stereo_set_network", **SET)
@@ -80,11 +85,20 @@ def test_events_of_several_telescopes(tmp_path):
     np.testing.assert_allclose(said, outputs(joint, store)[:, : said.shape[1]], rtol=1e-4, atol=1e-5)
 
 
-def test_what_the_data_do_not_teach_is_left_out(store, tmp_path, caplog):
+class BegunError(Exception):
+    pass
+
+
+def test_what_the_data_do_not_teach_is_left_out(store, tmp_path, caplog, monkeypatch):
+    def begin(*arguments, **options):
+        raise BegunError
+
     plain = train(store, tmp_path)
     with caplog.at_level(logging.INFO):
         left = train(store, tmp_path, auxiliary=("xmax",))
-        train(store, tmp_path, auxiliary=("core",), augmentation={"mirror": True})
+        monkeypatch.setattr(keras.Model, "fit", begin)
+        with pytest.raises(BegunError):
+            train(store, tmp_path, auxiliary=("core",), augmentation={"mirror": True})
     np.testing.assert_array_equal(outputs(left, store), outputs(plain, store))
     assert "Depth of the shower maximum is not learnt as an auxiliary task: the data have no true_x_max" in caplog.text
     assert (
@@ -92,6 +106,7 @@ def test_what_the_data_do_not_teach_is_left_out(store, tmp_path, caplog):
     )
 
 
+@pytest.mark.slow
 def test_an_ensemble_of_such_networks(store, tmp_path):
     parameters = TrainingParameters(epochs=1, batch_size=32, auxiliary=("skydirection",), loss_weights={"energy": 2})
     trained = train_ensemble(store, "energy", MODEL, INPUTS, parameters, tmp_path / "states", n_members=2)

@@ -48,27 +48,37 @@ def test_forest_is_a_model_like_every_other(task, grown, store, tmp_path):
     saved = save_model(trained, tmp_path)
     loaded = load_model(tmp_path)
     assert loaded.fingerprint == saved.fingerprint == trained.fingerprint
-    inputs = {name: np.zeros((len(rows), *shape), np.float32) for name, shape in shapes_of(trained).items()}
-    inputs |= predict_inputs(store, rows)
+    inputs = all_inputs(trained, store, rows)
     expected = trained.model.predict_on_batch(inputs)
     assert expected.shape == (len(rows), OUTPUTS[task])
     assert np.isfinite(expected).all()
     np.testing.assert_allclose(loaded.model.predict_on_batch(inputs), expected, rtol=1e-6)  # threads add in any order
-    path = export_onnx(loaded.model, tmp_path / "forest.onnx", loaded.card)
+
+
+@pytest.mark.parametrize(
+    "task", ["energy", *(pytest.param(task, marks=pytest.mark.slow) for task in ("type", "skydirection"))]
+)
+def test_forest_is_exported(task, grown, store, tmp_path):
+    trained = grown[task]
+    inputs = all_inputs(trained, store, known_events(store, get_task(task).particles))
+    path = export_onnx(trained.model, tmp_path / "forest.onnx", trained.card)
+    expected = trained.model.predict_on_batch(inputs)
     np.testing.assert_allclose(predict_onnx(path, inputs), expected, rtol=1e-4, atol=1e-5)
-
-
-def shapes_of(trained):
-    return {tensor.name: tensor.shape[1:] for tensor in trained.model.inputs}
 
 
 def predict_inputs(store, rows):
     return {"parameters": image_parameters(store.columns(INPUTS.columns)[rows], INPUTS.parameters)}
 
 
+def all_inputs(trained, store, rows):
+    """With zeros in the place of what a forest does not look at."""
+    shapes = {tensor.name: tensor.shape[1:] for tensor in trained.model.inputs}
+    unseen = {name: np.zeros((len(rows), *shape), np.float32) for name, shape in shapes.items()}
+    return unseen | predict_inputs(store, rows)
+
+
 def outputs_of(trained, store, rows):
-    inputs = {name: np.zeros((len(rows), *shape), np.float32) for name, shape in shapes_of(trained).items()}
-    return trained.model.predict_on_batch(inputs | predict_inputs(store, rows)).astype(float)
+    return trained.model.predict_on_batch(all_inputs(trained, store, rows)).astype(float)
 
 
 def test_energy_is_recovered_with_its_error(grown, store):

@@ -285,6 +285,7 @@ def real_search(folder: Path, n_trials: int, on_trial=None):
     return search_configurations(store, "energy", BASE, parameters, folder / "search", on_trial)
 
 
+@pytest.mark.slow
 def test_a_search_that_was_killed_goes_on(tmp_path):
     """A real process with real trainings, killed for real; its trial is gone on with, from the state it had."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
