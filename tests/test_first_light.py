@@ -319,6 +319,7 @@ def test_notebook_runs(kedro, tmp_path):
     assert len(images) == 1, "the camera display"
 
 
+@pytest.mark.slow
 def test_the_same_run_again_makes_no_file_twice(copied):
     def made() -> dict[Path, float]:
         found = [path for kind in ("dl1", "store", "dl2") for path in copied.data.rglob(f"*.{kind}.h5")]

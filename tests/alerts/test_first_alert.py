@@ -193,6 +193,7 @@ def test_false_alarms_are_judged_by_the_bundle(left):
     assert 0 <= table.meta["n_real"] <= table["n_called"][0] <= 20
 
 
+@pytest.mark.slow
 def test_every_training_is_an_experiment_once(kedro):
     path = kedro.data / "08_reporting/grb_alerts/experiments/experiments.csv"
     first = pd.read_csv(path)

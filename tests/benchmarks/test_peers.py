@@ -156,6 +156,7 @@ def test_quality_is_that_of_the_comparison_of_both_dl2_files(tmp_path):
     assert row["n"] > 0
 
 
+@pytest.mark.slow
 def test_sample_has_both_particles_to_learn_from_and_others_to_predict(tmp_path):
     sample = _peers_steps.make_sample(tmp_path, scale=0.01)
     assert sorted(sample.n_images) == ["gamma_test", "gamma_train", "proton_test", "proton_train"]

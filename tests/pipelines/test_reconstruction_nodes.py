@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tests.store.toy_dl1 import ToyEvent, camera, subarray, write_dl1
 from tests.store.toy_store import ALL, build
+from tests.untrained import untrained
 
 from cherenkov_pipeline.dl1.contents import describe
 from cherenkov_pipeline.dl1.parameters import DL1Parameters
@@ -26,8 +27,7 @@ from cherenkov_pipeline.pipelines.reconstruction.nodes import (
 )
 from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
 from cherenkov_pipeline.reconstruction.provenance import reconstruction_provenance
-from cherenkov_pipeline.training.parameters import TrainingParameters, input_parameters
-from cherenkov_pipeline.training.task import train_task
+from cherenkov_pipeline.training.parameters import input_parameters
 
 EVENTS = [
     ToyEvent(number, number, primary=101 if number % 3 == 2 else 0, tel_ids=((1, 2), (1, 2), (1,), (2,))[number % 4])
@@ -50,12 +50,11 @@ def path(tmp_path_factory):
 def trained(path, tmp_path_factory) -> dict[str, TrainedModel]:
     store = build(tmp_path_factory.mktemp("store"), path)[0]
 
-    def train(mode: str, task: str) -> TrainedModel:
+    def model(mode: str, task: str) -> TrainedModel:
         inputs = input_parameters(MODELS[mode], {"brightest": 8, "parameters": ["hillas_width"]})
-        training = TrainingParameters(epochs=1, calibrate=False)
-        return train_task(store, task, MODELS[mode], inputs, training, tmp_path_factory.mktemp("states"))
+        return untrained(store, task, MODELS[mode], inputs, tmp_path_factory.mktemp("states"))
 
-    return {"mono": train("mono", "type"), "stereo": train("stereo", "energy")}
+    return {"mono": model("mono", "type"), "stereo": model("stereo", "energy")}
 
 
 def described(*paths) -> FileSet:

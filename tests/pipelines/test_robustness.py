@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from tests.store.toy_dl1 import ToyEvent, camera, subarray, write_dl1
 from tests.store.toy_store import ALL, build
+from tests.untrained import untrained
 
 from cherenkov_pipeline.dl1.contents import describe
 from cherenkov_pipeline.files import FileSet, run_plan
@@ -17,8 +18,7 @@ from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.pipelines.reconstruction.nodes import compare_with_training, plan_reconstruction
 from cherenkov_pipeline.pipelines.robustness import nodes
 from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
-from cherenkov_pipeline.training.parameters import TrainingParameters, input_parameters
-from cherenkov_pipeline.training.task import train_task
+from cherenkov_pipeline.training.parameters import input_parameters
 
 MODEL = ModelParameters(name="set_network", options={"width": 4, "heads": 2, "exchanges": 1, "units": (4,)})
 N_EVENTS = 130
@@ -34,8 +34,7 @@ def path(tmp_path_factory):
 def trained(path, tmp_path_factory) -> TrainedModel:
     store = build(tmp_path_factory.mktemp("store"), path)[0]
     inputs = input_parameters(MODEL, {"brightest": 8, "parameters": ["hillas_width"]})
-    training = TrainingParameters(epochs=1, calibrate=False)
-    return train_task(store, "energy", MODEL, inputs, training, tmp_path_factory.mktemp("states"))
+    return untrained(store, "energy", MODEL, inputs, tmp_path_factory.mktemp("states"))
 
 
 def test_card_holds_the_training_images_and_older_cards_load(trained, tmp_path):

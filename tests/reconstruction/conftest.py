@@ -11,7 +11,6 @@ from tests.toy_store import toy_store
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.store import EventStore
 from cherenkov_pipeline.store.parameters import InputParameters
-from cherenkov_pipeline.training.parameters import TrainingParameters
 
 if TYPE_CHECKING:
     from cherenkov_pipeline.models.saved import TrainedModel
@@ -28,18 +27,9 @@ def store(tmp_path_factory) -> EventStore:
 @pytest.fixture(scope="session")
 def trained(store, tmp_path_factory) -> "TrainedModel":
     # tests of tables need no Keras
-    from cherenkov_pipeline.models.backend import keras
-    from cherenkov_pipeline.training.task import train_task
+    from tests.untrained import untrained
 
-    training = TrainingParameters(epochs=1, batch_size=32, optimizer={"learning_rate": 0.05})
-    trained = train_task(store, "energy", MODEL, INPUTS, training, tmp_path_factory.mktemp("states"))
-    # weights that make every prediction depend on its image
-    keras.utils.set_random_seed(3)
-    weights = [
-        np.random.default_rng(number).normal(0, 0.2, w.shape) for number, w in enumerate(trained.model.get_weights())
-    ]
-    trained.model.set_weights(weights)
-    return trained
+    return untrained(store, "energy", MODEL, INPUTS, tmp_path_factory.mktemp("states"))
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from astropy.table import QTable
 from ctapipe.io import TableLoader
 from tests.store.toy_dl1 import ToyEvent, camera, subarray, write_dl1
 from tests.store.toy_store import ALL, build, file_set
+from tests.untrained import untrained
 
 from cherenkov_pipeline.files import FileSet, run_plan
 from cherenkov_pipeline.models.parameters import ModelParameters
@@ -21,26 +22,19 @@ from cherenkov_pipeline.reconstruction.provenance import reconstruction_provenan
 from cherenkov_pipeline.reconstruction.read import read_predictions
 from cherenkov_pipeline.reconstruction.stereo import predict_stereo_dl1
 from cherenkov_pipeline.store import EventStore
-from cherenkov_pipeline.store.parameters import InputParameters
 from cherenkov_pipeline.tasks import TASKS
-from cherenkov_pipeline.training.parameters import TrainingParameters, input_parameters
-from cherenkov_pipeline.training.task import train_task
+from cherenkov_pipeline.training.parameters import input_parameters
 
 SET_NETWORK = {"width": 4, "heads": 2, "exchanges": 1, "units": (4,)}
 EVENTS = [
     ToyEvent(number, number, primary=101 if number % 3 == 2 else 0, tel_ids=((1, 2), (1, 2), (1,), (2,))[number % 4])
     for number in range(80)
 ]
-FAST = TrainingParameters(epochs=1, calibrate=False)
 
 
-def trained_on(store: EventStore, task: str, model: ModelParameters, folder, **inputs) -> TrainedModel:
+def model_of(store: EventStore, task: str, model: ModelParameters, folder, **inputs) -> TrainedModel:
     wanted = input_parameters(model, {"brightest": 8, "parameters": ["hillas_width"], **inputs})
-    trained = train_task(store, task, model, InputParameters.model_validate(wanted), FAST, folder)
-    rng = np.random.default_rng(0)
-    for variable in trained.model.trainable_variables:  # every prediction depends on its image
-        variable.assign(rng.normal(0, 0.2, variable.shape))
-    return trained
+    return untrained(store, task, model, wanted, folder)
 
 
 @pytest.fixture(scope="module")
@@ -58,14 +52,14 @@ def store(tmp_path_factory, path) -> EventStore:
 def everything(store, tmp_path_factory) -> TrainedModel:
     """One network of all tasks."""
     model = ModelParameters(name="set_network", options=SET_NETWORK)
-    return trained_on(store, "+".join(TASKS), model, tmp_path_factory.mktemp("states"))
+    return model_of(store, "+".join(TASKS), model, tmp_path_factory.mktemp("states"))
 
 
 @pytest.fixture(scope="module")
 def stereo(store, tmp_path_factory) -> TrainedModel:
     options = {"encoder": SET_NETWORK, "units": (6,)}
     model = ModelParameters(name="stereo_set_network", options=options)
-    return trained_on(store, "type+skydirection", model, tmp_path_factory.mktemp("states"), min_telescopes=2)
+    return model_of(store, "type+skydirection", model, tmp_path_factory.mktemp("states"), min_telescopes=2)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import pytest
 from ctapipe.io import TableLoader
 from tests.store.toy_dl1 import ToyEvent, camera, geometry, subarray, write_dl1
 from tests.store.toy_store import ALL, EVENTS, SMALL, mixed_array, two_types
+from tests.untrained import untrained
 
 from cherenkov_pipeline.dl1.convert import plan_dl1
 from cherenkov_pipeline.dl1.inputs import find_inputs
@@ -92,7 +93,7 @@ def predicted(trained, store):
 @pytest.fixture(scope="module")
 def of_one_type(tmp_path_factory, stores) -> TrainedModel:
     folder = tmp_path_factory.mktemp("of_one_type")
-    return train_task(stores[TYPES[0]], "energy", MODEL, INPUTS, TrainingParameters(epochs=1), folder)
+    return untrained(stores[TYPES[0]], "energy", MODEL, INPUTS, folder)
 
 
 def by_event(table):
