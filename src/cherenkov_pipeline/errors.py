@@ -3,8 +3,8 @@
 import difflib
 from collections.abc import Collection
 
-FEW = 40
-"""Names that are still read."""
+FEW = 60
+"""Names that one line still lists, such as those of all pipelines."""
 
 
 class UserError(Exception):

@@ -197,7 +197,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "cnn_transfer_mask": {
         **_SMALL_TRANSFER,
         "network": {"name": "cnn_scratch_mask"},
-        "preparation": {"mask": "codes", "features": True},
+        "preparation": {**_SMALL_TRANSFER["preparation"], "mask": "codes"},
     },
     "resnet18_transfer": {
         "method": "resnet18_transfer",

@@ -53,19 +53,6 @@ class Text(HTMLParser):
             self.text += data
 
 
-def test_what_is_not_in_the_map_is_said(bundle):
-    images = toy_images(1)
-    (verdict,) = judge(bundle, images)
-    record = verdict_record(verdict, bundle, SOURCE)
-    members = [
-        one.model_copy(update={"preparation": one.preparation.model_copy(update={"features": True})})
-        for one in bundle.card.members
-    ]
-    said = "numbers measured on the image"
-    assert said not in render_page(verdict, images, bundle, record)
-    assert said in render_page(verdict, images, with_card(bundle, members=members), record)
-
-
 def pixels(address):
     content = base64.b64decode(address.removeprefix("data:image/png;base64,"))
     return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
@@ -207,3 +194,16 @@ def test_pictures_are_the_arrays():
     assert abs(weak.astype(int) - rgb(DIVERGING[3])).max() < 8
     codes = toy_images(1).codes[0]
     assert list(pixels(codes_png(codes))[CENTER, CENTER]) == rgb("#0b62a4")
+
+
+def test_what_is_not_in_the_map_is_said(bundle):
+    images = toy_images(1)
+    (verdict,) = judge(bundle, images)
+    record = verdict_record(verdict, bundle, SOURCE)
+    members = [
+        one.model_copy(update={"preparation": one.preparation.model_copy(update={"features": True})})
+        for one in bundle.card.members
+    ]
+    said = "numbers measured on the image"
+    assert said not in render_page(verdict, images, bundle, record)
+    assert said in render_page(verdict, images, with_card(bundle, members=members), record)
