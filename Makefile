@@ -41,5 +41,5 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.8
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --compile-bytecode -r requirements.lock
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps -e .
-	$(BIN)/python -c "import ctapipe.image.extractor" # compiled once, before several processes would at the same time
+	$(BIN)/python -m cherenkov_pipeline.dl1.kernels # once, before several processes would at the same time
 	touch $@

@@ -39,3 +39,9 @@ def test_versions_are_those_of_the_project(recipe):
     assert re.search(rf"python:{re.escape(python)}-", recipe)
     (uv,) = re.findall(r"uv==\S+", recipe)
     assert uv in (ROOT / "Makefile").read_text()
+
+
+@pytest.mark.parametrize("recipe", [DOCKERFILE, APPTAINER])
+def test_kernels_are_compiled_as_by_the_installation(recipe):
+    (step,) = re.findall(r"python (-m \S+\.kernels)", (ROOT / "Makefile").read_text())
+    assert f"python {step}\n" in recipe
