@@ -12,6 +12,7 @@ from kedro.runner import SequentialRunner
 from tests.reconstruction.ctlearn_dl2 import write_ctlearn
 from tests.store.toy_dl1 import camera, subarray
 from tests.training.toy_showers import shower_store
+from tests.untrained import untrained
 
 from cherenkov_pipeline.datasets.saved_models import SavedModelsDataset
 from cherenkov_pipeline.errors import UserError
@@ -26,8 +27,7 @@ from cherenkov_pipeline.pipelines.comparison.nodes import choose_models_of
 from cherenkov_pipeline.pipelines.comparison.references import all_saved, is_dl2, named_models
 from cherenkov_pipeline.reconstruction.predict import predict_store
 from cherenkov_pipeline.store import EventStore
-from cherenkov_pipeline.training.parameters import TrainingParameters, input_parameters
-from cherenkov_pipeline.training.task import train_task
+from cherenkov_pipeline.training.parameters import input_parameters
 
 MODEL = ModelParameters(name="set_network", options={"width": 4, "heads": 2, "exchanges": 1, "units": (4,)})
 VERSIONS = {"first": "2026-11-20T10.00.00.000Z", "second": "2026-11-21T11.30.00.000Z"}
@@ -48,8 +48,7 @@ def folder(store, tmp_path_factory) -> Path:
         ("type", VERSIONS["first"], 0),
     ):
         inputs = input_parameters(MODEL, {"brightest": 8, "parameters": ["hillas_kurtosis"]})
-        training = TrainingParameters(epochs=1 + seed, batch_size=32, seed=seed, calibrate=False)
-        trained = train_task(store, task, MODEL, inputs, training, states)
+        trained = untrained(store, task, MODEL, inputs, states, seed)
         save_model(trained, folder / task / "model.keras" / version / "model.keras")
     return folder
 
