@@ -46,7 +46,7 @@ def test_events_are_never_cut(tmp_path):
     tels = [(1, 2, 3), (2,), (1, 3), (1,), (2, 3), (1, 2, 3), (3,)]
     path = write_dl1(tmp_path / "some.dl1.h5", array, [ToyEvent(n, n, tel_ids=ids) for n, ids in enumerate(tels, 1)])
     (whole,) = iter_chunks(path, TOY)
-    for rows_at_a_time in (3, 6, 100):
+    for rows_at_a_time in (3, 100):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(chunks, "_ROWS_AT_A_TIME", rows_at_a_time)
             parts = list(iter_chunks(path, TOY, chunk_size=4))

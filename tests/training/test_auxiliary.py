@@ -45,7 +45,7 @@ def outputs(trained, store):
     [
         pytest.param("energy", ("skydirection", "core"), marks=pytest.mark.slow),
         ("skydirection", ("energy",)),
-        ("type", ("energy", "skydirection")),
+        pytest.param("type", ("energy", "skydirection"), marks=pytest.mark.slow),
     ],
 )
 def test_the_model_says_what_the_network_of_all_tasks_says_of_its_own(store, tmp_path, task, others):
