@@ -1,3 +1,5 @@
+from itertools import product
+
 import numpy as np
 import pytest
 from tests.alerts.toy_images import toy_images
@@ -47,37 +49,34 @@ def test_verdicts_are_given_by_thresholds_of_other_folds(found):
     assert (table["verdict"][table["anomaly_unusual"] > 1] == "unsure").all()
 
 
+def spied(monkeypatch) -> list:
+    """Give the list that gets the tables from which the thresholds of each fold are found."""
+    seen, original = [], cross_validation._with_thresholds
+
+    def spy(pooled, known):
+        seen.append(known)
+        return original(pooled, known)
+
+    monkeypatch.setattr(cross_validation, "_with_thresholds", spy)
+    return seen
+
+
 def test_thresholds_of_a_fold_are_from_the_other_folds_of_its_repeat_alone(tmp_path, monkeypatch):
-    seen = {}
-    original = cross_validation._Fold.with_thresholds
-
-    def spy(fold, calibration):
-        seen[fold.repeat, fold.fold] = np.asarray(calibration["row"])
-        return original(fold, calibration)
-
-    monkeypatch.setattr(cross_validation._Fold, "with_thresholds", spy)
+    seen = spied(monkeypatch)
     table = validate(IMAGES, METHODS, ENSEMBLE, CrossValidationParameters(folds=4, repeats=2), tmp_path).predictions
-    for (repeat, fold), calibrated in seen.items():
+    for (repeat, fold), known in zip(product(range(2), range(4)), seen, strict=True):
         tested = table["row"][(table["repeat"] == repeat) & (table["fold"] == fold)]
-        assert sorted([*calibrated, *tested]) == list(range(len(IMAGES)))
-    assert len(seen) == 8
+        assert sorted([*known["row"], *tested]) == list(range(len(IMAGES)))
 
 
 def test_images_for_the_thresholds_take_the_place_of_other_folds(tmp_path, monkeypatch):
-    calibration, seen = toy_images(120, seed=8), []
-    original = cross_validation._Fold.with_thresholds
-
-    def spy(fold, table):
-        assert "logit_unusual" not in table.colnames, "no member"
-        seen.append(np.asarray(table["is_real"]))
-        return original(fold, table)
-
-    monkeypatch.setattr(cross_validation._Fold, "with_thresholds", spy)
+    calibration, seen = toy_images(120, seed=8), spied(monkeypatch)
     folds = CrossValidationParameters(folds=2, repeats=1)
     table = validate(IMAGES, METHODS, ENSEMBLE, folds, tmp_path, calibration=calibration).predictions
     assert len(seen) == 2
-    for labels in seen:
-        np.testing.assert_array_equal(labels, calibration.table["is_real"])
+    for known in seen:
+        assert "logit_unusual" not in known.colnames, "no member"
+        np.testing.assert_array_equal(known["is_real"], calibration.table["is_real"])
     assert sorted(table["row"]) == list(range(len(IMAGES)))
     assert np.mean(table["verdict"] != "unsure") > 0.5
 

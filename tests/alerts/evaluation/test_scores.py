@@ -67,9 +67,24 @@ def test_mcnemar_is_the_exact_test():
     assert (only, only_other) == (12, 3)
     assert p_value == pytest.approx(2 * binom.cdf(3, 15, 0.5))
     assert mcnemar(right, right) == (0, 0, 1.0)
-    table = comparison_table({"a": right, "b": other}, "a")
-    assert table["p_value"].tolist() == pytest.approx([1, p_value])
-    assert table["only_it"][1] == 3
+
+
+def test_methods_are_compared_on_the_same_bursts():
+    rng = np.random.default_rng(3)
+    burst = np.repeat(np.arange(200), 2)
+    right = np.repeat(rng.random(200) < 0.9, 2)
+    other = right & (rng.random(400) < 0.9)
+    once = np.arange(400) % 2 == 0
+    table = comparison_table({"a": right, "b": other}, "a", burst, EvaluationParameters(resamples=500), once)
+    assert table["accuracy"].tolist() == pytest.approx([right.mean(), other.mean()])
+    assert table["gain"].tolist() == pytest.approx([0, other.mean() - right.mean()])
+    only, only_a, p_value = mcnemar(other[once], right[once])
+    assert (table["only_it"][1], table["only_reference"][1], table["p_value"][1]) == (only, only_a, p_value)
+    # whole bursts are drawn, and both methods on the same: the difference is known better than either
+    assert table["accuracy_low"][0] == pytest.approx(right.mean() - 1.96 * np.sqrt(0.09 / 200), abs=0.015)
+    width = table["gain_high"] - table["gain_low"]
+    assert width[0] == 0
+    assert 0 < width[1] < 0.8 * (table["accuracy_high"] - table["accuracy_low"])[1]
 
 
 def test_risk_falls_with_coverage_to_nothing():

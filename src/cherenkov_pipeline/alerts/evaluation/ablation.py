@@ -7,15 +7,13 @@ from pathlib import Path
 import numpy as np
 from astropy.table import QTable
 
-from cherenkov_pipeline.alerts.evaluation.scores import mcnemar
+from cherenkov_pipeline.alerts.evaluation.scores import comparison_table
 from cherenkov_pipeline.alerts.images import SubImages
 from cherenkov_pipeline.alerts.methods import train_method
 from cherenkov_pipeline.alerts.parameters import Method
 from cherenkov_pipeline.alerts.pretraining import Pretraining
 from cherenkov_pipeline.alerts.splits import CrossValidationParameters, cross_validation, groups
-from cherenkov_pipeline.performance.metrics import Metric, estimate
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
-from cherenkov_pipeline.performance.statistics import mean
 
 logger = logging.getLogger(__name__)
 
@@ -68,22 +66,15 @@ def ablation_table(
     truths = {"accuracy": is_real}
     if "true_is_real" in images.table.colnames:
         truths["true_accuracy"] = np.asarray(images.table["true_is_real"], dtype=bool)
-    rights = {
-        name: {against: np.concatenate(parts) == truth[row] for against, truth in truths.items()}
-        for name, parts in said.items()
-    }
-    first = next(iter(rights.values()))["accuracy"]
     group = groups(images.table)[row]
-    found = []
-    for name, right in rights.items():
-        columns = {against: values.astype(float) for against, values in right.items()}
-        columns["gain"] = columns["accuracy"] - first
-        metrics = [Metric(column, column, (column,), mean) for column in columns]
-        line = {"variant": name}
-        for metric, one in estimate(columns, metrics, group, settings, np.random.default_rng(0)).items():
-            line |= {metric: one.value, f"{metric}_low": one.low, f"{metric}_high": one.high}
-        once = repeat == 0
-        only_it, only_first, p_value = mcnemar(right["accuracy"][once], first[once])
-        line |= {"only_it": only_it, "only_first": only_first, "p_value": p_value, "seconds": seconds[name]}
-        found.append(line)
-    return QTable(rows=found)
+    first, found = next(iter(variants)), {}
+    for column, truth in truths.items():
+        rights = {name: np.concatenate(parts) == truth[row] for name, parts in said.items()}
+        found[column] = comparison_table(rights, first, group, settings, repeat == 0)
+    table = found.pop("accuracy")
+    table.rename_columns(["method", "only_reference"], ["variant", "only_first"])
+    for column, other in found.items():
+        for part in ("", "_low", "_high"):
+            table[column + part] = other[f"accuracy{part}"]
+    table["seconds"] = [seconds[name] for name in table["variant"]]
+    return table

@@ -2,13 +2,14 @@
 
 In each fold, networks are stopped by its validation images, which also give temperature and anomaly limits; its test
 images are predicted by models that have seen neither them nor other alerts of their bursts. Thresholds need images of
-their own. Where there are none, those of a fold are fitted to the predictions of the other folds' test images, so that
-no image has a say in its own threshold.
+their own. Where there are none, those of a fold are fitted to the predictions of the other folds' test images: no image
+is among those of its own threshold, though the models of the other folds have learnt from it.
 """
 
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -88,31 +89,31 @@ def validate(
     """
     if missing := [name for name in (*ensemble.members, *ensemble.detectors) if name not in methods]:
         raise UserError(f"The ensemble wants {missing[0]}, but the methods are {', '.join(methods)}.")
-    folds = []
-    for repeat, fold, splits in cross_validation(images.table, parameters):
-        logger.info("Repeat %d, fold %d of %d.", repeat + 1, fold + 1, parameters.folds)
+    # of a fold only what is said of images is kept, not its networks
+    ensembles, tested, for_thresholds, judged = [], [], [], {name: [] for name in others or {}}
+    for repeat, number, splits in cross_validation(images.table, parameters):
+        logger.info("Repeat %d, fold %d of %d.", repeat + 1, number + 1, parameters.folds)
         trained = {
-            name: train_method(f"{name}, fold {repeat + 1}.{fold + 1}", images, splits, method, folder, pretraining)
+            name: train_method(f"{name}, fold {repeat + 1}.{number + 1}", images, splits, method, folder, pretraining)
             for name, method in methods.items()
         }
-        folds.append(_Fold(repeat, fold, images, splits, trained, ensemble, others or {}))
-    tested = [fold.table(fold.images, np.flatnonzero(fold.splits == "test")) for fold in folds]
-    predictions = vstack(tested)
-    verdicts, judged = np.full(len(predictions), "unsure"), {name: [] for name in others or {}}
-    for fold in folds:
-        of_fold = (predictions["repeat"] == fold.repeat) & (predictions["fold"] == fold.fold)
-        if calibration is None:
-            pooled = fold.with_thresholds(predictions[(predictions["repeat"] == fold.repeat) & ~of_fold])
-        else:
-            everything = np.arange(len(calibration))
-            pooled = fold.with_thresholds(fold.table(calibration, everything, ensemble.members))
-        verdicts[of_fold] = _decide(pooled, predictions[of_fold])
-        for name, some in fold.others.items():
-            table = fold.table(some, np.arange(len(some)))
+        fold = _Fold(repeat, number, images, splits, trained, ensemble)
+        ensembles.append(fold.pooled)
+        tested.append(fold.table(images, np.flatnonzero(splits == "test")))
+        if calibration is not None:
+            for_thresholds.append(fold.table(calibration, np.arange(len(calibration)), ensemble.members))
+        for name, some in (others or {}).items():
+            judged[name].append(fold.table(some, np.arange(len(some))))
+    if calibration is None:
+        for_thresholds = [
+            vstack([other for other in tested if other["repeat"][0] == own["repeat"][0] and other is not own])
+            for own in tested
+        ]
+    for fitted, known, *tables in zip(ensembles, for_thresholds, tested, *judged.values(), strict=True):
+        pooled = _with_thresholds(fitted, known)
+        for table in tables:
             table["verdict"] = _decide(pooled, table)
-            judged[name].append(table)
-    predictions["verdict"] = verdicts
-    return CrossValidated(predictions, {name: vstack(tables) for name, tables in judged.items()})
+    return CrossValidated(vstack(tested), {name: vstack(tables) for name, tables in judged.items()})
 
 
 @dataclass(frozen=True)
@@ -120,17 +121,22 @@ class _Fold:
     """The models of one fold."""
 
     repeat: int
-    fold: int
+    number: int
     images: SubImages
     splits: np.ndarray
     trained: Mapping[str, TrainedMethod]
     ensemble: EnsembleParameters
-    others: Mapping[str, SubImages]
 
-    @property
-    def detectors(self) -> list[str]:
-        """Names of the anomaly detectors."""
-        return list(self.ensemble.detectors)
+    @cached_property
+    def pooled(self) -> Pooled:
+        """The ensemble, without thresholds."""
+        validation = np.flatnonzero(self.splits == "validation")
+        logits = {name: self.trained[name].logits[validation] for name in self.ensemble.members}
+        is_real = np.asarray(self.images.table["is_real"], dtype=bool)[validation]
+        scores = {name: self.trained[name].score(self.images[validation]) for name in self.ensemble.detectors}
+        limits = fit_limits(scores, self.ensemble)
+        temperature = fit_temperature(logits, is_real, self.ensemble.members)
+        return Pooled(self.ensemble.members, temperature, {}, limits, self.ensemble)
 
     def table(self, images: SubImages, rows: np.ndarray, methods: Iterable[str] | None = None) -> Table:
         """Predictions of some images, by the ensemble and by all methods, or by those that are named."""
@@ -138,52 +144,44 @@ class _Fold:
         some = images[rows]
         asked = {name: self.trained[name] for name in methods or self.trained}
         logits = {name: one.logits[rows] if own else one.logit(some) for name, one in asked.items()}
-        pooled = self._pooled()
         table = Table(
             {
                 "row": rows,
                 "repeat": np.full(len(rows), self.repeat),
-                "fold": np.full(len(rows), self.fold),
+                "fold": np.full(len(rows), self.number),
                 "group": groups(images.table)[rows],
                 "is_real": np.asarray(images.table["is_real"], dtype=bool)[rows],
                 "valid_fraction": some.valid_fraction,
                 **{f"logit_{name}": values for name, values in logits.items()},
-                "probability_ensemble": pooled.probability(logits),
+                "probability_ensemble": self.pooled.probability(logits),
             }
         )
-        for name in self.detectors:
-            table[f"anomaly_{name}"] = self.trained[name].score(some) / pooled.limits[name]
+        for name, limit in self.pooled.limits.items():
+            table[f"anomaly_{name}"] = self.trained[name].score(some) / limit
         return table
 
-    def with_thresholds(self, calibration: Table) -> Pooled:
-        """Complete the ensemble of the fold, by predictions of images that its models have not seen."""
-        fitted = self._pooled()
-        # the tables hold scores over their fold's limits
-        pooled = replace(fitted, limits=dict.fromkeys(fitted.limits, 1.0))
-        logits = {name: np.asarray(calibration[f"logit_{name}"]) for name in self.ensemble.members}
-        thresholds = find_thresholds(
-            np.asarray(calibration["probability_ensemble"]),
-            np.asarray(calibration["is_real"]),
-            np.asarray(calibration["group"]),
-            pooled.is_usable(logits, calibration["valid_fraction"], _scores(calibration, self.detectors)),
-            self.ensemble,
-        )
-        return replace(pooled, thresholds=thresholds)
 
-    def _pooled(self) -> Pooled:
-        validation = np.flatnonzero(self.splits == "validation")
-        logits = {name: self.trained[name].logits[validation] for name in self.ensemble.members}
-        is_real = np.asarray(self.images.table["is_real"], dtype=bool)[validation]
-        scores = {name: self.trained[name].score(self.images[validation]) for name in self.detectors}
-        limits = fit_limits(scores, self.ensemble)
-        temperature = fit_temperature(logits, is_real, self.ensemble.members)
-        return Pooled(self.ensemble.members, temperature, {}, limits, self.ensemble)
-
-
-def _scores(table: Table, detectors: list[str]) -> dict[str, np.ndarray]:
-    return {name: np.asarray(table[f"anomaly_{name}"]) for name in detectors}
+def _with_thresholds(pooled: Pooled, known: Table) -> Pooled:
+    """Complete the ensemble of a fold, by predictions of images that its models have not seen."""
+    # the tables hold scores over their fold's limits
+    pooled = replace(pooled, limits=dict.fromkeys(pooled.limits, 1.0))
+    thresholds = find_thresholds(
+        np.asarray(known["probability_ensemble"]),
+        np.asarray(known["is_real"]),
+        np.asarray(known["group"]),
+        pooled.is_usable(_logits(known, pooled), known["valid_fraction"], _scores(known, pooled)),
+        pooled.parameters,
+    )
+    return replace(pooled, thresholds=thresholds)
 
 
 def _decide(pooled: Pooled, table: Table) -> np.ndarray:
-    logits = {name: np.asarray(table[f"logit_{name}"]) for name in pooled.members}
-    return pooled.decide(logits, np.asarray(table["valid_fraction"]), _scores(table, list(pooled.limits)))
+    return pooled.decide(_logits(table, pooled), np.asarray(table["valid_fraction"]), _scores(table, pooled))
+
+
+def _logits(table: Table, pooled: Pooled) -> dict[str, np.ndarray]:
+    return {name: np.asarray(table[f"logit_{name}"]) for name in pooled.members}
+
+
+def _scores(table: Table, pooled: Pooled) -> dict[str, np.ndarray]:
+    return {name: np.asarray(table[f"anomaly_{name}"]) for name in pooled.limits}

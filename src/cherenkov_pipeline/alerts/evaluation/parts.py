@@ -1,11 +1,11 @@
 """What the reports of a split and of a cross-validation share."""
 
-from astropy.table import QTable, Table
+from astropy.table import QTable
 
 from cherenkov_pipeline.performance.report.common import Rows, key_numbers
 from cherenkov_pipeline.performance.report.content import KeyNumber
 from cherenkov_pipeline.performance.report.content import Table as ReportTable
-from cherenkov_pipeline.performance.report.tables import cell, estimate_cells, table_of
+from cherenkov_pipeline.performance.report.tables import cell, estimate_cells
 
 
 def ensemble_numbers(metrics: Rows) -> tuple[KeyNumber, ...]:
@@ -26,16 +26,16 @@ def without_counts(table: QTable, like: QTable) -> QTable:
     return table
 
 
-def comparison(table: Table, caption: str = "Test images; the exact test takes them as independent.") -> ReportTable:
+def comparison(table: QTable, caption: str = "Test images.") -> ReportTable:
     """Make the table of methods against the ensemble, from `scores.comparison_table`."""
-    names = {
-        "method": "Method",
-        "accuracy": "Accuracy",
-        "only_it": "Right, the ensemble wrong",
-        "only_reference": "Wrong, the ensemble right",
-        "p_value": "p, McNemar",
-    }
-    return table_of(table, caption, names)
+    header = ("Method", "Accuracy", "Above the ensemble", "Right, the ensemble wrong", "Wrong, the ensemble right", "p")
+    rows = zip(
+        [cell(name) for name in table["method"].tolist()],
+        *(estimate_cells(table, name) for name in ("accuracy", "gain")),
+        *([cell(value) for value in table[name].tolist()] for name in ("only_it", "only_reference", "p_value")),
+        strict=True,
+    )
+    return ReportTable(header, tuple(rows), f"{caption} p: McNemar's exact test, which takes images as independent.")
 
 
 def strata(table: QTable, caption: str = "Of the ensemble, on the test images.") -> ReportTable:

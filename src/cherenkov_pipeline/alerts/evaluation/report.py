@@ -80,7 +80,7 @@ def evaluate(images: SubImages, predictions: QTable, histories: QTable, paramete
         **{name: sigmoid(test[f"logit_{name}"]) for name in parameters.chosen},
     }
     rights = {name: (values >= 0.5) == is_real for name, values in probabilities.items()}
-    tables["comparison"] = scores.comparison_table(rights, ENSEMBLE)
+    tables["comparison"] = scores.comparison_table(rights, ENSEMBLE, np.asarray(test["group"]), settings)
     tables["strata"] = scores.strata_table(
         scores.probability_columns(probabilities[ENSEMBLE], is_real),
         scores.METRICS[:1],

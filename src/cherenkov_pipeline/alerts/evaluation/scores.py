@@ -7,7 +7,7 @@ from astropy.table import QTable, Table
 from scipy.stats import binomtest
 
 from cherenkov_pipeline.performance import classification
-from cherenkov_pipeline.performance.metrics import Metric, grouped_metrics, metrics_table
+from cherenkov_pipeline.performance.metrics import Metric, estimate, grouped_metrics, metrics_table
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.statistics import mean, roc_auc
 
@@ -167,7 +167,13 @@ def mcnemar(right: np.ndarray, other: np.ndarray) -> tuple[int, int, float]:
     return first, second, float(binomtest(first, first + second).pvalue) if first + second else 1.0
 
 
-def comparison_table(rights: Mapping[str, np.ndarray], reference: str) -> Table:
+def comparison_table(
+    rights: Mapping[str, np.ndarray],
+    reference: str,
+    groups: np.ndarray,
+    parameters: EvaluationParameters,
+    once: np.ndarray | None = None,
+) -> QTable:
     """Compare all methods with one of them.
 
     Parameters
@@ -176,14 +182,29 @@ def comparison_table(rights: Mapping[str, np.ndarray], reference: str) -> Table:
         Method -> (n,) bool, on the same images.
     reference : str
         One of them.
+    groups : ndarray
+        (n,), see `score_table`.
+    parameters : EvaluationParameters
+    once : ndarray of bool, optional
+        (n,), rows that have each image once, for McNemar's test; by default all.
 
     Returns
     -------
-    Table
-        One row a method: ``method``, ``accuracy``, ``only_it``, ``only_reference``, ``p_value``.
+    QTable
+        One row a method: ``method``; ``accuracy`` and ``gain`` (over the reference), each with ``_low`` and ``_high``,
+        on the same resamples; ``only_it``, ``only_reference``, ``p_value``.
     """
-    rows = [(name, float(np.mean(right)), *mcnemar(right, rights[reference])) for name, right in rights.items()]
-    return Table(rows=rows, names=("method", "accuracy", "only_it", "only_reference", "p_value"))
+    metrics = [Metric(name, name, (name,), mean) for name in ("accuracy", "gain")]
+    once = np.ones(len(groups), dtype=bool) if once is None else once
+    rows = []
+    for name, right in rights.items():
+        columns = {"accuracy": right.astype(float), "gain": right.astype(float) - rights[reference]}
+        line = {"method": name}
+        for metric, one in estimate(columns, metrics, groups, parameters, np.random.default_rng(0)).items():
+            line |= {metric: one.value, f"{metric}_low": one.low, f"{metric}_high": one.high}
+        only_it, only_reference, p_value = mcnemar(right[once], rights[reference][once])
+        rows.append(line | {"only_it": only_it, "only_reference": only_reference, "p_value": p_value})
+    return QTable(rows=rows)
 
 
 def risk_coverage(probability: np.ndarray, is_real: np.ndarray) -> Table:

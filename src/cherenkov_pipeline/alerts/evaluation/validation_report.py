@@ -47,10 +47,10 @@ def report(
     is_real, probability = np.asarray(sample["is_real"]), np.asarray(sample["probability_ensemble"])
     once = np.asarray(sample["repeat"]) == 0
     rights = {
-        name: (values >= 0.5) == is_real[once]
+        name: (values >= 0.5) == is_real
         for name, values in {
-            ENSEMBLE: probability[once],
-            **{name: sigmoid(sample[f"logit_{name}"][once]) for name in parameters.chosen},
+            ENSEMBLE: probability,
+            **{name: sigmoid(sample[f"logit_{name}"]) for name in parameters.chosen},
         }.items()
     }
     settings = EvaluationParameters(resamples=parameters.resamples)
@@ -106,8 +106,8 @@ def report(
                 "Methods",
                 (
                     parts.comparison(
-                        scores.comparison_table(rights, ENSEMBLE),
-                        "Against the labels, first repeat; the exact test takes images as independent.",
+                        scores.comparison_table(rights, ENSEMBLE, np.asarray(sample["group"]), settings, once),
+                        "Against the labels; the counts are of the first repeat.",
                     ),
                 ),
             ),
