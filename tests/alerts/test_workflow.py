@@ -47,6 +47,31 @@ def test_an_ensemble_of_what_it_cannot_be_is_refused(ensemble, message):
         project_parameters("base", ensemble=ensemble)
 
 
+@pytest.mark.parametrize("seed", [1, 0])
+def test_bursts_of_the_pretraining_are_no_others(seed):
+    simulation = {"n_images": 80, "seed": seed}
+    with pytest.raises(ValidationError, match=f"cnn_transfer: .* have {seed} to {seed + 3}: .* the same bursts"):
+        project_parameters("test", simulation=simulation)
+    assert project_parameters("test", simulation={**simulation, "seed": 2}).simulation.seed == 2
+
+
+def test_labels_follow_the_map_of_causes(sample):
+    table = sample[0].table
+    changed = workflow.relabelled(table, {"known_source": False})
+    known = np.asarray(table["cause"]) == "known_source"
+    assert np.asarray(table["true_is_real"])[known].all()
+    assert not np.asarray(changed["true_is_real"])[known].any()
+    # who labelled wrongly still does
+    wrong = [np.asarray(one["is_real"]) != np.asarray(one["true_is_real"]) for one in (table, changed)]
+    np.testing.assert_array_equal(*wrong)
+    np.testing.assert_array_equal(changed["is_real"][~known], table["is_real"][~known])
+    table = table.copy()
+    table.remove_column("true_is_real")
+    assert not np.asarray(workflow.relabelled(table, {"known_source": False})["is_real"])[known].any()
+    with pytest.raises(ValidationError, match="label_map"):
+        project_parameters("test", label_map={"unknown_source": True})
+
+
 def test_parts_are_apart(sample):
     images, splits = sample
     names = np.asarray(splits["split"])
@@ -138,6 +163,9 @@ def test_own_images_take_the_place_of_simulated_ones(sample, tmp_path):
     found = workflow.obtain_images(parameters)
     assert len(found) == len(own)
     assert set(workflow.divide(found, parameters)["split"]) == {"train", "validation", "test"}
+    few = r"set alpha_real to 0\.\d+ or more .* alpha_false to 0\.\d+ or more .* below grb_alerts\.ensemble\.$"
+    with pytest.raises(UserError, match=few):
+        workflow.train_methods(found, workflow.divide(found, parameters), parameters, tmp_path)
     own.table.remove_columns(["is_real", "cause"])
     write_sub_images(own, tmp_path / "own.h5")
     with pytest.raises(UserError, match="no labels"):

@@ -74,7 +74,7 @@ def assemble(
             simulated=simulated,
             mask_patterns=tuple(int(pattern) for pattern in patterns),
             data_fingerprint=data_fingerprint(training),
-            label_map={cause: cause in REAL_CAUSES for cause in CAUSES},
+            label_map={cause: cause in REAL_CAUSES for cause in CAUSES} | parameters.label_map,
             members=tuple(members),
             temperature=pooled.temperature,
             thresholds=pooled.thresholds,

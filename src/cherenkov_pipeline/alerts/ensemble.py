@@ -4,6 +4,7 @@ What is decided here is decided by `cherenkov_pipeline.alerts.verdict` for a bun
 fits the numbers that stand in the bundle, and tells the verdicts on many labelled images at once.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,11 @@ from cherenkov_pipeline.alerts.guarantee import Threshold, find_threshold, one_e
 from cherenkov_pipeline.alerts.verdict import FALSE, REAL, UNSURE
 from cherenkov_pipeline.config import Parameters
 from cherenkov_pipeline.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+FEWEST_TO_CALIBRATE = 20
+"""Validation images that a temperature, a single number, is fitted to at least."""
 
 OTHER_REASONS = ("members_disagree", "few_valid_pixels", "anomalous")
 """Codes of what makes unsure whatever the confidence."""
@@ -26,7 +32,8 @@ class EnsembleParameters(Parameters):
     detectors: tuple[str, ...] = Field(
         (), description="Names of autoencoders and isolation forests that say which images are anomalies."
     )
-    alpha: float = Field(0.05, gt=0, lt=0.5, description="Largest share of wrong verdicts of either class.")
+    alpha_real: float = Field(0.05, gt=0, lt=0.5, description="Largest share of wrong verdicts among true sources.")
+    alpha_false: float = Field(0.05, gt=0, lt=0.5, description="Largest share of wrong verdicts among false alerts.")
     delta: float = Field(0.1, gt=0, lt=0.5, description="Probability that the share is larger all the same.")
     largest_disagreement: float = Field(
         0.6, ge=0, le=1, description="Range of the members' probabilities above which they disagree."
@@ -37,6 +44,11 @@ class EnsembleParameters(Parameters):
     anomaly_quantile: float = Field(
         0.995, gt=0.5, le=1, description="Share of the validation images that are no anomaly, for each detector."
     )
+
+    @property
+    def alpha(self) -> dict[str, float]:
+        """Largest share of wrong verdicts of each class."""
+        return {REAL: self.alpha_real, FALSE: self.alpha_false}
 
 
 @dataclass(frozen=True)
@@ -136,7 +148,15 @@ def fit_temperature(logits: Mapping[str, np.ndarray], is_real: np.ndarray, membe
     """
     from cherenkov_pipeline.models.likelihoods.calibration import temperature
 
-    return temperature(_stacked(logits, members).mean(axis=0), np.asarray(is_real, dtype=bool), np.ones(len(is_real)))
+    is_real = np.asarray(is_real, dtype=bool)
+    if len(is_real) < FEWEST_TO_CALIBRATE or len(np.unique(is_real)) < 2:
+        logger.warning(
+            "The ensemble is not calibrated: there are %d validation images, and %d of both classes are needed.",
+            len(is_real),
+            FEWEST_TO_CALIBRATE,
+        )
+        return 1.0
+    return temperature(_stacked(logits, members).mean(axis=0), is_real, np.ones(len(is_real)), FEWEST_TO_CALIBRATE)
 
 
 def pool(
@@ -230,7 +250,7 @@ def find_thresholds(
         leaning = rows[(probability[rows] >= 0.5) == (name == REAL)]
         confidence = np.maximum(probability, 1 - probability)[leaning]
         wrong = np.asarray(is_real, dtype=bool)[leaning] != (name == REAL)
-        thresholds[name] = find_threshold(confidence, wrong, parameters.alpha, parameters.delta)
+        thresholds[name] = find_threshold(confidence, wrong, parameters.alpha[name], parameters.delta)
     return thresholds
 
 

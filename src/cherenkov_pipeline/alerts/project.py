@@ -1,10 +1,11 @@
 """All parameters of the pipeline ``grb_alerts``, light to import."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from cherenkov_pipeline.alerts.ensemble import EnsembleParameters
+from cherenkov_pipeline.alerts.images import CAUSES
 from cherenkov_pipeline.alerts.parameters import (
     AutoencoderMethod,
     IsolationForestMethod,
@@ -17,6 +18,9 @@ from cherenkov_pipeline.alerts.simulation.parameters import AlertSimulationParam
 from cherenkov_pipeline.alerts.splits import CrossValidationParameters, SplitParameters
 from cherenkov_pipeline.config import Parameters
 
+N_PARTS = 4
+"""Seeds of the simulation, from its own on: sample, calibration, held-back mask pattern, frames without a source."""
+
 
 class AlertParameters(Parameters):
     """From labelled sub-images to the ensemble that judges them."""
@@ -25,6 +29,9 @@ class AlertParameters(Parameters):
         None, description="Labelled sub-images: HDF5, npz, a folder, or a table of files; null: simulated ones."
     )
     simulation: AlertSimulationParameters = AlertSimulationParameters()
+    label_map: dict[Literal[CAUSES], bool] = Field(
+        {}, description="Cause -> whether it counts as a true source; images of other causes keep their label."
+    )
     n_calibration: int = Field(
         4800,
         ge=20,
@@ -72,6 +79,17 @@ class AlertParameters(Parameters):
                 raise ValueError(
                     f"{name}: the mask patterns {sorted(shared)} of its pre-training are also those of the simulated"
                     " images: take others, which its weights may know"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _weights_from_other_events(self) -> Self:
+        own = range(self.simulation.seed, self.simulation.seed + N_PARTS)
+        for name, method in {**self.chosen, **self.variants}.items():
+            if isinstance(method, NetworkMethod) and method.begins_with_simulated and method.pretraining.seed in own:
+                raise ValueError(
+                    f"{name}: its pre-training has the seed {method.pretraining.seed}, and the simulated images have"
+                    f" {own[0]} to {own[-1]}: its weights would know the same bursts; take another"
                 )
         return self
 

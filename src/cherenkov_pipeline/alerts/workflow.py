@@ -1,7 +1,8 @@
 """The steps of the alerts' pipelines: images, their split, trained methods, the ensemble, and what is asked of them."""
 
 import logging
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,13 @@ from astropy.table import QTable, Table, vstack
 
 from cherenkov_pipeline.alerts.bundle import Bundle
 from cherenkov_pipeline.alerts.ensemble import Pooled, pool
+from cherenkov_pipeline.alerts.guarantee import needed
 from cherenkov_pipeline.alerts.images import SubImages
 from cherenkov_pipeline.alerts.parameters import NetworkMethod
 from cherenkov_pipeline.alerts.pretraining import Pretraining
 from cherenkov_pipeline.alerts.project import AlertParameters
 from cherenkov_pipeline.alerts.splits import groups, split
+from cherenkov_pipeline.alerts.verdict import FALSE, REAL
 from cherenkov_pipeline.errors import UserError
 
 if TYPE_CHECKING:
@@ -67,11 +70,25 @@ def obtain_images(parameters: AlertParameters) -> SubImages:
         ]
     tables = []
     for name, images in parts:
-        table = images.table.copy()
+        table = relabelled(images.table, parameters.label_map)
         table["part"] = name
         tables.append(table)
     snr, codes = (np.concatenate([getattr(images, name) for _, images in parts]) for name in ("snr", "codes"))
     return SubImages(snr, codes, vstack(tables, metadata_conflicts="silent"))
+
+
+def relabelled(table: Table, label_map: Mapping[str, bool]) -> Table:
+    """Label images by their cause where the map knows it; wrong labels of simulated images stay wrong."""
+    table = table.copy()
+    causes = np.asarray(table["cause"]) if "cause" in table.colnames else np.full(len(table), "")
+    for cause, is_real in label_map.items():
+        rows = np.flatnonzero(causes == cause)
+        wrong = False
+        if "true_is_real" in table.colnames:
+            wrong = np.asarray(table["is_real"])[rows] != np.asarray(table["true_is_real"])[rows]
+            table["true_is_real"][rows] = is_real
+        table["is_real"][rows] = np.logical_xor(is_real, wrong)
+    return table
 
 
 def divide(images: SubImages, parameters: AlertParameters) -> Table:
@@ -116,6 +133,11 @@ def train_methods(
         One row an epoch of each network, by ``method``.
     experiments : list of dict
         Rows of the table of experiments, of the test images.
+
+    Raises
+    ------
+    UserError
+        If the test images, where the thresholds are found on them, are too few for any.
     """
     from cherenkov_pipeline.alerts.evaluation.experiments import experiment_row
     from cherenkov_pipeline.alerts.methods import train_method
@@ -123,6 +145,8 @@ def train_methods(
     folder = Path(folder)
     pretraining = _pretraining(parameters, folder)
     names, own = np.asarray(splits["split"]), sample_rows(splits)
+    if own.all():
+        _check_promise(images.table[names == "test"], parameters)
     sample, others = images[own], images[~own]
     is_real = np.asarray(images.table["is_real"], dtype=bool)
     predictions = QTable(
@@ -149,6 +173,23 @@ def train_methods(
     # an autoencoder has no accuracy
     joined = vstack(histories).filled(np.nan) if histories else QTable({"method": []})
     return predictions, joined, experiments
+
+
+def _check_promise(tested: Table, parameters: AlertParameters) -> None:
+    """Find out whether a threshold is possible at all, before anything is trained."""
+    ensemble = parameters.ensemble
+    group, is_real = groups(tested, parameters.split.by), np.asarray(tested["is_real"], dtype=bool)
+    problems = []
+    for name, chosen in ((REAL, is_real), (FALSE, ~is_real)):
+        n, alpha = len(np.unique(group[chosen])), ensemble.alpha[name]
+        if n < needed(alpha, ensemble.delta):
+            smallest = math.ceil(1000 * (1 - ensemble.delta ** (1 / max(n, 1)))) / 1000
+            problems.append(f"alpha_{name} to {smallest:g} or more (it is {alpha:g}, for {n} bursts)")
+    if problems:
+        raise UserError(
+            f"The test images are too few for what is promised: label more, or set {', '.join(problems)}, below"
+            " grb_alerts.ensemble."
+        )
 
 
 def keep(trained: Any, folder: Path) -> None:
@@ -325,7 +366,7 @@ def count_false_alarms(bundle: Bundle, parameters: AlertParameters) -> QTable:
     """
     from cherenkov_pipeline.alerts.evaluation.scores import false_alarm_curve
     from cherenkov_pipeline.alerts.simulation.sample import simulate_noise
-    from cherenkov_pipeline.alerts.verdict import REAL, judge
+    from cherenkov_pipeline.alerts.verdict import judge
 
     simulation = parameters.simulation.model_copy(update={"seed": parameters.simulation.seed + 3})
     probability, triggers, n_real = [], [], 0

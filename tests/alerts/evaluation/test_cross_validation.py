@@ -19,7 +19,12 @@ METHODS = {
     "unusual": preset("isolation_forest", forest={"n_trees": 20}, learn_from="all"),
 }
 ENSEMBLE = EnsembleParameters(
-    members=("forest", "snr"), detectors=("unusual",), alpha=0.2, delta=0.2, largest_disagreement=1
+    members=("forest", "snr"),
+    detectors=("unusual",),
+    alpha_real=0.2,
+    alpha_false=0.2,
+    delta=0.2,
+    largest_disagreement=1,
 )
 FOLDS = CrossValidationParameters(folds=4, repeats=2)
 

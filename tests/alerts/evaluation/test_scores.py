@@ -185,7 +185,7 @@ def test_right_is_blue_and_wrong_is_orange():
 def test_other_figures_show_what_they_are_given(n):
     figure = plots.accuracy_curves(_history(n), "model")
     np.testing.assert_allclose(figure.axes[0].lines[1].get_ydata(), _history(n)["val_accuracy"])
-    figure = plots.risk_coverage({"a": risk_coverage(PROBABILITY, IS_REAL)}, 0.05)
+    figure = plots.risk_coverage({"a": risk_coverage(PROBABILITY, IS_REAL)})
     assert figure.axes[0].get_legend()
     assert plots.reliability({"a": reliability_table(PROBABILITY, IS_REAL)}).axes
 

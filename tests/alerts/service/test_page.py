@@ -96,7 +96,7 @@ def test_verdict_stands_at_the_top(bundle, row, name):
     record, page = made(lenient(bundle), row)
     assert record["verdict_name"] == name
     assert Text(page).text.split("What the models saw")[0].count(name) >= 2
-    assert "at most 5\u00a0% are wrong (with 90\u00a0% certainty" in page
+    assert f"at most 5\u00a0% of the verdicts “{name}” are wrong (with 90\u00a0% certainty" in page
     assert "simulated images, not on flight data" in page
     assert 'class="reasons"' not in page
 

@@ -2,6 +2,8 @@
 
 from astropy.table import QTable
 
+from cherenkov_pipeline.alerts.images import CAUSES, REAL_CAUSES
+from cherenkov_pipeline.alerts.project import AlertParameters
 from cherenkov_pipeline.performance.report.common import Rows, key_numbers
 from cherenkov_pipeline.performance.report.content import KeyNumber
 from cherenkov_pipeline.performance.report.content import Table as ReportTable
@@ -17,6 +19,12 @@ def ensemble_numbers(metrics: Rows) -> tuple[KeyNumber, ...]:
         ("Expected calibration error", "calibration_error", 1, ""),
     )
     return key_numbers(metrics, entries)
+
+
+def positive(parameters: AlertParameters) -> str:
+    """Say what counts as a true source."""
+    real = {cause: cause in REAL_CAUSES for cause in CAUSES} | parameters.label_map
+    return f"true sources: {', '.join(cause.replace('_', ' ') for cause, counts in real.items() if counts)}"
 
 
 def without_counts(table: QTable, like: QTable) -> QTable:

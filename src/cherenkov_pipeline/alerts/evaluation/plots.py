@@ -85,22 +85,18 @@ def reliability(tables: Mapping[str, Table]) -> Figure:
 
 
 @styled
-def risk_coverage(tables: Mapping[str, Table], alpha: float | None = None) -> Figure:
+def risk_coverage(tables: Mapping[str, Table]) -> Figure:
     """Draw the share of wrong verdicts over the share of images that get one, from `scores.risk_coverage`.
 
     Parameters
     ----------
     tables : mapping of str to Table
         By the method's name.
-    alpha : float, optional
-        The promised share, as a line.
     """
     figure = new_figure()
     axes = figure.subplots()
     for (name, table), color in zip(tables.items(), PALETTE, strict=False):
         axes.step(table["coverage"], 100 * table["risk"], where="post", color=color, label=name)
-    if alpha is not None:
-        axes.axhline(100 * alpha, color=MUTED, linewidth=1.2, linestyle="--", label=f"{100 * alpha:g} %")
     axes.set(xlim=(0, 1), xlabel="Share of images with a verdict", ylabel="Wrong among them [%]")
     axes.set_ylim(0, None)
     axes.legend(loc="upper left")

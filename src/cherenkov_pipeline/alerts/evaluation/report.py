@@ -93,8 +93,7 @@ def evaluate(images: SubImages, predictions: QTable, histories: QTable, paramete
         "wrong": gallery(images[tested], tables["wrong"]),
         "reliability": plots.reliability({ENSEMBLE: scores.reliability_table(probabilities[ENSEMBLE], is_real)}),
         "risk_coverage": plots.risk_coverage(
-            {name: scores.risk_coverage(values, is_real) for name, values in list(probabilities.items())[:6]},
-            parameters.ensemble.alpha,
+            {name: scores.risk_coverage(values, is_real) for name, values in list(probabilities.items())[:6]}
         ),
         "strata": plots.strata(tables["strata"]),
     }
@@ -175,8 +174,9 @@ def report(
             for name, one in (("true source", pooled.thresholds["real"]), ("false alert", pooled.thresholds["false"]))
         }
         | {
-            "Promise": f"at most {100 * parameters.ensemble.alpha:g} % wrong, with a probability of"
-            f" {100 * (1 - parameters.ensemble.delta):g} %, of each verdict",
+            "Promise": f"at most {100 * parameters.ensemble.alpha_real:g} % of “true source” and"
+            f" {100 * parameters.ensemble.alpha_false:g} % of “false alert” are wrong, one alert a burst, each with a"
+            f" probability of {100 * (1 - parameters.ensemble.delta):g} %",
             "Temperature": f"{pooled.temperature:.2f}",
             "Members": ", ".join(pooled.members),
         }
@@ -230,7 +230,7 @@ def report(
                     Figure(
                         figures["risk_coverage"],
                         "Risk over coverage",
-                        "Wrong verdicts if the most certain images alone get one; dashed: what is promised.",
+                        "Wrong verdicts if the most certain images alone get one.",
                     ),
                 ),
             ),
@@ -274,7 +274,7 @@ def report(
                 (
                     Facts(
                         {
-                            "Positive": "true sources: bursts and known sources",
+                            "Positive": parts.positive(parameters),
                             "Labels": "as they were given; some are wrong, and count as errors of the models",
                             "Split": "no burst stands on both sides; the test images are looked at here for the first"
                             " time",

@@ -94,11 +94,9 @@ def report(
                         "Share of true sources over the predicted probability; bars: 68 % intervals (Wilson).",
                     ),
                     Figure(
-                        plots.risk_coverage(
-                            {ENSEMBLE: scores.risk_coverage(probability, is_real)}, parameters.ensemble.alpha
-                        ),
+                        plots.risk_coverage({ENSEMBLE: scores.risk_coverage(probability, is_real)}),
                         "Risk over coverage",
-                        "Wrong verdicts if the most certain images alone get one; dashed: what is promised.",
+                        "Wrong verdicts if the most certain images alone get one.",
                     ),
                 ),
             ),
@@ -137,7 +135,7 @@ def report(
                         {
                             "Folds": f"{rounds.folds}, {rounds.repeats} times; no burst stands on both sides",
                             "Thresholds": f"of a fold: from {thresholds}",
-                            "Positive": "true sources: bursts and known sources",
+                            "Positive": parts.positive(parameters),
                             "Intervals": f"95 %, percentile bootstrap over bursts, {parameters.resamples:,} resamples",
                         }
                     ),

@@ -95,7 +95,9 @@ def _bins(value: np.ndarray) -> list[np.ndarray]:
     return [one for one in rows if len(one) >= MINIMUM_EVENTS]
 
 
-def temperature(logit: np.ndarray, is_positive: np.ndarray, weights: np.ndarray) -> float:
+def temperature(
+    logit: np.ndarray, is_positive: np.ndarray, weights: np.ndarray, minimum: int = MINIMUM_EVENTS
+) -> float:
     """Divisor of a logit with which its probabilities fit best (Guo et al. 2017, arXiv:1706.04599).
 
     Parameters
@@ -106,8 +108,10 @@ def temperature(logit: np.ndarray, is_positive: np.ndarray, weights: np.ndarray)
         (n,).
     weights : ndarray
         (n,), how much an event counts in the loss.
+    minimum : int
+        With fewer events it is 1.
     """
-    if len(logit) < MINIMUM_EVENTS or is_positive.all() or not is_positive.any():
+    if len(logit) < minimum or is_positive.all() or not is_positive.any():
         return 1.0
     signed = np.where(is_positive, logit, -logit).astype(float)
 
