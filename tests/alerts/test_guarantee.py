@@ -52,11 +52,12 @@ def test_no_threshold_where_none_can_be_promised(confidence, is_wrong):
 
 def test_sequence_ends_at_the_first_failure():
     # better again below the bad stretch: what comes after a failure is not looked at
-    confidence = np.concatenate([np.full(150, 0.9995), np.full(20, 0.965), np.full(3000, 0.7)])
-    is_wrong = np.concatenate([np.zeros(150), np.ones(20), np.zeros(3000)]).astype(bool)
-    threshold = find_threshold(confidence[:170], is_wrong[:170], 0.05, 0.1)
+    confidence = np.repeat([0.9995, 0.965, 0.7], [300, 20, 380])
+    is_wrong = np.repeat([False, True, False], [300, 20, 380])
+    assert passes(700, 20, 0.05, 0.1)
+    threshold = find_threshold(confidence, is_wrong, 0.05, 0.1)
     assert threshold.value == 0.97
-    assert (threshold.n_accepted, threshold.n_errors) == (150, 0)
+    assert (threshold.n_accepted, threshold.n_errors) == (300, 0)
 
 
 def draw(rng, n, sharpness, optimism):

@@ -102,7 +102,7 @@ def find_weights(wanted: str | None, simulated: Path | None = None) -> Weights |
         None: random weights. ``simulated``. A path to a file ``.weights.h5``, ``.keras`` or ``.safetensors`` (with the
         names of Keras' layers, or torchvision's and timm's). ``keras_hub:resnet_18_imagenet``, which is downloaded.
     simulated : Path, optional
-        File that `~cherenkov_pipeline.alerts.pretraining.pretrain` has made.
+        File that `~cherenkov_pipeline.alerts.pretraining.Pretraining` has made.
 
     Returns
     -------

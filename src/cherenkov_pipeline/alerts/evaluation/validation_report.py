@@ -160,8 +160,5 @@ def _section(title: str, metrics: QTable, part: str) -> Section:
     label, simulated = (_of(metrics, part, against) for against in (LABEL, SIMULATED))
     blocks = [metrics_table(label, "Against the labels, some of which are wrong."), event_facts(label)]
     if len(simulated):
-        blocks += [
-            Text("The same against what was simulated: a wrong label is no error here."),
-            metrics_table(simulated, "Against what was simulated."),
-        ]
+        blocks.append(metrics_table(simulated, "Against what was simulated: a wrong label is no error here."))
     return Section(title, tuple(blocks))
