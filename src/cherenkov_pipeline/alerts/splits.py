@@ -21,7 +21,7 @@ class SplitParameters(Parameters):
     """Fractions of the images, and what is not divided."""
 
     train: float = Field(0.5, gt=0, lt=1, description="Fraction for training, a multiple of 0.05.")
-    validation: float = Field(0.2, gt=0, lt=1, description="Fraction for stopping, temperature and limits of anomalies.")
+    validation: float = Field(0.2, gt=0, lt=1, description="Fraction for stopping, temperature, limits of anomalies.")
     test: float = Field(0.3, gt=0, lt=1, description="Fraction that is seen once, at the end.")
     by: Literal["burst", "source"] = Field(
         "burst", description="What is never divided: the alerts of one burst; source: all alerts of one source as well."

@@ -14,7 +14,7 @@ from cherenkov_pipeline.alerts.project import AlertParameters
 from cherenkov_pipeline.alerts.workflow import CALIBRATION, HELD_BACK, SAMPLE, sample_rows
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.report.common import Rows, rows_of
-from cherenkov_pipeline.performance.report.content import Facts, Figure, ReportContent, Section, Text
+from cherenkov_pipeline.performance.report.content import Facts, Figure, ReportContent, Section
 from cherenkov_pipeline.performance.report.tables import event_facts, metrics_table
 from cherenkov_pipeline.performance.report.task import footer
 
