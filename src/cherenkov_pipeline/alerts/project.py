@@ -33,7 +33,7 @@ class AlertParameters(Parameters):
         {}, description="Cause -> whether it counts as a true source; images of other causes keep their label."
     )
     n_calibration: int = Field(
-        4800,
+        9600,
         ge=20,
         description="Simulated sub-images, rightly labelled, that the thresholds are found on; with a path, these are"
         " the test images.",
