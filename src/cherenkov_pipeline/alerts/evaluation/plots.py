@@ -142,11 +142,11 @@ def false_alarms(table: Table) -> Figure:
     """Draw how often frames without any source are called one, from `scores.false_alarm_curve`."""
     figure = new_figure()
     axes = figure.subplots()
-    axes.plot(table["threshold"], table["rate"], color=BLUE, label="of all frames, whether they trigger or not")
+    axes.plot(table["threshold"], table["rate"], color=BLUE, label="called a source")
     axes.fill_between(table["threshold"], table["low"], table["high"], color=BLUE, alpha=0.15, linewidth=0)
-    axes.plot(table["threshold"], table["triggered_rate"], color=ORANGE, linestyle="--", label="of those that trigger")
+    axes.plot(table["threshold"], table["triggered_rate"], color=ORANGE, linestyle="--", label="and triggering")
     axes.set_yscale("symlog", linthresh=1e-4)
-    axes.set(xlim=(0.5, 1), xlabel="Threshold of the probability", ylabel="Share of frames called a source")
+    axes.set(xlim=(0.5, 1), xlabel="Threshold of the probability", ylabel="Share of all frames")
     axes.set_ylim(0, None)
     axes.legend(loc="upper right")
     return figure
