@@ -7,6 +7,7 @@ from pyirf.utils import calculate_theta
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.performance.binning import energy_edges
 from cherenkov_pipeline.performance.direction import direction_sample, direction_tables
+from cherenkov_pipeline.performance.statistics import ONE_SIGMA
 
 GAUSSIAN = np.sqrt(-2 * np.log(1 - 0.6826894921370859))
 
@@ -39,6 +40,18 @@ def test_resolution_per_energy_is_that_of_pyirf(make_events, parameters):
     seen = table["n"] > 0
     for name, column in (("angular_resolution", "angular_resolution_68"), ("containment_50", "angular_resolution_50")):
         np.testing.assert_allclose(table[name][seen].to_value("deg"), expected[column][seen].to_value("deg"), rtol=1e-6)
+
+
+def test_resolution_is_that_of_ctaplot(make_events, parameters):
+    """Its definition, written out: `ctaplot.ana.angular_resolution`, at one sigma exactly."""
+    events = make_events(3000, flipped=0.2)
+    gammas = events[events["true_shower_primary_id"] == 0]
+    names = ("true_alt", "true_az", "reco_alt", "reco_az")
+    alt1, az1, alt2, az2 = (gammas[name].to_value("rad") for name in names)
+    cosine = np.cos(alt1) * np.cos(alt2) * np.cos(az1 - az2) + np.sin(alt1) * np.sin(alt2)
+    theta2 = np.arccos(np.clip(cosine, -1, 1)) ** 2
+    expected = np.degrees(np.sqrt(np.percentile(theta2, 100 * ONE_SIGMA)))
+    assert values(direction_tables(events, parameters))["angular_resolution"] == pytest.approx(expected, abs=1e-6)
 
 
 def test_events_on_the_wrong_side_are_found(make_events, parameters):

@@ -16,6 +16,7 @@ from cherenkov_pipeline.performance.energy import (
     energy_tables,
     migration_matrix,
 )
+from cherenkov_pipeline.performance.statistics import ONE_SIGMA
 
 
 def by_name(metrics: QTable) -> dict[str, QTable.Row]:
@@ -32,6 +33,16 @@ def test_metrics_agree_with_pyirf(make_predictions, parameters, rng):
     reference = energy_bias_resolution(predictions, [0.1, 1000] * u.TeV)
     assert metrics["bias"]["value"] == pytest.approx(reference["bias"][0], abs=1e-6)
     assert metrics["resolution"]["value"] == pytest.approx(reference["resolution"][0], abs=1e-6)
+
+
+def test_metrics_agree_with_ctaplot(make_predictions, parameters, rng):
+    """Its definitions, written out: `ctaplot.ana.resolution` (at one sigma exactly) and ``relative_bias``."""
+    predictions = make_predictions(2000, shift=0.1)
+    metrics = by_name(energy_metrics(predictions, parameters, rng))
+    true, reco = (predictions[name].to_value("TeV") for name in ("true_energy", "reco_energy"))
+    resolution = np.percentile(np.abs((reco - true) / np.abs(true)), 100 * ONE_SIGMA)
+    assert metrics["quantile_68"]["value"] == pytest.approx(resolution, abs=1e-6)
+    assert metrics["bias"]["value"] == pytest.approx(np.median((reco - true) / np.abs(true)), abs=1e-6)
 
 
 def test_bins_agree_with_pyirf(make_predictions, parameters, rng):
