@@ -130,6 +130,17 @@ def test_confirmation_becomes_a_label(output, tmp_path):
     assert call("verify-log", "--output", output).exit_code == 0
 
 
+def test_labels_of_a_relative_output_are_a_data_set(output, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tables").mkdir()
+    for name, verdict in (("alert-0.npz", "true"), ("alert-1.npz", "false")):
+        assert call("confirm", name, verdict, "--by", "A. Vocate", "--output", output.name).exit_code == 0
+    assert call("labels", "tables/labels.csv", "--output", output.name).exit_code == 0
+    images = read_sub_images("tables/labels.csv")
+    assert images.table["is_real"].tolist() == [True, False]
+    np.testing.assert_array_equal(images.snr[1], toy_images(2).snr[1])
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [

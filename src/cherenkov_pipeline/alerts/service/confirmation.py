@@ -69,8 +69,8 @@ def confirmed_labels(output: Path) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        ``path`` (of the file that was judged), ``input_sha256``, ``burst_id``, ``is_real`` (None: unsure), ``cause``,
-        ``label_source``, ``time``, ``note``, ``model_verdict``.
+        ``path`` (of the file that was judged, absolute), ``input_sha256``, ``burst_id``, ``is_real`` (None: unsure),
+        ``cause``, ``label_source``, ``time``, ``note``, ``model_verdict``.
     """
     places: dict[str, str] = {}
     labels: dict[str, dict[str, Any]] = {}
@@ -79,7 +79,7 @@ def confirmed_labels(output: Path) -> list[dict[str, Any]]:
             places[entry["input_sha256"]] = entry["kept"]
         if entry["event"] == "confirmed":
             labels[entry["input_sha256"]] = {
-                "path": str(output / places[entry["input_sha256"]]),
+                "path": str((output / places[entry["input_sha256"]]).resolve()),
                 "input_sha256": entry["input_sha256"],
                 "burst_id": entry["burst_id"],
                 "is_real": {"true": True, "false": False}.get(entry["own_verdict"]),
