@@ -14,8 +14,8 @@ from tests.alerts.toy_images import toy_images
 
 from cherenkov_pipeline.alerts.service import inbox as inbox_module
 from cherenkov_pipeline.alerts.service.inbox import MOST_ATTEMPTS, WORKING, InboxParameters, Look, open_inbox
-from cherenkov_pipeline.alerts.service.intake import Drop
-from cherenkov_pipeline.alerts.service.outputs import sha256
+from cherenkov_pipeline.alerts.service.intake import Drop, Tracker
+from cherenkov_pipeline.alerts.service.outputs import Outputs, sha256
 from cherenkov_pipeline.alerts.single import LARGEST_FILE
 from cherenkov_pipeline.errors import TemporaryError, UserError
 
@@ -222,6 +222,89 @@ def test_file_that_is_replaced_while_it_is_judged_is_judged_too(service, monkeyp
     assert service.left() == []
 
 
+def put_another(path, content):
+    """As a producer does that uses one name again: written elsewhere, renamed onto it."""
+    new = path.with_name(".new")
+    new.write_bytes(content)
+    new.replace(path)
+
+
+@pytest.mark.parametrize("other_disk", [False, True])
+def test_file_that_is_replaced_as_it_is_moved_is_judged_too(service, monkeypatch, other_disk):
+    renamed, moves = Path.rename, []
+
+    def rename(path, target):
+        if path.parent == service.folder:
+            moves.append(path)
+            if other_disk and Path(target).parent != service.folder:
+                raise OSError(errno.EXDEV, "Invalid cross-device link")
+            if len(moves) == 1 + other_disk:  # after all that can be asked before
+                put_another(path, other)
+        return renamed(path, target)
+
+    first, other = (single_file(toy_images(2), row) for row in range(2))
+    service.drop("latest.npz", first)
+    monkeypatch.setattr(Path, "rename", rename)
+    service.look()
+    assert service.left() == ["2-latest.npz" if other_disk else "latest.npz"]
+    service.look()
+    assert [line["verdict"] for line in service.lines("verdict")] == ["real", "false"]
+    assert service.left() == []
+    assert (service.output / service.lines("verdict")[1]["kept"]).read_bytes() == other
+    assert service.lines("rejected") == []
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_is_put_back_replaces_nothing(service, monkeypatch, kind):
+    renamed, moves = Path.rename, []
+
+    def rename(path, target):
+        moves.append(path)
+        if len(moves) > 1:
+            return renamed(path, target)
+        path.unlink()
+        if kind == "folder":
+            path.mkdir()
+        else:
+            service.drop(path.name, b"second")
+        moved = renamed(path, target)
+        service.drop(path.name, b"third")
+        return moved
+
+    service.drop("a.txt", b"the first")
+    monkeypatch.setattr(Path, "rename", rename)
+    service.look()
+    assert service.left() == ["2-a.txt", "a.txt"]
+    assert (service.folder / "a.txt").read_bytes() == b"third"
+    assert (service.folder / "2-a.txt").is_dir() == (kind == "folder")
+    service.look()
+    assert [line["file"] for line in service.lines("rejected")] == ["a.txt", "2-a.txt", "a.txt"]
+
+
+def test_what_takes_the_name_of_a_file_that_was_not_moved_is_judged_too(service, monkeypatch):
+    """Killed between line and move; then another one comes between the look into the inbox and the move."""
+
+    def killed(*arguments):
+        raise Killed
+
+    def replaced(tracker, drop):
+        put_another(path, other)
+        return age(tracker, drop)
+
+    path, other = service.drop("latest.npz", single_file(toy_images(2), 0)), single_file(toy_images(2), 1)
+    age = Tracker.age
+    with monkeypatch.context() as patch:
+        patch.setattr(Outputs, "take", killed)
+        with pytest.raises(Killed):
+            service.look()
+    with monkeypatch.context() as patch:
+        patch.setattr(Tracker, "age", replaced)
+        service.look()
+    service.look()
+    assert [line["verdict"] for line in service.lines("verdict")] == ["real", "false"]
+    assert service.left() == []
+
+
 def test_file_that_cannot_be_moved_does_not_hold_up_the_others(service, monkeypatch):
     for name, content in alerts(3).items():
         service.drop(name, content)
@@ -319,13 +402,13 @@ def test_inbox_on_another_disk(service, monkeypatch):
     renamed = Path.rename
 
     def rename(path, target):
-        if Path(path).parent == service.folder:
+        if Path(path).parent == service.folder != Path(target).parent:
             raise OSError(errno.EXDEV, "Invalid cross-device link")
         return renamed(path, target)
 
     codes = zoo(service)
     os.truncate(service.folder / "huge.h5", 10)
-    service.drop("a.npz", single_file(toy_images(1)))
+    service.drop("a" * 251 + ".npz", single_file(toy_images(1)))
     monkeypatch.setattr(Path, "rename", rename)
     assert service.look() == Look(len(codes) + 1, 0)
     assert service.left() == []

@@ -139,7 +139,7 @@ class Inbox:
     def _deal_with(self, drop: Drop) -> bool:
         """Give a file its verdict or rejection and move it away; False if it may still change."""
         if drop.key in self._places:  # killed between the line and the move
-            self.outputs.take(drop.path, self._places[drop.key])
+            self.outputs.take(drop, self._places[drop.key])
             return True
         may_change = self._tracker.age(drop) < self.parameters.patience
         if may_change and self._unreadable.get(drop.name) == drop.state:
@@ -162,8 +162,7 @@ class Inbox:
             line = self._reject(drop, digest, rejection)
         self._attempts.pop(drop.key, None)
         self.outputs.write("index.html", render_index(self._latest))
-        if drop.is_unchanged():  # else somebody has written another one in its place, which comes next
-            self.outputs.take(drop.path, line["kept"])
+        self.outputs.take(drop, line["kept"])
         return True
 
     def _judge(self, drop: Drop, content: bytes, digest: str) -> dict[str, Any]:

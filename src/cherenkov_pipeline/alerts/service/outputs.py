@@ -16,11 +16,13 @@ import json
 import os
 import re
 import shutil
+import stat
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from cherenkov_pipeline.alerts.service.audit import AuditLog
+from cherenkov_pipeline.alerts.service.intake import Drop
 from cherenkov_pipeline.alerts.service.notices import Notice
 from cherenkov_pipeline.alerts.service.page import with_notice
 from cherenkov_pipeline.alerts.service.record import as_json, notice_part
@@ -60,29 +62,24 @@ class Outputs:
 
     def free_place(self, folder: str, name: str) -> str:
         """Place in a folder where nothing lies, for a file of about this name."""
-        place, number = f"{folder}/{name}", 2
-        while os.path.lexists(self.folder / place):
-            place, number = f"{folder}/{number}-{name}", number + 1
-        return place
+        return f"{folder}/{_free(self.folder / folder / name).name}"
 
-    def take(self, path: Path, place: str) -> None:
-        """Move a file, or whatever it is, to a place; nothing happens if it is gone."""
+    def take(self, drop: Drop, place: str) -> None:
+        """Move a file, or whatever it is, to a place; what has come under its name since stays in the inbox."""
         target = self.folder / place
+        if not drop.lies_at(drop.path):
+            return
         try:
-            path.rename(target)
+            drop.path.rename(target)
         except FileNotFoundError:
             return
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            # the inbox is on another disk: copied under another name first
-            part = target.with_name(f"{PART}{os.getpid()}-{target.name}")
-            if path.is_file() and not path.is_symlink():
-                shutil.copy2(path, part)
-                part.rename(target)
-                path.unlink()
-            else:
-                shutil.move(path, target)
+            _take_across(drop, target)
+            return
+        if not drop.lies_at(target):  # another one has come in this very moment: nobody has seen it
+            _put_back(target, drop.path)
 
     def notice(self, burst_id: str) -> Notice | None:
         """Read the notice of a burst, if one has come."""
@@ -104,6 +101,45 @@ class Outputs:
             "page": page_place,
             "page_sha256": self.write(page_place, page),
         }
+
+
+def _free(path: Path) -> Path:
+    """Path of about this name where nothing lies."""
+    free, number = path, 2
+    while os.path.lexists(free):
+        free, number = path.with_name(f"{number}-{safe_name(path.name)}"), number + 1
+    return free
+
+
+def _take_across(drop: Drop, target: Path) -> None:
+    """Move to another disk."""
+    if not stat.S_ISREG(drop.mode):
+        shutil.move(drop.path, target)
+        return
+    # copied under another name first
+    part = target.with_name(f"{PART}{os.getpid()}-{target.name}")
+    shutil.copy2(drop.path, part, follow_symlinks=False)
+    part.rename(target)
+    # what a name stands for is known only when the name is taken away: another one that has come keeps this one
+    aside = _free(drop.path)
+    drop.path.rename(aside)
+    if drop.lies_at(aside):
+        aside.unlink()
+
+
+def _put_back(path: Path, place: Path) -> None:
+    """Move to a place, or one of about this name, where nothing lies."""
+    while True:
+        free = _free(place)
+        try:
+            os.link(path, free, follow_symlinks=False)  # unlike a rename, it replaces nothing
+        except FileExistsError:
+            continue
+        except OSError:  # a folder, which replaces no file, or a disk without links
+            path.rename(free)
+        else:
+            path.unlink()
+        return
 
 
 def notice_place(burst_id: str) -> str:
