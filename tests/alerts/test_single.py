@@ -124,6 +124,12 @@ def bomb():
         ("a.npz", npz(image=IMAGE, trigger=[1, 2, 3]), "trigger is not as it should be"),
         ("a.npz", npz(image=IMAGE, trigger=[1.5, 2]), "trigger holds numbers"),
         ("a.npz", npz(image=IMAGE, trigger=[100, 2]), "trigger lies within"),
+        ("a.npz", npz(image=IMAGE, trigger=[1e308, 2]), "trigger holds numbers"),
+        ("a.npz", npz(image=IMAGE, sources=np.zeros((101, 2))), "at most 100 sources"),
+        *(
+            ("a.npz", npz(image=IMAGE, sources=[[value, 2]]), "sources holds numbers")
+            for value in (1e308, np.nan, -np.inf, 5000, np.iinfo(np.int64).min)
+        ),
         ("a.npz", npz(image=IMAGE, snr_max=np.nan), "snr_max is nan"),
         ("a.npz", npz(image=IMAGE, snr_std="large"), "snr_std is not"),
         ("a.npz", npz(image=IMAGE, usable=np.ones((3, 3))), "usable is not"),

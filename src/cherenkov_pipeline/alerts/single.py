@@ -32,6 +32,9 @@ from cherenkov_pipeline.errors import UserError
 LARGEST_FILE = 150_000_000
 """Bytes: an image of 4096 x 4096 numbers in double precision, and a little more."""
 
+MOST_SOURCES = 100
+"""Other known sources: each costs time, and no field has as many."""
+
 KNOWN = ("burst_id", "snr_max", "snr_std", "trigger", "sources", "usable")
 """What may be known of an image: `images.SubImages` and `images.place` say what it is. Of an image alone, ``snr_max``
 is its largest value and ``snr_std`` the standard deviation of its pixels."""
@@ -80,6 +83,8 @@ def _placed(image_id: str, image: np.ndarray, known: Mapping[str, Any]) -> SubIm
         options["trigger"] = tuple(_whole(value, "trigger") for value in _array(known, "trigger", (2,)))
     if "sources" in known:
         sources = _array(known, "sources", (None, 2))
+        if len(sources) > MOST_SOURCES:
+            raise UserError(f"A sub-image has at most {MOST_SOURCES} sources. Received: {len(sources):,}")
         options["sources"] = [tuple(_whole(value, "sources") for value in source) for source in sources]
     if "usable" in known:
         options["usable"] = _array(known, "usable", image.shape) != 0
@@ -109,8 +114,8 @@ def _array(known: Mapping[str, Any], name: str, shape: tuple[int | None, ...]) -
 
 
 def _whole(value: float, name: str) -> int:
-    if not float(value).is_integer():
-        raise UserError(f"{name} holds numbers of rows and columns. Received: {value}")
+    if not (-LARGEST <= value <= LARGEST and float(value).is_integer()):
+        raise UserError(f"{name} holds numbers of rows and columns, at most {LARGEST}. Received: {value}")
     return int(value)
 
 
