@@ -86,7 +86,7 @@ def test_lines_cut_off_at_the_end_are_noticed_later_too(log):
     assert len(list(log.entries())) == 5
     found = log.verify()
     assert (found.broken_line, found.n_lines) == (4, 3)
-    assert "up to 5 had been cut off" in found.problem
+    assert "named line 5 as the last one" in found.problem
     assert head != log.head_path.read_text()
 
 
@@ -140,8 +140,61 @@ def test_program_killed_at_any_byte_of_a_line(log):
     log.head_path.write_text(f"4 {json.loads(lines(log)[3])['hash']}\n")
     assert log.verify().broken_line is None
     log.append("verdict")
-    assert log.verify().n_lines == 6
+    assert log.verify().n_lines == 7
     assert head != log.head_path.read_text()
+
+
+def forge(log, n):
+    """Add lines that follow the last one, and leave the head as it is."""
+    head = log.head_path.read_text()
+    for _ in range(n):
+        log.append("verdict", forged=True)
+    log.head_path.write_text(head)
+
+
+def test_one_line_after_the_head_is_noted_and_told_of(log):
+    forge(log, 1)
+    found = log.verify()
+    assert (found.broken_line, found.n_lines) == (None, 6)
+    assert "killed" in found.problem
+    log.append("verdict")
+    repaired = list(log.entries())[6]
+    assert (repaired["event"], repaired["after_head"]) == (REPAIRED, 6)
+    assert (log.verify().broken_line, log.verify().problem) == (None, "")
+
+
+def test_program_killed_after_the_first_line(tmp_path):
+    log = AuditLog(tmp_path / "audit.jsonl")
+    log.append("started")
+    log.head_path.unlink()
+    assert log.verify().broken_line is None
+    log.append("verdict")
+    assert log.verify().n_lines == 3
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_lines_that_were_added_are_noticed(log, n):
+    forge(log, n)
+    found = log.verify()
+    assert (found.broken_line, found.n_lines) == (6, 5)
+    assert found.last_hash == list(log.entries())[4]["hash"]
+    assert "added" in found.problem
+    log.append("verdict")
+    found = log.verify()
+    assert found.broken_line == 6 + n
+    assert "added" in found.problem
+
+
+def test_log_that_grows_while_it_is_verified_is_whole(log):
+    def write():
+        for _ in range(200):
+            log.append("verdict")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while writer.is_alive():
+        assert log.verify().broken_line is None
+    writer.join()
 
 
 def test_several_writers_take_turns(log):

@@ -2,12 +2,12 @@
 
 One JSON object a line. Each holds the hash of the line before it and ends with its own (SHA-256), so that a changed,
 inserted, removed or moved line breaks the chain. The number and hash of the last line stand once more in a file beside
-it: lines that were cut off at the end are missed too. Who can write both files can make a new chain; so note the last
-hash elsewhere now and then, and let `verify` look for it.
+it, the head: lines that were cut off at the end are missed too, and lines that were added there are noticed. Who can
+write both files can make a new chain; so note the last hash elsewhere now and then, and let `verify` look for it.
 
-A program that is killed while it writes leaves a line cut off. The next one that writes takes it out of the chain and
-says so in a line of its own, with all that was left. In the same way it tells of lines that are missing, before it
-writes.
+A program that is killed while it writes leaves a line cut off, or a whole one that the head does not name yet. The next
+one that writes takes the first out of the chain and says so in a line of its own, with all that was left; of the second
+it tells too. In the same way it tells of a log that ends with any other line than the head's, before it writes.
 """
 
 import fcntl
@@ -28,7 +28,7 @@ FIRST = "0" * 64
 """What stands for the hash of the line before the first."""
 
 REPAIRED, MISSING = "repaired", "lines_missing"
-"""Events of lines that tell of a line that was cut off, and of lines that were there before and are no more."""
+"""Events of lines that tell of what a killed program left, and of an end that is not the one that was written."""
 
 _END = re.compile(rb', "hash": "([0-9a-f]{64})"\}\n?$')
 _CHUNK = 1 << 16
@@ -98,9 +98,11 @@ class AuditLog:
             head = self._head()
             if torn:
                 os.ftruncate(descriptor, os.fstat(descriptor).st_size - len(torn))
-            # a program that was killed between line and head leaves a head that is one behind
-            if head not in ((number, previous), (number - 1, before)):
-                number, previous, _ = self._write(descriptor, number, previous, MISSING, {"expected": list(head)})
+            if head != (number, previous):
+                # a program that was killed between line and head leaves a head that is one behind
+                is_behind = head == (number - 1, before)
+                told = (REPAIRED, {"after_head": number}) if is_behind else (MISSING, {"expected": list(head)})
+                number, previous, _ = self._write(descriptor, number, previous, *told)
             if torn:
                 left = torn.decode(errors="replace")
                 number, previous, _ = self._write(descriptor, number, previous, REPAIRED, {"cut_off": left})
@@ -140,12 +142,13 @@ class AuditLog:
         """
         if not self.path.is_file():
             raise UserError(f"There is no audit log {self.path}.")
-        head_number, head_hash = self._head()
         number, previous, note, is_noted_there = 0, FIRST, "", not noted_hash
         with self.path.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH)  # log and head as they belong together
+            head_number, head_hash = self._head()
             for line in stream:
                 if not line.endswith(b"\n"):
-                    note = "a last line was cut off by a program that was killed; the next line written will tell"
+                    note = "A last line was cut off by a program that was killed; the next line written will tell."
                     break
                 problem = _problem(line, number + 1, previous)
                 found = _hash(line)
@@ -155,12 +158,20 @@ class AuditLog:
                     return Verification(number, previous, number + 1, problem)
                 number, previous = number + 1, found
                 is_noted_there = is_noted_there or previous == noted_hash
-        if number and head_number == 0:
+        if number > 1 and head_number == 0:
             return Verification(number, previous, number + 1, f"{self.head_path.name} is gone")
         if number < head_number:
             return Verification(number, previous, number + 1, f"lines up to {head_number} were cut off")
+        if number > head_number + 1:
+            problem = f"it was added: {self.head_path.name} names the line before it as the last one"
+            return Verification(head_number, head_hash, head_number + 1, problem)
         if not is_noted_there:
             return Verification(number, previous, number + 1, "no line has the noted hash")
+        if number == head_number + 1:
+            note = (
+                f"The last one stands after the one that {self.head_path.name} names: a program was killed, or somebody"
+                " has added it; the next line written will tell."
+            )
         return Verification(number, previous, None, note)
 
     def _tail(self, descriptor: int) -> tuple[int, str, str, bytes]:
@@ -225,7 +236,8 @@ def _problem(line: bytes, number: int, previous: str) -> str:
         if record["number"] != number:
             return f"its number is {record['number']}"
         if record["event"] == MISSING:
-            return f"lines up to {record['expected'][0]} had been cut off or replaced when it was written"
+            named = record["expected"][0]
+            return f"the head named line {named} as the last one when it was written: others were cut off or added"
     except (ValueError, KeyError, TypeError):
         return "it is not a line of this log"
     return ""
