@@ -185,6 +185,17 @@ def test_edits_are_found(output):
     assert "Error: Line 3 is broken" in done.output
 
 
+def test_judged_files_that_were_changed_or_removed_are_found(output):
+    first, second, _ = sorted((output / "judged").iterdir())
+    first.write_bytes(first.read_bytes() + b" ")
+    second.unlink()
+    done = call("verify-log", "--output", output)
+    assert done.exit_code == 1
+    assert f"judged/{first.name} was changed" in done.output
+    assert f"judged/{second.name} is gone" in done.output
+    assert "2 files are not as the log says" in done.output
+
+
 def test_commands_belong_to_kedro():
     assert cli.commands["alerts"] is alerts
     assert set(alerts.commands) >= {"judge", "watch", "confirm", "verify-log"}

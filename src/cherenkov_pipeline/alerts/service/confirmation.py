@@ -111,6 +111,8 @@ def verify(output: Path, noted_hash: str | None = None) -> tuple[Verification, l
         for name in ("record", "page"):
             if name in entry:
                 written[entry[name]] = entry[f"{name}_sha256"]
+        if entry["event"] in ("verdict", "notice"):
+            written[entry["kept"]] = entry["input_sha256"]
     changed = []
     for place, digest in written.items():
         path = output / place
