@@ -141,6 +141,16 @@ def test_labels_of_a_relative_output_are_a_data_set(output, tmp_path, monkeypatc
     np.testing.assert_array_equal(images.snr[1], toy_images(2).snr[1])
 
 
+def test_labels_of_edited_lines_are_left_out(output, tmp_path):
+    for name in ("alert-0.npz", "alert-1.npz"):
+        call("confirm", name, "true", "--by", "A. Vocate", "--output", output)
+    log = output / "audit" / "audit.jsonl"
+    log.write_text(log.read_text().replace('"verdict": "real"', '"verdict": "unsure"', 1))
+    done = call("labels", tmp_path / "labels.csv", "--output", output)
+    assert "Line 2 of the audit log was edited" in done.output
+    assert "1 labels" in done.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [

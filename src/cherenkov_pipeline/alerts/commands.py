@@ -129,9 +129,12 @@ def labels(path: Path, output: Path) -> None:
     import csv
 
     from cherenkov_pipeline.alerts.service.confirmation import confirmed_labels
+    from cherenkov_pipeline.alerts.service.outputs import audit_log
     from cherenkov_pipeline.files import atomic_path
 
     found = confirmed_labels(output)
+    for number in audit_log(output).left_out():
+        click.echo(f"Line {number} of the audit log was edited: it is left out.", err=True)
     if not found:
         raise UserError(f"No verdict has been confirmed in {output}.")
     with atomic_path(path) as part, part.open("w", newline="") as stream:

@@ -1,9 +1,10 @@
+import hashlib
 import json
 import threading
 
 import pytest
 
-from cherenkov_pipeline.alerts.service.audit import FIRST, REPAIRED, AuditLog
+from cherenkov_pipeline.alerts.service.audit import FIRST, MISSING, REPAIRED, AuditLog
 from cherenkov_pipeline.errors import UserError
 
 
@@ -211,10 +212,54 @@ def test_several_writers_take_turns(log):
     assert log.verify().broken_line is None
 
 
-def test_nothing_is_added_to_an_edited_end(log):
-    log.path.write_bytes(log.path.read_bytes() + b"[]\n")
-    with pytest.raises(UserError, match="edited"):
-        log.append("verdict")
+EDITED_ENDS = {
+    "blank": lambda last: last + b"\n",
+    "list": lambda last: last + b"[]\n",
+    "no text": lambda last: last + b"\xff\xfe\n",
+    "no hash": lambda last: last + b'{"number": 6, "event": "verdict"}\n',
+    "content": lambda last: last.replace(b"verdict", b"Verdict"),
+    "lacks a key": lambda last: last.replace(b'"event": "verdict", ', b""),
+}
+
+
+@pytest.mark.parametrize("end", EDITED_ENDS)
+def test_chain_goes_on_after_an_edited_end(log, end):
+    *before, last = lines(log)
+    log.path.write_bytes(b"".join(before) + EDITED_ENDS[end](last))
+    n, edited = len(lines(log)), lines(log)[-1]
+    assert log.left_out() == [n]
+    log.append("verdict")
+    log.append("verdict")
+    assert log.left_out() == [n]
+    entries = list(log.entries())
+    assert [entry["number"] for entry in entries] == [number for number in range(1, n + 4) if number != n]
+    assert entries[n - 1]["event"] == (REPAIRED if n == 6 else MISSING)
+    assert entries[n - 1]["previous"] == hashlib.sha256(edited).hexdigest()
+    found = log.verify()
+    assert (found.broken_line, found.n_lines) == (n, n - 1)
+
+
+def test_edited_lines_are_left_out(log):
+    content = lines(log)
+    content[1:4] = b"text\n", b"\n", content[3].replace(b"text", b"test")
+    log.path.write_bytes(b"".join(content))
+    assert log.left_out() == [2, 3, 4]
+    assert [entry["number"] for entry in log.entries()] == [1, 5]
+
+
+def test_lines_that_lack_what_their_event_says_are_left_out(log):
+    log.append("confirmed", by="me")
+    strict = AuditLog(log.path, {"verdict": ("input_sha256", "note"), "confirmed": ("by", "cause")})
+    assert strict.left_out() == [6]
+    assert len(list(strict.entries())) == 5
+    assert strict.verify().broken_line is None
+
+
+@pytest.mark.parametrize("content", ["", "five", "5 a b"])
+def test_edited_head_is_noticed(log, content):
+    log.head_path.write_text(content)
+    assert "edited" in log.verify().problem
+    log.append("verdict")
     assert log.verify().broken_line == 6
 
 

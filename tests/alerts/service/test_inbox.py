@@ -13,9 +13,11 @@ from tests.alerts.toy_bundle import single_file
 from tests.alerts.toy_images import toy_images
 
 from cherenkov_pipeline.alerts.service import inbox as inbox_module
+from cherenkov_pipeline.alerts.service.audit import LEFT_OUT
+from cherenkov_pipeline.alerts.service.confirmation import confirm, confirmed_labels
 from cherenkov_pipeline.alerts.service.inbox import MOST_ATTEMPTS, WORKING, InboxParameters, Look, open_inbox
 from cherenkov_pipeline.alerts.service.intake import Drop, Tracker
-from cherenkov_pipeline.alerts.service.outputs import Outputs, sha256
+from cherenkov_pipeline.alerts.service.outputs import Outputs, audit_log, sha256
 from cherenkov_pipeline.alerts.single import LARGEST_FILE
 from cherenkov_pipeline.errors import TemporaryError, UserError
 
@@ -171,6 +173,40 @@ def test_edited_log_is_told_of_at_the_start(service):
     service.drop("b.npz", single_file(toy_images(2), 1))
     assert service.look() == Look(1, 0)  # somebody waits for the verdict
     assert any("Line 2 of" in said for said in service.said)
+
+
+@pytest.mark.parametrize("edit", ["blank line", "no JSON", "lacks a key", "written without a key", "no head"])
+def test_edited_lines_hold_up_no_verdict_and_are_told_of(service, edit):
+    service.drop("a.npz", single_file(toy_images(1), burst_id="sb1"))
+    service.look()
+    log = audit_log(service.output)
+    content = log.path.read_bytes().splitlines(keepends=True)
+    match edit:
+        case "blank line":
+            content.append(b"\n")
+        case "no JSON":
+            content[1] = b"text\n"
+        case "lacks a key":
+            content[1] = content[1].replace(b'"confidence_pct"', b'"confidence"')
+    log.path.write_bytes(b"".join(content))
+    if edit == "written without a key":
+        log.append("verdict", file="c.npz")
+    if edit == "no head":
+        log.head_path.write_text("")
+    edited = log.left_out()
+    assert len(edited) == (edit != "no head")
+    service.drop("b.npz", single_file(toy_images(2), 1))
+    service.drop("n.xml", notice("sb1").encode())
+    for _ in range(2):
+        service.look()
+    assert service.left() == []
+    assert any(line["file"] == "b.npz" for line in log.entries() if line["event"] == "verdict")
+    assert [line["lines"] for line in log.entries() if line["event"] == LEFT_OUT] == [edited, edited] * len(edited)
+    assert log.left_out() == edited
+    assert any("edited" in said for said in service.said)
+    assert (log.verify().broken_line is None) == (edit == "written without a key")
+    assert confirm(service.output, "b.npz", "false", "me")["burst_id"] == ""
+    assert len(confirmed_labels(service.output)) == 1
 
 
 def test_same_name_with_other_content_is_another_alert(service):

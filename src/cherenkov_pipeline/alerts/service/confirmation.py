@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from cherenkov_pipeline.alerts.images import FALSE_CAUSES, REAL_CAUSES
 from cherenkov_pipeline.alerts.service.audit import AuditLog, Verification
-from cherenkov_pipeline.alerts.service.outputs import LOG, sha256
+from cherenkov_pipeline.alerts.service.outputs import audit_log, sha256
 from cherenkov_pipeline.errors import UserError
 
 LONGEST_TEXT = 2000
@@ -48,7 +48,7 @@ def confirm(
         raise UserError(f'The cause "{cause}" does not go with the verdict "{verdict}": {known}.')
     if not by.strip() or max(len(by), len(note)) > LONGEST_TEXT:
         raise UserError(f"Name who says so, in at most {LONGEST_TEXT} characters.")
-    log = AuditLog(output / LOG)
+    log = audit_log(output)
     judged = _find(log, alert)
     return log.append(
         "confirmed",
@@ -74,10 +74,10 @@ def confirmed_labels(output: Path) -> list[dict[str, Any]]:
     """
     places: dict[str, str] = {}
     labels: dict[str, dict[str, Any]] = {}
-    for entry in AuditLog(output / LOG).entries():
+    for entry in audit_log(output).entries():
         if entry["event"] == "verdict":
             places[entry["input_sha256"]] = entry["kept"]
-        if entry["event"] == "confirmed":
+        if entry["event"] == "confirmed" and entry["input_sha256"] in places:
             labels[entry["input_sha256"]] = {
                 "path": str((output / places[entry["input_sha256"]]).resolve()),
                 "input_sha256": entry["input_sha256"],
@@ -102,7 +102,7 @@ def verify(output: Path, noted_hash: str | None = None) -> tuple[Verification, l
     changed : list of str
         Files that are gone or were changed; verdicts of which the log does not know.
     """
-    log = AuditLog(output / LOG)
+    log = audit_log(output)
     found = log.verify(noted_hash)
     if found.broken_line is not None:
         return found, []

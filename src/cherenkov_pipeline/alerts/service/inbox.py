@@ -20,6 +20,7 @@ from typing import Any
 from pydantic import Field
 
 from cherenkov_pipeline.alerts.bundle import Bundle
+from cherenkov_pipeline.alerts.service.audit import LEFT_OUT
 from cherenkov_pipeline.alerts.service.intake import Drop, Rejection, Tracker
 from cherenkov_pipeline.alerts.service.notices import Notice, read_notice
 from cherenkov_pipeline.alerts.service.outputs import (
@@ -45,6 +46,9 @@ WORKING = f"{AUDIT}/working.json"
 """Files that were being judged when the service died, and how often."""
 
 MOST_ATTEMPTS = 10
+MOST_NAMED = 100
+"""Edited lines that are named in the audit log."""
+
 N_LATEST = 50
 """Verdicts and rejections in the index."""
 
@@ -94,10 +98,7 @@ class Inbox:
         self._unreadable: dict[str, str] = {}  # name -> state in which it could not be read
         self._latest: list[dict[str, Any]] = []
         for entry in outputs.log.entries():
-            try:
-                self._remember(entry)
-            except KeyError as error:
-                raise UserError(f"A line of {outputs.log.path} was edited: see kedro alerts verify-log.") from error
+            self._remember(entry)
         self._attempts = self._read_attempts()
 
     def look(self, stop: Callable[[], bool] = lambda: False) -> Look:
@@ -313,7 +314,7 @@ def open_inbox(
     Raises
     ------
     UserError
-        If there is no such folder, or the one lies within the other, or the log was edited.
+        If there is no such folder, or the one lies within the other.
     TemporaryError
         If another service works with ``output``.
     """
@@ -328,6 +329,9 @@ def open_inbox(
         inbox = Inbox(folder, outputs, bundle, parameters or InboxParameters(), tell)
         if outputs.log.path.exists() and (broken := outputs.log.verify()).broken_line is not None:
             tell(f"Line {broken.broken_line} of {outputs.log.path} is broken: {broken.problem}.")
+        if left_out := outputs.log.left_out():
+            tell(f"{len(left_out)} edited lines of {outputs.log.path} are left out, the first is line {left_out[0]}.")
+            outputs.log.append(LEFT_OUT, n_lines=len(left_out), lines=left_out[:MOST_NAMED])
         outputs.log.append("started", bundle_sha256=bundle.sha256, versions=bundle.card.versions)
         try:
             yield inbox

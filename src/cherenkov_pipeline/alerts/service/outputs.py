@@ -32,6 +32,16 @@ VERDICTS, JUDGED, REJECTED, NOTICES, AUDIT = "verdicts", "judged", "rejected", "
 FOLDERS = (VERDICTS, JUDGED, REJECTED, NOTICES, AUDIT)
 LOG = f"{AUDIT}/audit.jsonl"
 
+_FILE = ("file", "input_sha256", "record", "record_sha256", "drop", "kept")
+CONTENT = {
+    "verdict": (*_FILE, "burst_id", "verdict", "confidence_pct", "image_snr", "page", "page_sha256"),
+    "rejected": (*_FILE, "code", "reason"),
+    "notice": (*_FILE, "burst_id"),
+    "notice_joined": ("notice_sha256", "verdict", "record", "record_sha256", "page", "page_sha256"),
+    "confirmed": ("input_sha256", "burst_id", "verdict", "own_verdict", "cause", "by", "note"),
+}
+"""What the lines of the audit log hold at least."""
+
 
 class Outputs:
     """Where verdicts, rejections and notices are written.
@@ -43,7 +53,7 @@ class Outputs:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.log = AuditLog(folder / LOG)
+        self.log = audit_log(folder)
 
     def make_folders(self) -> None:
         """Make all folders, and remove what a killed service left unfinished."""
@@ -101,6 +111,11 @@ class Outputs:
             "page": page_place,
             "page_sha256": self.write(page_place, page),
         }
+
+
+def audit_log(folder: Path) -> AuditLog:
+    """Audit log of a folder that the service writes to."""
+    return AuditLog(folder / LOG, CONTENT)
 
 
 def _free(path: Path) -> Path:
