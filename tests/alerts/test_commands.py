@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from tests.alerts.toy_bundle import single_file
 from tests.alerts.toy_images import toy_images
 
+from cherenkov_pipeline.alerts import commands
 from cherenkov_pipeline.alerts.commands import alerts
 from cherenkov_pipeline.alerts.files import read_sub_images, write_sub_images
 from cherenkov_pipeline.alerts.service.inbox import InboxParameters, open_inbox
@@ -105,6 +106,31 @@ def test_users_errors_are_one_line(folder, bundle_path, path, bundle, problem):
     assert len(done.output.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--interval", "0"], "--interval"),
+        (["--settle", "-1"], "--settle"),
+        (["--patience", "-0.1"], "--patience"),
+    ],
+)
+def test_times_that_make_no_sense_are_refused(folder, bundle_path, options, problem):
+    done = call("watch", folder, "--bundle", bundle_path, "--output", folder / "output", *options)
+    assert done.exit_code == 2
+    assert f"Invalid value for '{problem}'" in done.output
+
+
+@pytest.mark.parametrize(("place", "problem"), [("", "is a file"), ("output", "Not a directory")])
+def test_output_that_cannot_be_written_is_told(folder, bundle_path, monkeypatch, place, problem):
+    monkeypatch.setattr(commands, "_stopped_by_signals", lambda: lambda: True)
+    (folder / "inbox").mkdir()
+    for command in (["watch", folder / "inbox"], ["judge", folder / "alert-1.npz"]):
+        done = call(*command, "--bundle", bundle_path, "--output", folder / "alert-0.npz" / place)
+        assert isinstance(done.exception, SystemExit)
+        assert done.exit_code != 0
+        assert problem in done.output.splitlines()[-1]
+
+
 def test_bundle_is_where_the_pipeline_puts_it(folder, bundle_path, monkeypatch):
     monkeypatch.setenv("CHERENKOV_DATA", str(folder / "data"))
     place = folder / "data" / "06_models" / "grb_alerts"
@@ -166,6 +192,17 @@ def test_confirmation_that_makes_no_sense_is_refused(output, arguments, problem)
     done = call("confirm", *arguments, "--output", output)
     assert done.exit_code == 1
     assert problem in done.output
+
+
+@pytest.mark.parametrize(
+    ("place", "problem"), [("judged", "is a directory"), ("index.html/labels.csv", "Not a directory")]
+)
+def test_labels_that_cannot_be_written_are_told(output, place, problem):
+    call("confirm", "alert-0.npz", "true", "--by", "me", "--output", output)
+    done = call("labels", output / place, "--output", output)
+    assert isinstance(done.exception, SystemExit)
+    assert done.exit_code != 0
+    assert problem in done.output.splitlines()[-1]
 
 
 def test_no_labels_no_file(output, tmp_path):
