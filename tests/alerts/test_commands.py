@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -68,6 +69,41 @@ def test_data_set(tmp_path, bundle_path, suffix):
     assert f"many{suffix}, image-3: false alert" in done.output
     assert "5 of 5 judged." in done.output
     assert len(list((tmp_path / "pages").glob("image-*.html"))) == 5
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".npz"])
+@pytest.mark.parametrize("layout", ["flat", "image", "other name"])
+def test_faults_of_a_data_set_are_told_of_the_data_set(tmp_path, bundle_path, suffix, layout):
+    images, path = toy_images(2, incomplete=0), tmp_path / f"many{suffix}"
+    images.table["snr_max"][1] = -1
+    if layout == "flat":
+        write_sub_images(images, path)
+    else:
+        arrays = {"image" if layout == "image" else "imgs": images.snr, "snr_max": images.table["snr_max"]}
+        if suffix == ".npz":
+            np.savez(path, **arrays)
+        else:
+            with h5py.File(path, "w") as file:
+                file.update(arrays)
+    done = call("judge", path, "--bundle", bundle_path)
+    assert done.exit_code == 1
+    assert "many, image 1: snr_max must be positive" in done.output
+
+
+def test_faults_of_a_single_image_are_told_of_it(tmp_path, bundle_path):
+    (tmp_path / "one.npz").write_bytes(single_file(toy_images(1), snr_max=-1))
+    done = call("judge", tmp_path / "one.npz", "--bundle", bundle_path)
+    assert "no verdict: snr_max is -1" in done.output
+
+
+def test_each_image_of_a_data_set_has_its_own_page(tmp_path, bundle_path):
+    images = toy_images(6)
+    images.table["image_id"] = ["GRB 1", "GRB_1", "α", "β", "a" + 80 * "x", "b" + 80 * "x"]
+    write_sub_images(images, tmp_path / "many.h5")
+    done = call("judge", tmp_path / "many.h5", "--bundle", bundle_path, "--output", tmp_path / "pages")
+    assert done.exit_code == 0
+    records = [json.loads(path.read_text()) for path in (tmp_path / "pages").glob("*.json")]
+    assert {record["image_id"] for record in records} == set(images.table["image_id"])
 
 
 def test_pickle_is_converted_only_if_it_is_trusted(tmp_path):

@@ -40,6 +40,10 @@ KNOWN = ("burst_id", "snr_max", "snr_std", "trigger", "sources", "usable")
 is its largest value and ``snr_std`` the standard deviation of its pixels."""
 
 
+class NotOneImageError(UserError):
+    """A file that has no image, or several: it may be a data set."""
+
+
 def read_single(content: bytes, name: str) -> SubImages:
     """Read the file of one alert.
 
@@ -121,7 +125,7 @@ def _whole(value: float, name: str) -> int:
 
 def _check_shape(shape: tuple[int, ...], itemsize: int) -> None:
     if len(shape) != 2:
-        raise UserError(f"A sub-image is a table of numbers, (rows, columns). Received: {shape}")
+        raise NotOneImageError(f"A sub-image is a table of numbers, (rows, columns). Received: {shape}")
     if max(shape) > LARGEST or itemsize > 16:
         raise UserError(f"A sub-image has 1 to {LARGEST} pixels a side. Received: {shape}")
 
@@ -150,9 +154,9 @@ def _read_npz(content: bytes) -> tuple[np.ndarray, dict[str, Any]]:
         sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in archive.infolist()}
         wanted = [name for name in ("image", *KNOWN) if name in sizes]
         if "image" not in sizes:
-            raise UserError(f"The file has no array named image. Received: {', '.join(list(sizes)[:10])}")
+            raise NotOneImageError(f"The file has no array named image. Received: {', '.join(list(sizes)[:10])}")
         if sum(sizes[name] for name in wanted) > LARGEST_FILE:
-            raise UserError(f"The file's arrays have more than {LARGEST_FILE:,} bytes.")
+            raise NotOneImageError(f"The file's arrays have more than {LARGEST_FILE:,} bytes.")
         arrays = {name: _numpy_array(archive.read(f"{name}.npy"), is_image=name == "image") for name in wanted}
     return arrays.pop("image"), {name: _plain(array) for name, array in arrays.items()}
 
@@ -163,7 +167,7 @@ def _read_hdf5(content: bytes) -> tuple[np.ndarray, dict[str, Any]]:
     with h5py.File(io.BytesIO(content), "r") as file:
         link = file.get("image", getlink=True)
         if link is None:
-            raise UserError(f"The file has no dataset named image. Received: {', '.join(list(file)[:10])}")
+            raise NotOneImageError(f"The file has no dataset named image. Received: {', '.join(list(file)[:10])}")
         image = file["image"] if isinstance(link, h5py.HardLink) else None
         if not isinstance(image, h5py.Dataset) or image.external or image.is_virtual:
             raise UserError("The dataset named image must stand in the file itself, not in another one.")
