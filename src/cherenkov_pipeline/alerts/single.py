@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
-from cherenkov_pipeline.alerts.images import LARGEST, SubImages, place
+from cherenkov_pipeline.alerts.images import LARGEST, SubImages, own_numbers, place
 from cherenkov_pipeline.errors import UserError
 
 LARGEST_FILE = 150_000_000
@@ -36,8 +36,8 @@ MOST_SOURCES = 100
 """Other known sources: each costs time, and no field has as many."""
 
 KNOWN = ("burst_id", "snr_max", "snr_std", "trigger", "sources", "usable")
-"""What may be known of an image: `images.SubImages` and `images.place` say what it is. Of an image alone, ``snr_max``
-is its largest value and ``snr_std`` the standard deviation of its pixels."""
+"""What may be known of an image: `images.SubImages` and `images.place` say what it is. Without ``snr_max`` and
+``snr_std`` they are `images.own_numbers`."""
 
 
 class NotOneImageError(UserError):
@@ -93,8 +93,7 @@ def _placed(image_id: str, image: np.ndarray, known: Mapping[str, Any]) -> SubIm
     if "usable" in known:
         options["usable"] = _array(known, "usable", image.shape) != 0
     snr, codes = place(image, **options)
-    finite = image[np.isfinite(image)].astype(float)
-    numbers = {"snr_max": float(finite.max()), "snr_std": float(finite.std())}
+    numbers = dict(zip(("snr_max", "snr_std"), own_numbers(snr, codes), strict=True))
     for name in numbers.keys() & known.keys():
         numbers[name] = float(_array(known, name, ())[()])
     for name, value in numbers.items():
