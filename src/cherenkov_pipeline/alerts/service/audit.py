@@ -197,7 +197,8 @@ class AuditLog:
         *lines, torn = tail.split(b"\n")
         if not lines:
             return 0, FIRST, FIRST, torn
-        last, before = lines[-1] + b"\n", _digest(lines[-2] + b"\n") if len(lines) > 1 else FIRST
+        last = lines[-1] + b"\n"
+        before = _digest(lines[-2] + b"\n") if len(lines) > 1 else FIRST
         try:
             number = _content(last)["number"]
         except ValueError:

@@ -3,7 +3,8 @@
 For every file, first what there is to say is written (verdict and page, or the reason), then one line in the audit log,
 and last the file is moved out of the inbox. The line is what counts: a service that is killed before it has been
 written judges the file anew when it starts again, and one that is killed after it only moves the file away. Content
-is known by its SHA-256: what was judged is a duplicate when it comes again, whatever its name.
+is known by its SHA-256: what was judged is a duplicate when it comes again, whatever its name. A name may be used again
+at any moment: what has come under it since the judged file was read stays in the inbox, and is judged next.
 
 A file may appear by a rename or while it is still being written: it is read when it has not changed for a moment, and
 one that cannot be read is given more time before it is rejected.
