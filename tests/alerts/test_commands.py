@@ -5,12 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from tests.alerts.toy_bundle import single_file
 from tests.alerts.toy_images import toy_images
 
+from cherenkov_pipeline.alerts import commands
 from cherenkov_pipeline.alerts.commands import alerts
 from cherenkov_pipeline.alerts.files import read_sub_images, write_sub_images
 from cherenkov_pipeline.alerts.service.inbox import InboxParameters, open_inbox
@@ -69,6 +71,41 @@ def test_data_set(tmp_path, bundle_path, suffix):
     assert len(list((tmp_path / "pages").glob("image-*.html"))) == 5
 
 
+@pytest.mark.parametrize("suffix", [".h5", ".npz"])
+@pytest.mark.parametrize("layout", ["flat", "image", "other name"])
+def test_faults_of_a_data_set_are_told_of_the_data_set(tmp_path, bundle_path, suffix, layout):
+    images, path = toy_images(2, incomplete=0), tmp_path / f"many{suffix}"
+    images.table["snr_max"][1] = -1
+    if layout == "flat":
+        write_sub_images(images, path)
+    else:
+        arrays = {"image" if layout == "image" else "imgs": images.snr, "snr_max": images.table["snr_max"]}
+        if suffix == ".npz":
+            np.savez(path, **arrays)
+        else:
+            with h5py.File(path, "w") as file:
+                file.update(arrays)
+    done = call("judge", path, "--bundle", bundle_path)
+    assert done.exit_code == 1
+    assert "many, image 1: snr_max must be positive" in done.output
+
+
+def test_faults_of_a_single_image_are_told_of_it(tmp_path, bundle_path):
+    (tmp_path / "one.npz").write_bytes(single_file(toy_images(1), snr_max=-1))
+    done = call("judge", tmp_path / "one.npz", "--bundle", bundle_path)
+    assert "no verdict: snr_max is -1" in done.output
+
+
+def test_each_image_of_a_data_set_has_its_own_page(tmp_path, bundle_path):
+    images = toy_images(6)
+    images.table["image_id"] = ["GRB 1", "GRB_1", "α", "β", "a" + 80 * "x", "b" + 80 * "x"]
+    write_sub_images(images, tmp_path / "many.h5")
+    done = call("judge", tmp_path / "many.h5", "--bundle", bundle_path, "--output", tmp_path / "pages")
+    assert done.exit_code == 0
+    records = [json.loads(path.read_text()) for path in (tmp_path / "pages").glob("*.json")]
+    assert {record["image_id"] for record in records} == set(images.table["image_id"])
+
+
 def test_pickle_is_converted_only_if_it_is_trusted(tmp_path):
     path, converted = tmp_path / "dataset_2.pkl", tmp_path / "dataset_2.h5"
     path.write_bytes(pickle.dumps({"image": [np.eye(56), np.eye(56)[:40]], "label": [1, 0]}))
@@ -105,6 +142,31 @@ def test_users_errors_are_one_line(folder, bundle_path, path, bundle, problem):
     assert len(done.output.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--interval", "0"], "--interval"),
+        (["--settle", "-1"], "--settle"),
+        (["--patience", "-0.1"], "--patience"),
+    ],
+)
+def test_times_that_make_no_sense_are_refused(folder, bundle_path, options, problem):
+    done = call("watch", folder, "--bundle", bundle_path, "--output", folder / "output", *options)
+    assert done.exit_code == 2
+    assert f"Invalid value for '{problem}'" in done.output
+
+
+@pytest.mark.parametrize(("place", "problem"), [("", "is a file"), ("output", "Not a directory")])
+def test_output_that_cannot_be_written_is_told(folder, bundle_path, monkeypatch, place, problem):
+    monkeypatch.setattr(commands, "_stopped_by_signals", lambda: lambda: True)
+    (folder / "inbox").mkdir()
+    for command in (["watch", folder / "inbox"], ["judge", folder / "alert-1.npz"]):
+        done = call(*command, "--bundle", bundle_path, "--output", folder / "alert-0.npz" / place)
+        assert isinstance(done.exception, SystemExit)
+        assert done.exit_code != 0
+        assert problem in done.output.splitlines()[-1]
+
+
 def test_bundle_is_where_the_pipeline_puts_it(folder, bundle_path, monkeypatch):
     monkeypatch.setenv("CHERENKOV_DATA", str(folder / "data"))
     place = folder / "data" / "06_models" / "grb_alerts"
@@ -130,6 +192,27 @@ def test_confirmation_becomes_a_label(output, tmp_path):
     assert call("verify-log", "--output", output).exit_code == 0
 
 
+def test_labels_of_a_relative_output_are_a_data_set(output, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tables").mkdir()
+    for name, verdict in (("alert-0.npz", "true"), ("alert-1.npz", "false")):
+        assert call("confirm", name, verdict, "--by", "A. Vocate", "--output", output.name).exit_code == 0
+    assert call("labels", "tables/labels.csv", "--output", output.name).exit_code == 0
+    images = read_sub_images("tables/labels.csv")
+    assert images.table["is_real"].tolist() == [True, False]
+    np.testing.assert_array_equal(images.snr[1], toy_images(2).snr[1])
+
+
+def test_labels_of_edited_lines_are_left_out(output, tmp_path):
+    for name in ("alert-0.npz", "alert-1.npz"):
+        call("confirm", name, "true", "--by", "A. Vocate", "--output", output)
+    log = output / "audit" / "audit.jsonl"
+    log.write_text(log.read_text().replace('"verdict": "real"', '"verdict": "unsure"', 1))
+    done = call("labels", tmp_path / "labels.csv", "--output", output)
+    assert "Line 2 of the audit log was edited" in done.output
+    assert "1 labels" in done.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -145,6 +228,17 @@ def test_confirmation_that_makes_no_sense_is_refused(output, arguments, problem)
     done = call("confirm", *arguments, "--output", output)
     assert done.exit_code == 1
     assert problem in done.output
+
+
+@pytest.mark.parametrize(
+    ("place", "problem"), [("judged", "is a directory"), ("index.html/labels.csv", "Not a directory")]
+)
+def test_labels_that_cannot_be_written_are_told(output, place, problem):
+    call("confirm", "alert-0.npz", "true", "--by", "me", "--output", output)
+    done = call("labels", output / place, "--output", output)
+    assert isinstance(done.exception, SystemExit)
+    assert done.exit_code != 0
+    assert problem in done.output.splitlines()[-1]
 
 
 def test_no_labels_no_file(output, tmp_path):
@@ -172,6 +266,17 @@ def test_edits_are_found(output):
     done = call("verify-log", "--output", output)
     assert done.exit_code == 1
     assert "Error: Line 3 is broken" in done.output
+
+
+def test_judged_files_that_were_changed_or_removed_are_found(output):
+    first, second, _ = sorted((output / "judged").iterdir())
+    first.write_bytes(first.read_bytes() + b" ")
+    second.unlink()
+    done = call("verify-log", "--output", output)
+    assert done.exit_code == 1
+    assert f"judged/{first.name} was changed" in done.output
+    assert f"judged/{second.name} is gone" in done.output
+    assert "2 files are not as the log says" in done.output
 
 
 def test_commands_belong_to_kedro():

@@ -2,7 +2,17 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from cherenkov_pipeline.alerts.images import BACKGROUND, CENTER, MISSING, SIZE, SOURCE, TRIGGER, SubImages, place
+from cherenkov_pipeline.alerts.images import (
+    BACKGROUND,
+    CENTER,
+    MISSING,
+    SIZE,
+    SOURCE,
+    TRIGGER,
+    SubImages,
+    own_numbers,
+    place,
+)
 from cherenkov_pipeline.errors import UserError
 
 
@@ -74,6 +84,16 @@ def test_what_is_no_image_is_refused(image, problem):
 def test_trigger_outside_is_refused():
     with pytest.raises(UserError, match="within"):
         place(np.zeros((5, 6)), (5, 0))
+
+
+def test_own_numbers_are_of_usable_pixels():
+    image = _image((SIZE, 40))
+    image[3, 4], image[5, 6], usable = 30, 20, np.ones(image.shape, dtype=bool)
+    usable[3, :20] = False
+    placed = place(image, (CENTER, CENTER), usable, sources=[(5, 6)])
+    expected = np.float32(image[usable]).astype(float)
+    assert own_numbers(*placed) == pytest.approx((20, expected.std()))
+    assert np.isnan(own_numbers(placed[0], np.full((SIZE, SIZE), MISSING))).all()
 
 
 def test_rows_are_chosen_together():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from cherenkov_pipeline.alerts.files import read_sub_images
 from cherenkov_pipeline.alerts.images import CENTER, MISSING, SOURCE
 from cherenkov_pipeline.alerts.single import LARGEST_FILE, read_single
 from cherenkov_pipeline.errors import UserError
@@ -60,7 +61,7 @@ def test_image_alone(kind):
     row = images.table[0]
     assert (row["image_id"], row["burst_id"]) == ("some.alert", "")
     assert row["snr_max"] == 12
-    assert row["snr_std"] == pytest.approx(IMAGE.std(), rel=1e-5)
+    assert row["snr_std"] == pytest.approx(IMAGE[2:, :48].std(), rel=1e-5)  # what lies around the trigger
 
 
 @pytest.mark.parametrize(
@@ -88,6 +89,20 @@ def test_sources_and_pixels_that_cannot_be_used():
     images = read_single(npz(image=IMAGE, usable=usable, sources=[[30, 30]]), "a.npz")
     assert images.codes[0, CENTER, CENTER + 10] == SOURCE
     assert images.codes[0, CENTER, CENTER - 11] == MISSING
+
+
+def test_numbers_of_an_image_alone_are_those_of_a_data_set(tmp_path):
+    image = np.random.default_rng(1).normal(size=(70, 90))
+    image[20, 30], image[22, 28], image[60, 80] = 9, 30, 40  # the trigger, not usable, not within the window
+    usable = np.ones(image.shape, dtype=bool)
+    usable[22, 25:50] = False
+    single = read_single(npz(image=image, usable=usable, trigger=[20, 30]), "a.npz")
+    (tmp_path / "set.npz").write_bytes(npz(image=image[np.newaxis], usable=usable[np.newaxis], trigger=[[20, 30]]))
+    many = read_sub_images(tmp_path / "set.npz")
+    np.testing.assert_array_equal(single.snr, many.snr)
+    for name in ("snr_max", "snr_std"):
+        assert single.table[name][0] == many.table[name][0]
+    assert single.table["snr_max"][0] == 9
 
 
 def external_hdf5(tmp_path):
@@ -124,6 +139,13 @@ def bomb():
         ("a.npz", npz(image=IMAGE, trigger=[1, 2, 3]), "trigger is not as it should be"),
         ("a.npz", npz(image=IMAGE, trigger=[1.5, 2]), "trigger holds numbers"),
         ("a.npz", npz(image=IMAGE, trigger=[100, 2]), "trigger lies within"),
+        ("a.npz", npz(image=IMAGE, trigger=[1e308, 2]), "trigger holds numbers"),
+        ("a.npz", npz(image=IMAGE, sources=np.zeros((101, 2))), "at most 100 sources"),
+        *(
+            ("a.npz", npz(image=IMAGE, sources=[[value, 2]]), "sources holds numbers")
+            for value in (1e308, np.nan, -np.inf, 5000, np.iinfo(np.int64).min)
+        ),
+        ("a.npz", npz(image=IMAGE, usable=np.eye(50, 56, 55) > 0, trigger=[49, 0], snr_std=1), "snr_max is nan"),
         ("a.npz", npz(image=IMAGE, snr_max=np.nan), "snr_max is nan"),
         ("a.npz", npz(image=IMAGE, snr_std="large"), "snr_std is not"),
         ("a.npz", npz(image=IMAGE, usable=np.ones((3, 3))), "usable is not"),

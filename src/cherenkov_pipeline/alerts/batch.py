@@ -13,7 +13,7 @@ from cherenkov_pipeline.alerts.images import SubImages
 from cherenkov_pipeline.alerts.service.outputs import now, safe_name
 from cherenkov_pipeline.alerts.service.page import render_page
 from cherenkov_pipeline.alerts.service.record import as_json, verdict_record
-from cherenkov_pipeline.alerts.single import LARGEST_FILE, READERS, read_single
+from cherenkov_pipeline.alerts.single import LARGEST_FILE, READERS, NotOneImageError, read_single
 from cherenkov_pipeline.alerts.verdict import judge, percent
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import atomic_path
@@ -100,6 +100,8 @@ def judge_files(bundle: Bundle, files: Sequence[Path], output: Path | None = Non
             record = verdict_record(verdict, bundle, source)
             if output is not None:
                 stem = f"{safe_name(verdict.image_id)}-{digest[:12]}"
+                if len(images) > 1:  # whose names may differ in other signs alone
+                    stem += f"-{row}"
                 page = render_page(verdict, images[row : row + 1], bundle, record, is_logged=False)
                 for suffix, text in ((".json", as_json(record)), (".html", page)):
                     with atomic_path(output / f"{stem}{suffix}") as part:
@@ -113,12 +115,12 @@ def _read(path: Path) -> tuple[SubImages, str]:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     try:
         if path.stat().st_size > LARGEST_FILE:
-            raise UserError(f"The file of one sub-image has at most {LARGEST_FILE:,} bytes.")
+            raise NotOneImageError(f"The file of one sub-image has at most {LARGEST_FILE:,} bytes.")
         return read_single(path.read_bytes(), path.name), digest
     except UserError as error:
         if path.suffix.lower() not in DATA_SETS:
             raise
         try:
             return read_sub_images(path), digest
-        except UserError:
-            raise error from None
+        except UserError as problem:
+            raise (problem if isinstance(error, NotOneImageError) else error) from None

@@ -6,7 +6,16 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
-from cherenkov_pipeline.alerts.images import CAUSES, MISSING, REAL_CAUSES, SOURCE, TRIGGER, SubImages, place
+from cherenkov_pipeline.alerts.images import (
+    CAUSES,
+    MISSING,
+    REAL_CAUSES,
+    SOURCE,
+    TRIGGER,
+    SubImages,
+    own_numbers,
+    place,
+)
 from cherenkov_pipeline.errors import UserError
 
 IMAGE, CODES, USABLE, TRIGGER_PIXEL = "image", "codes", "usable", "trigger"
@@ -38,8 +47,8 @@ def from_columns(columns: Mapping[Any, Sequence], origin: str) -> tuple[SubImage
     columns : mapping of str to sequence
         One entry an image. Of those in `NAMES`, only the images must be there: tables of numbers (rows, columns), NaN
         where there are no data. Without ``trigger`` (row, column) it is the brightest pixel; without ``snr_max`` and
-        ``snr_std`` they are of the image alone. ``codes`` are as of `SubImages`, ``usable`` is true or false by pixel.
-        Columns of other names are kept if they hold texts or numbers.
+        ``snr_std`` they are `images.own_numbers`. ``codes`` are as of `SubImages`, ``usable`` is true or false by
+        pixel. Columns of other names are kept if they hold texts or numbers.
     origin : str
         Where they come from, for messages.
 
@@ -71,7 +80,7 @@ def from_columns(columns: Mapping[Any, Sequence], origin: str) -> tuple[SubImage
         except UserError as error:
             raise UserError(f"{origin}, image {row}: {error}") from None
     snr, codes = (np.stack(parts) for parts in zip(*placed, strict=True))
-    table, left_out = _table(known, others, snr, origin)
+    table, left_out = _table(known, others, snr, codes, origin)
     return SubImages(snr, codes, table), left_out
 
 
@@ -133,15 +142,15 @@ def _numbers(values: Any, what: str) -> np.ndarray:
 
 
 def _table(
-    known: Mapping[str, Sequence], others: Mapping[str, Sequence], snr: np.ndarray, origin: str
+    known: Mapping[str, Sequence], others: Mapping[str, Sequence], snr: np.ndarray, codes: np.ndarray, origin: str
 ) -> tuple[Table, dict[str, str]]:
     n = len(snr)
     table = Table()
     table["image_id"] = _texts(known.get("image_id", [f"{origin}-{row:06d}" for row in range(n)]))
     if len(set(table["image_id"])) < n:
         raise UserError(f"{origin}: every image has an image_id of its own; there are {len(set(table['image_id']))}.")
-    table["snr_max"] = _positive(known.get("snr_max", np.nanmax(snr, axis=(1, 2))), "snr_max", origin)
-    table["snr_std"] = _positive(known.get("snr_std", np.nanstd(snr, axis=(1, 2))), "snr_std", origin)
+    for name, own in zip(("snr_max", "snr_std"), zip(*map(own_numbers, snr, codes), strict=True), strict=True):
+        table[name] = _positive(known.get(name, own), name, origin)
     if "cause" in known:
         table["cause"] = _texts(known["cause"])
     if "is_real" in known:

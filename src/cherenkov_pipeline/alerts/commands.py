@@ -29,7 +29,7 @@ def alerts() -> None:
 
 
 def _in_one_line(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Tell a user's error in one line."""
+    """Tell in one line of a user's error, and of a file that cannot be read or written."""
 
     @functools.wraps(function)
     def run(**options: Any) -> None:
@@ -37,6 +37,11 @@ def _in_one_line(function: Callable[..., Any]) -> Callable[..., Any]:
             function(**options)
         except UserError as error:
             raise click.ClickException(str(error)) from error
+        except BrokenPipeError:  # nobody reads on: click ends quietly
+            raise
+        except OSError as error:
+            place = error.filename2 or error.filename
+            raise click.ClickException(f"{place}: {error.strerror}." if place else str(error)) from error
 
     return run
 
@@ -49,7 +54,7 @@ def _data(place: str) -> Path:
 def _path_option(name: str, place: str, text: str) -> Callable:
     return click.option(
         f"--{name}",
-        type=click.Path(path_type=Path),
+        type=click.Path(path_type=Path, file_okay=False),
         default=None,
         callback=lambda context, option, value: value or _data(place),
         help=f"{text} [default: {place} in the data folder]",
@@ -64,7 +69,11 @@ _threads = click.option("--threads", type=click.IntRange(1), default=2, show_def
 @alerts.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @_bundle
-@click.option("--output", type=click.Path(path_type=Path), help="Folder for a record and a page of each sub-image.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for a record and a page of each sub-image.",
+)
 @click.option("--json", "as_lines", is_flag=True, help="Print one JSON object a line.")
 @_threads
 @_in_one_line
@@ -86,9 +95,23 @@ def judge(path: Path, bundle: Path, output: Path | None, as_lines: bool, threads
 @click.argument("inbox", type=click.Path(path_type=Path))
 @_bundle
 @_output
-@click.option("--interval", type=float, default=0.2, show_default=True, help="Seconds between two looks.")
-@click.option("--settle", type=float, default=0.3, show_default=True, help="Seconds that a file is left unchanged.")
-@click.option("--patience", type=float, default=10.0, show_default=True, help="Seconds for a file to become readable.")
+@click.option(
+    "--interval",
+    type=click.FloatRange(0, min_open=True),
+    default=0.2,
+    show_default=True,
+    help="Seconds between two looks.",
+)
+@click.option(
+    "--settle", type=click.FloatRange(0), default=0.3, show_default=True, help="Seconds that a file is left unchanged."
+)
+@click.option(
+    "--patience",
+    type=click.FloatRange(0),
+    default=10.0,
+    show_default=True,
+    help="Seconds for a file to become readable.",
+)
 @_threads
 @_in_one_line
 def watch(
@@ -121,7 +144,7 @@ def confirm(alert: str, verdict: Any, by: str, cause: str, note: str, output: Pa
 
 
 @alerts.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
 @_output
 @_in_one_line
 def labels(path: Path, output: Path) -> None:
@@ -129,9 +152,12 @@ def labels(path: Path, output: Path) -> None:
     import csv
 
     from cherenkov_pipeline.alerts.service.confirmation import confirmed_labels
+    from cherenkov_pipeline.alerts.service.outputs import audit_log
     from cherenkov_pipeline.files import atomic_path
 
     found = confirmed_labels(output)
+    for number in audit_log(output).left_out():
+        click.echo(f"Line {number} of the audit log was edited: it is left out.", err=True)
     if not found:
         raise UserError(f"No verdict has been confirmed in {output}.")
     with atomic_path(path) as part, part.open("w", newline="") as stream:

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from cherenkov_pipeline.alerts.guarantee import Threshold, find_threshold, one_each
-from cherenkov_pipeline.alerts.verdict import FALSE, REAL, UNSURE
+from cherenkov_pipeline.alerts.verdict import FALSE, REAL, UNSURE, sigmoid
 from cherenkov_pipeline.config import Parameters
 from cherenkov_pipeline.errors import UserError
 
@@ -252,11 +252,6 @@ def find_thresholds(
         wrong = np.asarray(is_real, dtype=bool)[leaning] != (name == REAL)
         thresholds[name] = find_threshold(confidence, wrong, parameters.alpha[name], parameters.delta)
     return thresholds
-
-
-def sigmoid(logit: np.ndarray) -> np.ndarray:
-    """Probability that a logit means."""
-    return 0.5 * (1 + np.tanh(0.5 * np.asarray(logit, dtype=float)))
 
 
 def _stacked(logits: Mapping[str, np.ndarray], members: tuple[str, ...]) -> np.ndarray:

@@ -136,6 +136,23 @@ def place(
     return snr, codes
 
 
+def own_numbers(snr: np.ndarray, codes: np.ndarray) -> tuple[float, float]:
+    """Measure what stands for ``snr_max`` and ``snr_std`` where those of the whole sky image are not known.
+
+    Parameters
+    ----------
+    snr, codes : ndarray
+        Of one image, from `place`.
+
+    Returns
+    -------
+    snr_max, snr_std : float
+        Highest value and standard deviation of the usable pixels; NaN where there are none.
+    """
+    usable = snr[codes != MISSING].astype(float)
+    return (float(usable.max()), float(usable.std())) if usable.size else (np.nan, np.nan)
+
+
 def _overlap(trigger: int, size: int) -> tuple[slice, slice]:
     """Where along a side an image lies in the placed one, and the part of it that does."""
     begin, end = max(0, CENTER - trigger), min(SIZE, CENTER - trigger + size)

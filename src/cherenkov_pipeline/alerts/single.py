@@ -26,15 +26,22 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
-from cherenkov_pipeline.alerts.images import LARGEST, SubImages, place
+from cherenkov_pipeline.alerts.images import LARGEST, SubImages, own_numbers, place
 from cherenkov_pipeline.errors import UserError
 
 LARGEST_FILE = 150_000_000
 """Bytes: an image of 4096 x 4096 numbers in double precision, and a little more."""
 
+MOST_SOURCES = 100
+"""Other known sources: each costs time, and no field has as many."""
+
 KNOWN = ("burst_id", "snr_max", "snr_std", "trigger", "sources", "usable")
-"""What may be known of an image: `images.SubImages` and `images.place` say what it is. Of an image alone, ``snr_max``
-is its largest value and ``snr_std`` the standard deviation of its pixels."""
+"""What may be known of an image: `images.SubImages` and `images.place` say what it is. Without ``snr_max`` and
+``snr_std`` they are `images.own_numbers`."""
+
+
+class NotOneImageError(UserError):
+    """A file that has no image, or several: it may be a data set."""
 
 
 def read_single(content: bytes, name: str) -> SubImages:
@@ -80,12 +87,13 @@ def _placed(image_id: str, image: np.ndarray, known: Mapping[str, Any]) -> SubIm
         options["trigger"] = tuple(_whole(value, "trigger") for value in _array(known, "trigger", (2,)))
     if "sources" in known:
         sources = _array(known, "sources", (None, 2))
+        if len(sources) > MOST_SOURCES:
+            raise UserError(f"A sub-image has at most {MOST_SOURCES} sources. Received: {len(sources):,}")
         options["sources"] = [tuple(_whole(value, "sources") for value in source) for source in sources]
     if "usable" in known:
         options["usable"] = _array(known, "usable", image.shape) != 0
     snr, codes = place(image, **options)
-    finite = image[np.isfinite(image)].astype(float)
-    numbers = {"snr_max": float(finite.max()), "snr_std": float(finite.std())}
+    numbers = dict(zip(("snr_max", "snr_std"), own_numbers(snr, codes), strict=True))
     for name in numbers.keys() & known.keys():
         numbers[name] = float(_array(known, name, ())[()])
     for name, value in numbers.items():
@@ -109,14 +117,14 @@ def _array(known: Mapping[str, Any], name: str, shape: tuple[int | None, ...]) -
 
 
 def _whole(value: float, name: str) -> int:
-    if not float(value).is_integer():
-        raise UserError(f"{name} holds numbers of rows and columns. Received: {value}")
+    if not (-LARGEST <= value <= LARGEST and float(value).is_integer()):
+        raise UserError(f"{name} holds numbers of rows and columns, at most {LARGEST}. Received: {value}")
     return int(value)
 
 
 def _check_shape(shape: tuple[int, ...], itemsize: int) -> None:
     if len(shape) != 2:
-        raise UserError(f"A sub-image is a table of numbers, (rows, columns). Received: {shape}")
+        raise NotOneImageError(f"A sub-image is a table of numbers, (rows, columns). Received: {shape}")
     if max(shape) > LARGEST or itemsize > 16:
         raise UserError(f"A sub-image has 1 to {LARGEST} pixels a side. Received: {shape}")
 
@@ -145,9 +153,9 @@ def _read_npz(content: bytes) -> tuple[np.ndarray, dict[str, Any]]:
         sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in archive.infolist()}
         wanted = [name for name in ("image", *KNOWN) if name in sizes]
         if "image" not in sizes:
-            raise UserError(f"The file has no array named image. Received: {', '.join(list(sizes)[:10])}")
+            raise NotOneImageError(f"The file has no array named image. Received: {', '.join(list(sizes)[:10])}")
         if sum(sizes[name] for name in wanted) > LARGEST_FILE:
-            raise UserError(f"The file's arrays have more than {LARGEST_FILE:,} bytes.")
+            raise NotOneImageError(f"The file's arrays have more than {LARGEST_FILE:,} bytes.")
         arrays = {name: _numpy_array(archive.read(f"{name}.npy"), is_image=name == "image") for name in wanted}
     return arrays.pop("image"), {name: _plain(array) for name, array in arrays.items()}
 
@@ -158,7 +166,7 @@ def _read_hdf5(content: bytes) -> tuple[np.ndarray, dict[str, Any]]:
     with h5py.File(io.BytesIO(content), "r") as file:
         link = file.get("image", getlink=True)
         if link is None:
-            raise UserError(f"The file has no dataset named image. Received: {', '.join(list(file)[:10])}")
+            raise NotOneImageError(f"The file has no dataset named image. Received: {', '.join(list(file)[:10])}")
         image = file["image"] if isinstance(link, h5py.HardLink) else None
         if not isinstance(image, h5py.Dataset) or image.external or image.is_virtual:
             raise UserError("The dataset named image must stand in the file itself, not in another one.")

@@ -1,9 +1,10 @@
+import hashlib
 import json
 import threading
 
 import pytest
 
-from cherenkov_pipeline.alerts.service.audit import FIRST, REPAIRED, AuditLog
+from cherenkov_pipeline.alerts.service.audit import FIRST, MISSING, REPAIRED, AuditLog
 from cherenkov_pipeline.errors import UserError
 
 
@@ -86,7 +87,7 @@ def test_lines_cut_off_at_the_end_are_noticed_later_too(log):
     assert len(list(log.entries())) == 5
     found = log.verify()
     assert (found.broken_line, found.n_lines) == (4, 3)
-    assert "up to 5 had been cut off" in found.problem
+    assert "named line 5 as the last one" in found.problem
     assert head != log.head_path.read_text()
 
 
@@ -140,8 +141,61 @@ def test_program_killed_at_any_byte_of_a_line(log):
     log.head_path.write_text(f"4 {json.loads(lines(log)[3])['hash']}\n")
     assert log.verify().broken_line is None
     log.append("verdict")
-    assert log.verify().n_lines == 6
+    assert log.verify().n_lines == 7
     assert head != log.head_path.read_text()
+
+
+def forge(log, n):
+    """Add lines that follow the last one, and leave the head as it is."""
+    head = log.head_path.read_text()
+    for _ in range(n):
+        log.append("verdict", forged=True)
+    log.head_path.write_text(head)
+
+
+def test_one_line_after_the_head_is_noted_and_told_of(log):
+    forge(log, 1)
+    found = log.verify()
+    assert (found.broken_line, found.n_lines) == (None, 6)
+    assert "killed" in found.problem
+    log.append("verdict")
+    repaired = list(log.entries())[6]
+    assert (repaired["event"], repaired["after_head"]) == (REPAIRED, 6)
+    assert (log.verify().broken_line, log.verify().problem) == (None, "")
+
+
+def test_program_killed_after_the_first_line(tmp_path):
+    log = AuditLog(tmp_path / "audit.jsonl")
+    log.append("started")
+    log.head_path.unlink()
+    assert log.verify().broken_line is None
+    log.append("verdict")
+    assert log.verify().n_lines == 3
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_lines_that_were_added_are_noticed(log, n):
+    forge(log, n)
+    found = log.verify()
+    assert (found.broken_line, found.n_lines) == (6, 5)
+    assert found.last_hash == list(log.entries())[4]["hash"]
+    assert "added" in found.problem
+    log.append("verdict")
+    found = log.verify()
+    assert found.broken_line == 6 + n
+    assert "added" in found.problem
+
+
+def test_log_that_grows_while_it_is_verified_is_whole(log):
+    def write():
+        for _ in range(200):
+            log.append("verdict")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while writer.is_alive():
+        assert log.verify().broken_line is None
+    writer.join()
 
 
 def test_several_writers_take_turns(log):
@@ -158,10 +212,54 @@ def test_several_writers_take_turns(log):
     assert log.verify().broken_line is None
 
 
-def test_nothing_is_added_to_an_edited_end(log):
-    log.path.write_bytes(log.path.read_bytes() + b"[]\n")
-    with pytest.raises(UserError, match="edited"):
-        log.append("verdict")
+EDITED_ENDS = {
+    "blank": lambda last: last + b"\n",
+    "list": lambda last: last + b"[]\n",
+    "no text": lambda last: last + b"\xff\xfe\n",
+    "no hash": lambda last: last + b'{"number": 6, "event": "verdict"}\n',
+    "content": lambda last: last.replace(b"verdict", b"Verdict"),
+    "lacks a key": lambda last: last.replace(b'"event": "verdict", ', b""),
+}
+
+
+@pytest.mark.parametrize("end", EDITED_ENDS)
+def test_chain_goes_on_after_an_edited_end(log, end):
+    *before, last = lines(log)
+    log.path.write_bytes(b"".join(before) + EDITED_ENDS[end](last))
+    n, edited = len(lines(log)), lines(log)[-1]
+    assert log.left_out() == [n]
+    log.append("verdict")
+    log.append("verdict")
+    assert log.left_out() == [n]
+    entries = list(log.entries())
+    assert [entry["number"] for entry in entries] == [number for number in range(1, n + 4) if number != n]
+    assert entries[n - 1]["event"] == (REPAIRED if n == 6 else MISSING)
+    assert entries[n - 1]["previous"] == hashlib.sha256(edited).hexdigest()
+    found = log.verify()
+    assert (found.broken_line, found.n_lines) == (n, n - 1)
+
+
+def test_edited_lines_are_left_out(log):
+    content = lines(log)
+    content[1:4] = b"text\n", b"\n", content[3].replace(b"text", b"test")
+    log.path.write_bytes(b"".join(content))
+    assert log.left_out() == [2, 3, 4]
+    assert [entry["number"] for entry in log.entries()] == [1, 5]
+
+
+def test_lines_that_lack_what_their_event_says_are_left_out(log):
+    log.append("confirmed", by="me")
+    strict = AuditLog(log.path, {"verdict": ("input_sha256", "note"), "confirmed": ("by", "cause")})
+    assert strict.left_out() == [6]
+    assert len(list(strict.entries())) == 5
+    assert strict.verify().broken_line is None
+
+
+@pytest.mark.parametrize("content", ["", "five", "5 a b"])
+def test_edited_head_is_noticed(log, content):
+    log.head_path.write_text(content)
+    assert "edited" in log.verify().problem
+    log.append("verdict")
     assert log.verify().broken_line == 6
 
 

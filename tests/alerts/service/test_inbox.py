@@ -13,9 +13,11 @@ from tests.alerts.toy_bundle import single_file
 from tests.alerts.toy_images import toy_images
 
 from cherenkov_pipeline.alerts.service import inbox as inbox_module
+from cherenkov_pipeline.alerts.service.audit import LEFT_OUT
+from cherenkov_pipeline.alerts.service.confirmation import confirm, confirmed_labels
 from cherenkov_pipeline.alerts.service.inbox import MOST_ATTEMPTS, WORKING, InboxParameters, Look, open_inbox
-from cherenkov_pipeline.alerts.service.intake import Drop
-from cherenkov_pipeline.alerts.service.outputs import sha256
+from cherenkov_pipeline.alerts.service.intake import Drop, Tracker
+from cherenkov_pipeline.alerts.service.outputs import Outputs, audit_log, sha256
 from cherenkov_pipeline.alerts.single import LARGEST_FILE
 from cherenkov_pipeline.errors import TemporaryError, UserError
 
@@ -173,6 +175,40 @@ def test_edited_log_is_told_of_at_the_start(service):
     assert any("Line 2 of" in said for said in service.said)
 
 
+@pytest.mark.parametrize("edit", ["blank line", "no JSON", "lacks a key", "written without a key", "no head"])
+def test_edited_lines_hold_up_no_verdict_and_are_told_of(service, edit):
+    service.drop("a.npz", single_file(toy_images(1), burst_id="sb1"))
+    service.look()
+    log = audit_log(service.output)
+    content = log.path.read_bytes().splitlines(keepends=True)
+    match edit:
+        case "blank line":
+            content.append(b"\n")
+        case "no JSON":
+            content[1] = b"text\n"
+        case "lacks a key":
+            content[1] = content[1].replace(b'"confidence_pct"', b'"confidence"')
+    log.path.write_bytes(b"".join(content))
+    if edit == "written without a key":
+        log.append("verdict", file="c.npz")
+    if edit == "no head":
+        log.head_path.write_text("")
+    edited = log.left_out()
+    assert len(edited) == (edit != "no head")
+    service.drop("b.npz", single_file(toy_images(2), 1))
+    service.drop("n.xml", notice("sb1").encode())
+    for _ in range(2):
+        service.look()
+    assert service.left() == []
+    assert any(line["file"] == "b.npz" for line in log.entries() if line["event"] == "verdict")
+    assert [line["lines"] for line in log.entries() if line["event"] == LEFT_OUT] == [edited, edited] * len(edited)
+    assert log.left_out() == edited
+    assert any("edited" in said for said in service.said)
+    assert (log.verify().broken_line is None) == (edit == "written without a key")
+    assert confirm(service.output, "b.npz", "false", "me")["burst_id"] == ""
+    assert len(confirmed_labels(service.output)) == 1
+
+
 def test_same_name_with_other_content_is_another_alert(service):
     for row in range(2):
         service.drop("alert.npz", single_file(toy_images(2), row))
@@ -217,6 +253,89 @@ def test_file_that_is_replaced_while_it_is_judged_is_judged_too(service, monkeyp
 
     monkeypatch.setattr(inbox_module, "judge", judge)
     service.look()
+    service.look()
+    assert [line["verdict"] for line in service.lines("verdict")] == ["real", "false"]
+    assert service.left() == []
+
+
+def put_another(path, content):
+    """As a producer does that uses one name again: written elsewhere, renamed onto it."""
+    new = path.with_name(".new")
+    new.write_bytes(content)
+    new.replace(path)
+
+
+@pytest.mark.parametrize("other_disk", [False, True])
+def test_file_that_is_replaced_as_it_is_moved_is_judged_too(service, monkeypatch, other_disk):
+    renamed, moves = Path.rename, []
+
+    def rename(path, target):
+        if path.parent == service.folder:
+            moves.append(path)
+            if other_disk and Path(target).parent != service.folder:
+                raise OSError(errno.EXDEV, "Invalid cross-device link")
+            if len(moves) == 1 + other_disk:  # after all that can be asked before
+                put_another(path, other)
+        return renamed(path, target)
+
+    first, other = (single_file(toy_images(2), row) for row in range(2))
+    service.drop("latest.npz", first)
+    monkeypatch.setattr(Path, "rename", rename)
+    service.look()
+    assert service.left() == ["2-latest.npz" if other_disk else "latest.npz"]
+    service.look()
+    assert [line["verdict"] for line in service.lines("verdict")] == ["real", "false"]
+    assert service.left() == []
+    assert (service.output / service.lines("verdict")[1]["kept"]).read_bytes() == other
+    assert service.lines("rejected") == []
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_is_put_back_replaces_nothing(service, monkeypatch, kind):
+    renamed, moves = Path.rename, []
+
+    def rename(path, target):
+        moves.append(path)
+        if len(moves) > 1:
+            return renamed(path, target)
+        path.unlink()
+        if kind == "folder":
+            path.mkdir()
+        else:
+            service.drop(path.name, b"second")
+        moved = renamed(path, target)
+        service.drop(path.name, b"third")
+        return moved
+
+    service.drop("a.txt", b"the first")
+    monkeypatch.setattr(Path, "rename", rename)
+    service.look()
+    assert service.left() == ["2-a.txt", "a.txt"]
+    assert (service.folder / "a.txt").read_bytes() == b"third"
+    assert (service.folder / "2-a.txt").is_dir() == (kind == "folder")
+    service.look()
+    assert [line["file"] for line in service.lines("rejected")] == ["a.txt", "2-a.txt", "a.txt"]
+
+
+def test_what_takes_the_name_of_a_file_that_was_not_moved_is_judged_too(service, monkeypatch):
+    """Killed between line and move; then another one comes between the look into the inbox and the move."""
+
+    def killed(*arguments):
+        raise Killed
+
+    def replaced(tracker, drop):
+        put_another(path, other)
+        return age(tracker, drop)
+
+    path, other = service.drop("latest.npz", single_file(toy_images(2), 0)), single_file(toy_images(2), 1)
+    age = Tracker.age
+    with monkeypatch.context() as patch:
+        patch.setattr(Outputs, "take", killed)
+        with pytest.raises(Killed):
+            service.look()
+    with monkeypatch.context() as patch:
+        patch.setattr(Tracker, "age", replaced)
+        service.look()
     service.look()
     assert [line["verdict"] for line in service.lines("verdict")] == ["real", "false"]
     assert service.left() == []
@@ -319,13 +438,13 @@ def test_inbox_on_another_disk(service, monkeypatch):
     renamed = Path.rename
 
     def rename(path, target):
-        if Path(path).parent == service.folder:
+        if Path(path).parent == service.folder != Path(target).parent:
             raise OSError(errno.EXDEV, "Invalid cross-device link")
         return renamed(path, target)
 
     codes = zoo(service)
     os.truncate(service.folder / "huge.h5", 10)
-    service.drop("a.npz", single_file(toy_images(1)))
+    service.drop("a" * 251 + ".npz", single_file(toy_images(1)))
     monkeypatch.setattr(Path, "rename", rename)
     assert service.look() == Look(len(codes) + 1, 0)
     assert service.left() == []

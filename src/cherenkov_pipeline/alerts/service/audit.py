@@ -2,12 +2,14 @@
 
 One JSON object a line. Each holds the hash of the line before it and ends with its own (SHA-256), so that a changed,
 inserted, removed or moved line breaks the chain. The number and hash of the last line stand once more in a file beside
-it: lines that were cut off at the end are missed too. Who can write both files can make a new chain; so note the last
-hash elsewhere now and then, and let `verify` look for it.
+it, the head: lines that were cut off at the end are missed too, and lines that were added there are noticed. Who can
+write both files can make a new chain; so note the last hash elsewhere now and then, and let `verify` look for it.
 
-A program that is killed while it writes leaves a line cut off. The next one that writes takes it out of the chain and
-says so in a line of its own, with all that was left. In the same way it tells of lines that are missing, before it
-writes.
+A program that is killed while it writes leaves a line cut off, or a whole one that the head does not name yet. The next
+one that writes takes the first out of the chain and says so in a line of its own, with all that was left; of the second
+it tells too. In the same way it tells of a log that ends with any other line than the head's, before it writes.
+
+An edited line stops nothing: it is left out when the log is read, and the line after it holds the hash of its bytes.
 """
 
 import fcntl
@@ -15,7 +17,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,8 +30,12 @@ FIRST = "0" * 64
 """What stands for the hash of the line before the first."""
 
 REPAIRED, MISSING = "repaired", "lines_missing"
-"""Events of lines that tell of a line that was cut off, and of lines that were there before and are no more."""
+"""Events of lines that tell of what a killed program left, and of an end that is not the one that was written."""
 
+LEFT_OUT = "lines_left_out"
+"""Event of a line that names edited lines, which whoever reads the log leaves out."""
+
+_ALWAYS = {"number", "time", "event", "previous", "hash"}
 _END = re.compile(rb', "hash": "([0-9a-f]{64})"\}\n?$')
 _CHUNK = 1 << 16
 
@@ -63,10 +69,12 @@ class AuditLog:
     ----------
     path : path-like
         Of the ``.jsonl`` file; it is made with the first line.
+    content : mapping of str to collection of str, optional
+        Names that a line of an event has at least.
     """
 
-    def __init__(self, path: str | os.PathLike):
-        self.path = Path(path)
+    def __init__(self, path: str | os.PathLike, content: Mapping[str, Collection[str]] | None = None):
+        self.path, self.content = Path(path), content or {}
         self.head_path = self.path.with_name(self.path.name + ".head")
 
     def append(self, event: str, **content: Any) -> dict[str, Any]:
@@ -85,8 +93,6 @@ class AuditLog:
 
         Raises
         ------
-        UserError
-            If the last line is not what this class has written.
         OSError, TemporaryError
             If it cannot be written, all of it; then nothing is.
         """
@@ -98,9 +104,11 @@ class AuditLog:
             head = self._head()
             if torn:
                 os.ftruncate(descriptor, os.fstat(descriptor).st_size - len(torn))
-            # a program that was killed between line and head leaves a head that is one behind
-            if head not in ((number, previous), (number - 1, before)):
-                number, previous, _ = self._write(descriptor, number, previous, MISSING, {"expected": list(head)})
+            if head != (number, previous):
+                # a program that was killed between line and head leaves a head that is one behind
+                is_behind = head == (number - 1, before)
+                told = (REPAIRED, {"after_head": number}) if is_behind else (MISSING, {"expected": list(head)})
+                number, previous, _ = self._write(descriptor, number, previous, *told)
             if torn:
                 left = torn.decode(errors="replace")
                 number, previous, _ = self._write(descriptor, number, previous, REPAIRED, {"cut_off": left})
@@ -110,20 +118,27 @@ class AuditLog:
         return record
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        """Content of all whole lines, in their order; nothing is verified.
+        """Content of the lines, in their order; whether one follows the other is not verified."""
+        return (record for _, record in self._lines() if record is not None)
 
-        Raises
-        ------
-        UserError
-            If a line is no JSON object.
-        """
+    def left_out(self) -> list[int]:
+        """Numbers of the lines that are not among the `entries`: edited ones, and others that are none of this log."""
+        return [number for number, record in self._lines() if record is None]
+
+    def _lines(self) -> Iterator[tuple[int, dict[str, Any] | None]]:
+        """Give number and content of each whole line; None if it is not as it was written."""
         if not self.path.exists():
             return
         with self.path.open("rb") as stream:
             for number, line in enumerate(stream, start=1):
                 if not line.endswith(b"\n"):
                     return
-                yield _parsed(line, self.path, number)
+                try:
+                    record = _content(line)
+                except ValueError:
+                    yield number, None
+                else:
+                    yield number, record if record.keys() >= set(self.content.get(record["event"], ())) else None
 
     def verify(self, noted_hash: str | None = None) -> Verification:
         """Look for the first line that is not as it was written.
@@ -140,45 +155,55 @@ class AuditLog:
         """
         if not self.path.is_file():
             raise UserError(f"There is no audit log {self.path}.")
-        head_number, head_hash = self._head()
         number, previous, note, is_noted_there = 0, FIRST, "", not noted_hash
         with self.path.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH)  # log and head as they belong together
+            head_number, head_hash = self._head()
             for line in stream:
                 if not line.endswith(b"\n"):
-                    note = "a last line was cut off by a program that was killed; the next line written will tell"
+                    note = "A last line was cut off by a program that was killed; the next line written will tell."
                     break
                 problem = _problem(line, number + 1, previous)
-                found = _hash(line)
+                found = _digest(line)
                 if not problem and number + 1 == head_number and found != head_hash:
                     problem = f"it is not the line that {self.head_path.name} names"
                 if problem:
                     return Verification(number, previous, number + 1, problem)
                 number, previous = number + 1, found
                 is_noted_there = is_noted_there or previous == noted_hash
-        if number and head_number == 0:
-            return Verification(number, previous, number + 1, f"{self.head_path.name} is gone")
+        if number > 1 and head_number == 0:
+            return Verification(number, previous, number + 1, f"{self.head_path.name} is gone or was edited")
         if number < head_number:
             return Verification(number, previous, number + 1, f"lines up to {head_number} were cut off")
+        if number > head_number + 1:
+            problem = f"it was added: {self.head_path.name} names the line before it as the last one"
+            return Verification(head_number, head_hash, head_number + 1, problem)
         if not is_noted_there:
             return Verification(number, previous, number + 1, "no line has the noted hash")
+        if number == head_number + 1:
+            note = (
+                f"The last one stands after the one that {self.head_path.name} names: a program was killed, or somebody"
+                " has added it; the next line written will tell."
+            )
         return Verification(number, previous, None, note)
 
     def _tail(self, descriptor: int) -> tuple[int, str, str, bytes]:
-        """Find number and hash of the last whole line, the hash before it, and what stands after it."""
+        """Find number and hash of the last whole line, the hash of the one before it, and what stands after it."""
         end = os.fstat(descriptor).st_size
         tail, start = b"", end
-        while start and tail.count(b"\n") < 2:
+        while start and tail.count(b"\n") < 3:
             start = max(0, start - _CHUNK)
             tail = os.pread(descriptor, end - start, start)
-        whole, newline, torn = tail.rpartition(b"\n")
-        if not newline:
+        *lines, torn = tail.split(b"\n")
+        if not lines:
             return 0, FIRST, FIRST, torn
-        line = whole.rpartition(b"\n")[2] + b"\n"
-        record = _parsed(line, self.path, "the last one")
-        number, before = record.get("number"), record.get("previous")
-        if not isinstance(number, int) or not (found := _hash(line)):
-            raise UserError(f"The last line of {self.path} was edited: see kedro alerts verify-log.")
-        return number, found, before, torn
+        last = lines[-1] + b"\n"
+        before = _digest(lines[-2] + b"\n") if len(lines) > 1 else FIRST
+        try:
+            number = _content(last)["number"]
+        except ValueError:
+            number = os.pread(descriptor, end, 0).count(b"\n")
+        return number, _digest(last), before, torn
 
     def _write(
         self, descriptor: int, number: int, previous: str, event: str, content: dict[str, Any]
@@ -204,43 +229,47 @@ class AuditLog:
         try:
             number, digest = self.head_path.read_text().split()
             return int(number), digest
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):  # an edited one is as good as none
             return 0, FIRST
-        except ValueError as error:
-            raise UserError(f"{self.head_path} was edited: it holds a line's number and hash.") from error
 
 
 def _problem(line: bytes, number: int, previous: str) -> str:
     """Tell what is wrong with a line; empty if nothing is."""
-    digest = _hash(line)
-    if not digest:
-        return "it does not end with a hash"
-    text = _END.sub(b"}", line)
-    if hashlib.sha256(text).hexdigest() != digest:
-        return "its content is not what its hash is of"
     try:
-        record = json.loads(text)
+        record = _content(line)
         if record["previous"] != previous:
             return "it does not follow the line before it"
         if record["number"] != number:
             return f"its number is {record['number']}"
         if record["event"] == MISSING:
-            return f"lines up to {record['expected'][0]} had been cut off or replaced when it was written"
-    except (ValueError, KeyError, TypeError):
+            named = record["expected"][0]
+            return f"the head named line {named} as the last one when it was written: others were cut off or added"
+    except ValueError as error:
+        return str(error)
+    except (KeyError, TypeError):
         return "it is not a line of this log"
     return ""
 
 
-def _hash(line: bytes) -> str:
-    found = _END.search(line)
-    return found[1].decode() if found else ""
-
-
-def _parsed(line: bytes, path: Path, number: int | str) -> dict[str, Any]:
+def _content(line: bytes) -> dict[str, Any]:
+    """Content of a line that is as it was written; of any other a ValueError says what is wrong with it."""
+    end = _END.search(line)
+    if not end:
+        raise ValueError("it does not end with a hash")
+    if hashlib.sha256(line[: end.start()] + b"}").hexdigest().encode() != end[1]:
+        raise ValueError("its content is not what its hash is of")
     try:
         record = json.loads(line)
     except ValueError:
         record = None
-    if not isinstance(record, dict):
-        raise UserError(f"Line {number} of {path} was edited: see kedro alerts verify-log.")
+    if not isinstance(record, dict) or not record.keys() >= _ALWAYS or not isinstance(record["number"], int):
+        raise ValueError("it is not a line of this log")
     return record
+
+
+def _digest(line: bytes) -> str:
+    """Hash by which the next line names this one: its own, or that of its bytes if it is none of this log."""
+    try:
+        return _content(line)["hash"]
+    except ValueError:
+        return hashlib.sha256(line).hexdigest()

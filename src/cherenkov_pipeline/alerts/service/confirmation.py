@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from cherenkov_pipeline.alerts.images import FALSE_CAUSES, REAL_CAUSES
 from cherenkov_pipeline.alerts.service.audit import AuditLog, Verification
-from cherenkov_pipeline.alerts.service.outputs import LOG, sha256
+from cherenkov_pipeline.alerts.service.outputs import audit_log, sha256
 from cherenkov_pipeline.errors import UserError
 
 LONGEST_TEXT = 2000
@@ -48,7 +48,7 @@ def confirm(
         raise UserError(f'The cause "{cause}" does not go with the verdict "{verdict}": {known}.')
     if not by.strip() or max(len(by), len(note)) > LONGEST_TEXT:
         raise UserError(f"Name who says so, in at most {LONGEST_TEXT} characters.")
-    log = AuditLog(output / LOG)
+    log = audit_log(output)
     judged = _find(log, alert)
     return log.append(
         "confirmed",
@@ -69,17 +69,17 @@ def confirmed_labels(output: Path) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        ``path`` (of the file that was judged), ``input_sha256``, ``burst_id``, ``is_real`` (None: unsure), ``cause``,
-        ``label_source``, ``time``, ``note``, ``model_verdict``.
+        ``path`` (of the file that was judged, absolute), ``input_sha256``, ``burst_id``, ``is_real`` (None: unsure),
+        ``cause``, ``label_source``, ``time``, ``note``, ``model_verdict``.
     """
     places: dict[str, str] = {}
     labels: dict[str, dict[str, Any]] = {}
-    for entry in AuditLog(output / LOG).entries():
+    for entry in audit_log(output).entries():
         if entry["event"] == "verdict":
             places[entry["input_sha256"]] = entry["kept"]
-        if entry["event"] == "confirmed":
+        if entry["event"] == "confirmed" and entry["input_sha256"] in places:
             labels[entry["input_sha256"]] = {
-                "path": str(output / places[entry["input_sha256"]]),
+                "path": str((output / places[entry["input_sha256"]]).resolve()),
                 "input_sha256": entry["input_sha256"],
                 "burst_id": entry["burst_id"],
                 "is_real": {"true": True, "false": False}.get(entry["own_verdict"]),
@@ -102,7 +102,7 @@ def verify(output: Path, noted_hash: str | None = None) -> tuple[Verification, l
     changed : list of str
         Files that are gone or were changed; verdicts of which the log does not know.
     """
-    log = AuditLog(output / LOG)
+    log = audit_log(output)
     found = log.verify(noted_hash)
     if found.broken_line is not None:
         return found, []
@@ -111,6 +111,8 @@ def verify(output: Path, noted_hash: str | None = None) -> tuple[Verification, l
         for name in ("record", "page"):
             if name in entry:
                 written[entry[name]] = entry[f"{name}_sha256"]
+        if entry["event"] in ("verdict", "notice"):
+            written[entry["kept"]] = entry["input_sha256"]
     changed = []
     for place, digest in written.items():
         path = output / place

@@ -3,7 +3,8 @@
 For every file, first what there is to say is written (verdict and page, or the reason), then one line in the audit log,
 and last the file is moved out of the inbox. The line is what counts: a service that is killed before it has been
 written judges the file anew when it starts again, and one that is killed after it only moves the file away. Content
-is known by its SHA-256: what was judged is a duplicate when it comes again, whatever its name.
+is known by its SHA-256: what was judged is a duplicate when it comes again, whatever its name. A name may be used again
+at any moment: what has come under it since the judged file was read stays in the inbox, and is judged next.
 
 A file may appear by a rename or while it is still being written: it is read when it has not changed for a moment, and
 one that cannot be read is given more time before it is rejected.
@@ -20,6 +21,7 @@ from typing import Any
 from pydantic import Field
 
 from cherenkov_pipeline.alerts.bundle import Bundle
+from cherenkov_pipeline.alerts.service.audit import LEFT_OUT
 from cherenkov_pipeline.alerts.service.intake import Drop, Rejection, Tracker
 from cherenkov_pipeline.alerts.service.notices import Notice, read_notice
 from cherenkov_pipeline.alerts.service.outputs import (
@@ -45,6 +47,9 @@ WORKING = f"{AUDIT}/working.json"
 """Files that were being judged when the service died, and how often."""
 
 MOST_ATTEMPTS = 10
+MOST_NAMED = 100
+"""Edited lines that are named in the audit log."""
+
 N_LATEST = 50
 """Verdicts and rejections in the index."""
 
@@ -94,10 +99,7 @@ class Inbox:
         self._unreadable: dict[str, str] = {}  # name -> state in which it could not be read
         self._latest: list[dict[str, Any]] = []
         for entry in outputs.log.entries():
-            try:
-                self._remember(entry)
-            except KeyError as error:
-                raise UserError(f"A line of {outputs.log.path} was edited: see kedro alerts verify-log.") from error
+            self._remember(entry)
         self._attempts = self._read_attempts()
 
     def look(self, stop: Callable[[], bool] = lambda: False) -> Look:
@@ -139,7 +141,7 @@ class Inbox:
     def _deal_with(self, drop: Drop) -> bool:
         """Give a file its verdict or rejection and move it away; False if it may still change."""
         if drop.key in self._places:  # killed between the line and the move
-            self.outputs.take(drop.path, self._places[drop.key])
+            self.outputs.take(drop, self._places[drop.key])
             return True
         may_change = self._tracker.age(drop) < self.parameters.patience
         if may_change and self._unreadable.get(drop.name) == drop.state:
@@ -162,8 +164,7 @@ class Inbox:
             line = self._reject(drop, digest, rejection)
         self._attempts.pop(drop.key, None)
         self.outputs.write("index.html", render_index(self._latest))
-        if drop.is_unchanged():  # else somebody has written another one in its place, which comes next
-            self.outputs.take(drop.path, line["kept"])
+        self.outputs.take(drop, line["kept"])
         return True
 
     def _judge(self, drop: Drop, content: bytes, digest: str) -> dict[str, Any]:
@@ -314,7 +315,7 @@ def open_inbox(
     Raises
     ------
     UserError
-        If there is no such folder, or the one lies within the other, or the log was edited.
+        If there is no such folder, or the one lies within the other.
     TemporaryError
         If another service works with ``output``.
     """
@@ -329,6 +330,9 @@ def open_inbox(
         inbox = Inbox(folder, outputs, bundle, parameters or InboxParameters(), tell)
         if outputs.log.path.exists() and (broken := outputs.log.verify()).broken_line is not None:
             tell(f"Line {broken.broken_line} of {outputs.log.path} is broken: {broken.problem}.")
+        if left_out := outputs.log.left_out():
+            tell(f"{len(left_out)} edited lines of {outputs.log.path} are left out, the first is line {left_out[0]}.")
+            outputs.log.append(LEFT_OUT, n_lines=len(left_out), lines=left_out[:MOST_NAMED])
         outputs.log.append("started", bundle_sha256=bundle.sha256, versions=bundle.card.versions)
         try:
             yield inbox

@@ -68,9 +68,9 @@ class Drop:
         # numbers of files are used again, and copies may keep their times: the last change of name or rights does not
         return cls(path, f"{state}-{found.st_ctime_ns}", state, found.st_mode, found.st_size, found.st_mtime)
 
-    def is_unchanged(self) -> bool:
-        """Whether the same lies there still."""
-        found = Drop.of(self.path)
+    def lies_at(self, path: Path) -> bool:
+        """Whether it lies there, unchanged."""
+        found = Drop.of(path)
         return found is not None and found.state == self.state
 
     def check(self, largest: int) -> None:

@@ -16,11 +16,13 @@ import json
 import os
 import re
 import shutil
+import stat
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from cherenkov_pipeline.alerts.service.audit import AuditLog
+from cherenkov_pipeline.alerts.service.intake import Drop
 from cherenkov_pipeline.alerts.service.notices import Notice
 from cherenkov_pipeline.alerts.service.page import with_notice
 from cherenkov_pipeline.alerts.service.record import as_json, notice_part
@@ -29,6 +31,16 @@ from cherenkov_pipeline.files import PART, atomic_path
 VERDICTS, JUDGED, REJECTED, NOTICES, AUDIT = "verdicts", "judged", "rejected", "notices", "audit"
 FOLDERS = (VERDICTS, JUDGED, REJECTED, NOTICES, AUDIT)
 LOG = f"{AUDIT}/audit.jsonl"
+
+_FILE = ("file", "input_sha256", "record", "record_sha256", "drop", "kept")
+CONTENT = {
+    "verdict": (*_FILE, "burst_id", "verdict", "confidence_pct", "image_snr", "page", "page_sha256"),
+    "rejected": (*_FILE, "code", "reason"),
+    "notice": (*_FILE, "burst_id"),
+    "notice_joined": ("notice_sha256", "verdict", "record", "record_sha256", "page", "page_sha256"),
+    "confirmed": ("input_sha256", "burst_id", "verdict", "own_verdict", "cause", "by", "note"),
+}
+"""What the lines of the audit log hold at least."""
 
 
 class Outputs:
@@ -41,7 +53,7 @@ class Outputs:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.log = AuditLog(folder / LOG)
+        self.log = audit_log(folder)
 
     def make_folders(self) -> None:
         """Make all folders, and remove what a killed service left unfinished."""
@@ -60,29 +72,24 @@ class Outputs:
 
     def free_place(self, folder: str, name: str) -> str:
         """Place in a folder where nothing lies, for a file of about this name."""
-        place, number = f"{folder}/{name}", 2
-        while os.path.lexists(self.folder / place):
-            place, number = f"{folder}/{number}-{name}", number + 1
-        return place
+        return f"{folder}/{_free(self.folder / folder / name).name}"
 
-    def take(self, path: Path, place: str) -> None:
-        """Move a file, or whatever it is, to a place; nothing happens if it is gone."""
+    def take(self, drop: Drop, place: str) -> None:
+        """Move a file, or whatever it is, to a place; what has come under its name since stays in the inbox."""
         target = self.folder / place
+        if not drop.lies_at(drop.path):
+            return
         try:
-            path.rename(target)
+            drop.path.rename(target)
         except FileNotFoundError:
             return
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            # the inbox is on another disk: copied under another name first
-            part = target.with_name(f"{PART}{os.getpid()}-{target.name}")
-            if path.is_file() and not path.is_symlink():
-                shutil.copy2(path, part)
-                part.rename(target)
-                path.unlink()
-            else:
-                shutil.move(path, target)
+            _take_across(drop, target)
+            return
+        if not drop.lies_at(target):  # another one has come in this very moment: nobody has seen it
+            _put_back(target, drop.path)
 
     def notice(self, burst_id: str) -> Notice | None:
         """Read the notice of a burst, if one has come."""
@@ -104,6 +111,50 @@ class Outputs:
             "page": page_place,
             "page_sha256": self.write(page_place, page),
         }
+
+
+def audit_log(folder: Path) -> AuditLog:
+    """Audit log of a folder that the service writes to."""
+    return AuditLog(folder / LOG, CONTENT)
+
+
+def _free(path: Path) -> Path:
+    """Path of about this name where nothing lies."""
+    free, number = path, 2
+    while os.path.lexists(free):
+        free, number = path.with_name(f"{number}-{safe_name(path.name)}"), number + 1
+    return free
+
+
+def _take_across(drop: Drop, target: Path) -> None:
+    """Move to another disk."""
+    if not stat.S_ISREG(drop.mode):
+        shutil.move(drop.path, target)
+        return
+    # copied under another name first
+    part = target.with_name(f"{PART}{os.getpid()}-{target.name}")
+    shutil.copy2(drop.path, part, follow_symlinks=False)
+    part.rename(target)
+    # what a name stands for is known only when the name is taken away: another one that has come keeps this one
+    aside = _free(drop.path)
+    drop.path.rename(aside)
+    if drop.lies_at(aside):
+        aside.unlink()
+
+
+def _put_back(path: Path, place: Path) -> None:
+    """Move to a place, or one of about this name, where nothing lies."""
+    while True:
+        free = _free(place)
+        try:
+            os.link(path, free, follow_symlinks=False)  # unlike a rename, it replaces nothing
+        except FileExistsError:
+            continue
+        except OSError:  # a folder, which replaces no file, or a disk without links
+            path.rename(free)
+        else:
+            path.unlink()
+        return
 
 
 def notice_place(burst_id: str) -> str:
