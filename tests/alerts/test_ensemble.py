@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from cherenkov_pipeline.alerts.ensemble import EnsembleParameters, Pooled, fit_temperature, pool, sigmoid
+from cherenkov_pipeline.alerts.ensemble import EnsembleParameters, Pooled, fit_temperature, pool
 from cherenkov_pipeline.alerts.guarantee import find_threshold, one_each
+from cherenkov_pipeline.alerts.verdict import sigmoid
 from cherenkov_pipeline.errors import UserError
 
 PARAMETERS = EnsembleParameters(members=("one", "two"), smallest_valid_fraction=0.3)

@@ -15,13 +15,12 @@ from tests.alerts.project_parameters import project_parameters
 
 from cherenkov_pipeline.alerts import workflow
 from cherenkov_pipeline.alerts.bundle import Bundle, newest_bundle
-from cherenkov_pipeline.alerts.ensemble import sigmoid
 from cherenkov_pipeline.alerts.evaluation import report
 from cherenkov_pipeline.alerts.files import write_sub_images
 from cherenkov_pipeline.alerts.images import SubImages
 from cherenkov_pipeline.alerts.pretraining import Pretraining
 from cherenkov_pipeline.alerts.training import load_card
-from cherenkov_pipeline.alerts.verdict import judge
+from cherenkov_pipeline.alerts.verdict import judge, sigmoid
 from cherenkov_pipeline.datasets.alert_bundle import AlertBundleDataset
 from cherenkov_pipeline.datasets.astropy_table import AstropyTableDataset
 from cherenkov_pipeline.datasets.experiments import ExperimentsDataset

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from astropy.table import QTable
 
-from cherenkov_pipeline.alerts.ensemble import sigmoid
+from cherenkov_pipeline.alerts.verdict import sigmoid
 from cherenkov_pipeline.performance import classification
 
 LAST_EPOCHS = 10

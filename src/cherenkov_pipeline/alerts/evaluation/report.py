@@ -9,13 +9,14 @@ import matplotlib.figure
 import numpy as np
 from astropy.table import QTable, Table, vstack
 
-from cherenkov_pipeline.alerts.ensemble import Pooled, sigmoid
+from cherenkov_pipeline.alerts.ensemble import Pooled
 from cherenkov_pipeline.alerts.evaluation import parts, plots, scores
 from cherenkov_pipeline.alerts.evaluation.experiments import COLUMNS
 from cherenkov_pipeline.alerts.evaluation.gallery import gallery, wrong_images
 from cherenkov_pipeline.alerts.evaluation.indicators import LAST_EPOCHS, indicators
 from cherenkov_pipeline.alerts.images import SubImages
 from cherenkov_pipeline.alerts.project import AlertParameters
+from cherenkov_pipeline.alerts.verdict import sigmoid
 from cherenkov_pipeline.alerts.workflow import CALIBRATION, HELD_BACK, logits_of, pool_members, scores_of
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.report.common import rows_of

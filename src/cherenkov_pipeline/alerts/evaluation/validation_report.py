@@ -5,12 +5,12 @@ from datetime import datetime
 import numpy as np
 from astropy.table import QTable, Table
 
-from cherenkov_pipeline.alerts.ensemble import sigmoid
 from cherenkov_pipeline.alerts.evaluation import parts, plots, scores
 from cherenkov_pipeline.alerts.evaluation.cross_validation import ENSEMBLE
 from cherenkov_pipeline.alerts.evaluation.gallery import gallery, wrong_images
 from cherenkov_pipeline.alerts.images import SubImages
 from cherenkov_pipeline.alerts.project import AlertParameters
+from cherenkov_pipeline.alerts.verdict import sigmoid
 from cherenkov_pipeline.alerts.workflow import CALIBRATION, HELD_BACK, SAMPLE, sample_rows
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.report.common import Rows, rows_of
