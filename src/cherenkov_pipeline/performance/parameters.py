@@ -16,7 +16,9 @@ class EvaluationParameters(Parameters):
     energy_max: quantity("TeV", minimum=1e-3) = Field(1000 * u.TeV, description="upper edge of the last energy bin")
     bins_per_decade: int = Field(5, ge=1, le=50, description="energy bins a decade, curves per energy")
     migration_bins_per_decade: int = Field(10, ge=1, le=50, description="energy bins a decade, migration matrix")
-    minimum_events: int = Field(20, ge=1, description="bins with fewer events are listed, but not drawn")
+    minimum_events: int = Field(
+        20, ge=1, description="bins with fewer events (of the particle type: of either class) are listed, but not drawn"
+    )
     resamples: int = Field(1000, ge=100, le=100_000, description="bootstrap resamples behind every interval")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="confidence level of the bootstrap intervals")
     seed: int = Field(0, ge=0, description="seed of the bootstrap")

@@ -98,8 +98,7 @@ def frame_energy(
     bins = [table[table["drawn"]] for table in curves.values()]
     bins = [table for table in bins if len(table)]
     if not bins:
-        minimum = {table.meta["minimum_events"] for table in curves.values()}
-        empty_note(axes, f"every bin has fewer than {max(minimum, default=1)} events")
+        empty_note(axes, "every bin has too few events")
         return
     axes.set_xlim(
         min(table[f"{energy}_low"].to_value("TeV").min() for table in bins),
