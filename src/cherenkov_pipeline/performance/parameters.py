@@ -3,6 +3,7 @@
 from typing import Literal, Self
 
 import astropy.units as u
+import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from cherenkov_pipeline.config import Parameters, quantity
@@ -30,6 +31,13 @@ class EvaluationParameters(Parameters):
     def _energy_range(self) -> Self:
         if not self.energy_min < self.energy_max:
             raise ValueError(f"energy_min must be below energy_max. Received: {self.energy_min}, {self.energy_max}")
+        fewest = min(self.bins_per_decade, self.migration_bins_per_decade)
+        # the upper edge of the last bin may lie a little beyond energy_max, as in pyirf
+        if np.log10((self.energy_max / self.energy_min).to_value(u.one)) * fewest < 1 - 1e-5:
+            raise ValueError(
+                f"energy_min to energy_max holds no whole bin: {fewest} a decade need a factor {10 ** (1 / fewest):.3g}"
+                f" between them. Received: {self.energy_min}, {self.energy_max}"
+            )
         return self
 
 
