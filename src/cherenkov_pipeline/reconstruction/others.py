@@ -64,6 +64,11 @@ class Method(BaseModel):
     file_fingerprints: tuple[str, ...]
 
     @property
+    def mode(self) -> str:
+        """``mono`` or ``stereo``, as the inputs of models have it."""
+        return "mono" if self.level == "telescope" else "stereo"
+
+    @property
     def fingerprint(self) -> str:
         """Fingerprint of the predictions that are meant, wherever the files lie."""
         return fingerprint(self.task, self.level, self.prefix, sorted(self.file_fingerprints))

@@ -205,7 +205,7 @@ def make_stereo_predictor(
 
 def is_stereo(trained: TrainedModel) -> bool:
     """Whether a model reads all images of an event together."""
-    return trained.card.inputs.get("mode", "mono") == "stereo"
+    return trained.card.mode == "stereo"
 
 
 def predict_stereo_store(
