@@ -7,7 +7,7 @@ is NaN.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import h5py
@@ -131,9 +131,8 @@ def read_method(method: Method) -> QTable:
     Returns
     -------
     QTable
-        Predictions table, as `~cherenkov_pipeline.reconstruction.read.read_predictions` gives it; a prediction that is
-        not finite is not valid, and one that is not valid is NaN. Directions in the camera are made of those on the
-        sky where a file has none. A gammaness of exactly 0 by CTLearn is none.
+        Predictions table, as `read_file` gives it. Directions in the camera are made of those on the sky where a file
+        has none.
 
     Raises
     ------
@@ -144,20 +143,52 @@ def read_method(method: Method) -> QTable:
     task = get_task(method.task)
     parts = []
     for path, production in zip(map(Path, method.paths), productions_of(method.paths), strict=True):
-        models = {method.task: method.prefix}
-        part = read_predictions(FileSet("", [{"path": str(path), "models": models}]), method.task, method.level)
+        part = read_file(path, {method.task: method.prefix}, method.level)
         part["production"] = np.full(len(part), production)
         if task.to_truth and PLACE[0] not in part.colnames:
             _add_places(part, path)
         _check_unique(part, path)
-        if task.name == "type" and _made_by(path) == "ctlearn":
-            part["is_valid"] &= np.asarray(part["gammaness"]) != 0
         parts.append(part)
     table = vstack(parts, metadata_conflicts="silent")
     _check_truth(table, task, method)
-    _mark_valid(table, task)
     if not table["is_valid"].any():
         raise UserError(f"{_files(method)} no valid prediction of {task.name} by {method.prefix}: give others.")
+    return table
+
+
+def read_file(path: Path, models: Mapping[str, str], level: Level) -> QTable:
+    """Read what a file of any maker predicts.
+
+    Parameters
+    ----------
+    path : Path
+    models : mapping of str to str
+        Task -> prefix of its columns.
+    level : {"telescope", "subarray"}
+
+    Returns
+    -------
+    QTable
+        Predictions table, as `~cherenkov_pipeline.reconstruction.read.read_predictions` gives it; a prediction that is
+        not finite is not valid, and one that is not valid is NaN. A gammaness of exactly 0 by CTLearn is none.
+
+    Raises
+    ------
+    UserError
+        If the file is not as ctapipe has it.
+    """
+    table = read_predictions(FileSet("", [{"path": str(path), "models": dict(models)}]), level=level)
+    valid = np.asarray(table["is_valid"], dtype=bool)
+    if "type" in models and _made_by(path) == "ctlearn":
+        valid &= np.asarray(table["gammaness"]) != 0
+    for task in map(get_task, models):
+        for name in task.dl2_columns.values():
+            if "_uncert" not in name:
+                valid &= np.isfinite(plain(table, name))
+    table["is_valid"] = valid
+    for name in {name for task in map(get_task, models) for name in task.units}:
+        if name in table.colnames:
+            table[name][~valid] = np.nan
     return table
 
 
@@ -223,17 +254,6 @@ def _files(method: Method) -> str:
     """Begin a sentence on the files: who holds."""
     first = method.paths[0]
     return f"{first} holds" if len(method.paths) == 1 else f"{first} and {len(method.paths) - 1} more hold"
-
-
-def _mark_valid(table: QTable, task: Task) -> None:
-    valid = np.asarray(table["is_valid"], dtype=bool)
-    for name in task.dl2_columns.values():
-        if "_uncert" not in name:
-            valid &= np.isfinite(plain(table, name))
-    table["is_valid"] = valid
-    for name in task.units:
-        if name in table.colnames:
-            table[name][~valid] = np.nan
 
 
 def method_provenance(method: Method, predictions: QTable) -> pd.DataFrame:

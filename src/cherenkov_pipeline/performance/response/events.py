@@ -8,7 +8,7 @@ from pathlib import Path
 
 import astropy.units as u
 import numpy as np
-from astropy.table import QTable
+from astropy.table import QTable, vstack
 from pyirf.simulations import SimulatedEventsInfo
 from pyirf.spectral import CRAB_HEGRA, DAMPE_P_He_SPECTRUM
 
@@ -40,7 +40,7 @@ def read_events(paths: list[Path], parameters: ResponseParameters) -> tuple[QTab
     Returns
     -------
     events : QTable
-        As `cherenkov_pipeline.reconstruction.read.read_predictions` gives it, gammas and protons alone.
+        As `cherenkov_pipeline.reconstruction.others.read_file` gives it, gammas and protons alone.
     thrown : QTable
         As `cherenkov_pipeline.reconstruction.thrown.read_thrown` gives it, with ``n_telescopes``: how often each
         shower could be seen.
@@ -50,16 +50,16 @@ def read_events(paths: list[Path], parameters: ResponseParameters) -> tuple[QTab
     UserError
         If there are no such predictions, or no gammas or no protons.
     """
-    from cherenkov_pipeline.files import FileSet
     from cherenkov_pipeline.reconstruction.discover import find_prefixes
-    from cherenkov_pipeline.reconstruction.read import read_predictions
+    from cherenkov_pipeline.reconstruction.others import read_file
     from cherenkov_pipeline.reconstruction.thrown import read_thrown
 
     wanted = parameters.models.model_dump()
-    records = [{"path": str(path), "models": find_prefixes(path, parameters.level, wanted)} for path in paths]
+    models = {path: find_prefixes(path, parameters.level, wanted) for path in paths}
     thrown = read_thrown(paths)
     check_particles(thrown)
-    events = read_predictions(FileSet("", records), level=parameters.level)
+    parts = [read_file(path, found, parameters.level) for path, found in models.items()]
+    events = vstack(parts, metadata_conflicts="silent")
     thrown = thrown[np.isin(thrown[PRIMARY], list(PRIMARIES.values()))]
     thrown["n_telescopes"] = len(np.unique(events["tel_id"])) if parameters.level == "telescope" else 1
     return events[np.isin(events[PRIMARY], list(PRIMARIES.values()))], thrown
