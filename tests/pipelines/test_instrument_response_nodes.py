@@ -97,6 +97,14 @@ def test_what_cannot_be_read_is_said_in_one_line(parameters, update, message):
     assert "\n" not in str(error.value)
 
 
+def test_gammas_of_another_source_are_refused(folder, parameters, tmp_path):
+    for name in ("gamma.h5", "proton.h5"):
+        shutil.copy(folder / name, tmp_path / name)
+    write_other_dl2(tmp_path / "more.h5", 0, 3, 10, direction=(71.0, 180.0))
+    with pytest.raises(UserError, match=r"0\.50 to 1\.00 deg beside the pointing"):
+        nodes.gather_response_events(FileSet(""), parameters.model_copy(update={"dl2_path": str(tmp_path)}))
+
+
 def test_gammas_alone_are_not_enough(folder, parameters):
     options = parameters.model_copy(update={"dl2_path": str(folder / "gamma.h5")})
     with pytest.raises(UserError, match="hold no protons"):

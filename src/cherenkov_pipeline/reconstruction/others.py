@@ -27,7 +27,7 @@ from cherenkov_pipeline.files import FileSet, fingerprint, fingerprint_file
 from cherenkov_pipeline.reconstruction.columns import EVENT, production_of
 from cherenkov_pipeline.reconstruction.discover import Level, find_level, find_prefixes
 from cherenkov_pipeline.reconstruction.read import read_predictions
-from cherenkov_pipeline.reconstruction.thrown import read_thrown
+from cherenkov_pipeline.reconstruction.thrown import count_thrown
 from cherenkov_pipeline.store.chunks import PRIMARY
 from cherenkov_pipeline.tasks import Task, get_task
 
@@ -279,20 +279,14 @@ def method_provenance(method: Method, predictions: QTable) -> pd.DataFrame:
 
 def _thrown_rows(method: Method, predictions: QTable) -> list[tuple]:
     try:
-        thrown = read_thrown([Path(path) for path in method.paths])
+        thrown = count_thrown([Path(path) for path in method.paths])
     except UserError as error:
         return [("thrown", "", "", pd.NA, pd.NA, f"not known: {error}")]
     names = {number: name for name, number in PARTICLES.items()}
     keys = pd.DataFrame({name: np.asarray(predictions[name]) for name in ("production", *EVENT, PRIMARY)})
     events = keys.drop_duplicates()[PRIMARY].value_counts()
     return [
-        (
-            "thrown",
-            names.get(int(row[PRIMARY]), str(row[PRIMARY])),
-            "",
-            int(row["n_thrown"]),
-            int(events.get(int(row[PRIMARY]), 0)),
-            f"{int(row['n_thrown']) - int(events.get(int(row[PRIMARY]), 0))} uses of showers in no event",
-        )
-        for row in thrown
+        ("thrown", names.get(primary, str(primary)), "", n, n_events, f"{n - n_events} uses of showers in no event")
+        for primary, n in thrown.items()
+        for n_events in [int(events.get(primary, 0))]
     ]
