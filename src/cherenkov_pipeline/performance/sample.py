@@ -231,7 +231,10 @@ def _add_units(table: QTable, metrics: Sequence[Metric]) -> None:
 
 
 def share(inside: np.ndarray, showers: np.ndarray, deviations: float) -> tuple[float, float, float]:
-    """Share of the events that are inside, with its interval; events of one shower count as one trial.
+    """Share of the events that are inside, with its interval (Wilson 1927).
+
+    The events of a shower are not independent: the interval is that of the number of independent events whose share
+    would be as uncertain; where all are inside, or none, of the number of showers.
 
     Parameters
     ----------
@@ -247,8 +250,13 @@ def share(inside: np.ndarray, showers: np.ndarray, deviations: float) -> tuple[f
         return np.nan, np.nan, np.nan
     value = float(np.mean(inside))
     _, label = np.unique(showers, return_inverse=True)
-    error = float(np.sqrt(np.sum(np.bincount(label.ravel(), inside - value) ** 2))) / n
-    return value, max(0.0, value - deviations * error), min(1.0, value + deviations * error)
+    variance = np.sum(np.bincount(label.ravel(), inside - value) ** 2) / n**2
+    effective = min(n, value * (1 - value) / variance) if variance > 0 else label.max() + 1
+    # not by astropy.stats.binom_conf_interval, which cuts the effective number to an integer
+    ratio = deviations**2 / effective
+    middle = (value + ratio / 2) / (1 + ratio)
+    half = np.sqrt(ratio * (value * (1 - value) + ratio / 4)) / (1 + ratio)
+    return value, float(max(0, middle - half)), float(min(1, middle + half))
 
 
 def generators(parameters: EvaluationParameters, number: int) -> list[np.random.Generator]:
