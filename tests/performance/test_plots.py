@@ -91,6 +91,13 @@ def test_models_and_reference_are_told_apart(make_predictions, parameters):
     assert len({to_hex(line.get_color()) for line in drawn}) == 3
 
 
+def test_losses_of_many_models_have_colours_of_their_own(history):
+    names = [f"model {number}" for number in range(9)]
+    axes = loss_curves(dict.fromkeys(names, history)).axes[0]
+    colours = {to_hex(line.get_color()) for line in axes.lines if "training" in line.get_label()}
+    assert len(colours) == len(names)
+
+
 def test_no_published_curve_where_none_is_asked_for(make_predictions, parameters):
     figures = energy_figures(energy_tables(make_predictions(400), parameters), "single_tel", None)
     assert not any("published" in text for text in texts(figures["resolution"]))

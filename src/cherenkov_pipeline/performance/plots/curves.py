@@ -1,6 +1,7 @@
 """Curves per energy bin: one quantity of one or several models, with their bootstrap intervals."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -106,7 +107,7 @@ def frame_energy(
     )
 
 
-def colors_of(curves: Mapping[str, QTable]) -> dict[str, str]:
+def colors_of(curves: Mapping[str, Any]) -> dict[str, str]:
     """Give each model its colour, in their order; more models than the palette has take those of a rainbow."""
     if len(curves) <= len(PALETTE):
         return dict(zip(curves, PALETTE, strict=False))
