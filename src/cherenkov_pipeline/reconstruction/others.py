@@ -19,12 +19,12 @@ from ctapipe.instrument import SubarrayDescription
 from pydantic import BaseModel, ConfigDict
 
 from cherenkov_pipeline.directions import from_sky, plain, pointing_of, to_camera
-from cherenkov_pipeline.dl1.contents import PARTICLES
+from cherenkov_pipeline.dl1.contents import PARTICLES, production_of
 from cherenkov_pipeline.dl1.inputs import list_paths
 from cherenkov_pipeline.dl1.provenance import COLUMNS
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileSet, fingerprint, fingerprint_file
-from cherenkov_pipeline.reconstruction.columns import EVENT, production_of
+from cherenkov_pipeline.reconstruction.columns import EVENT
 from cherenkov_pipeline.reconstruction.discover import Level, find_level, find_prefixes
 from cherenkov_pipeline.reconstruction.read import read_predictions
 from cherenkov_pipeline.reconstruction.thrown import count_thrown
