@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from cherenkov_pipeline.directions import from_sky, plain, pointing_of, to_camera
 from cherenkov_pipeline.dl1.contents import PARTICLES, production_of
 from cherenkov_pipeline.dl1.inputs import list_paths
-from cherenkov_pipeline.dl1.provenance import COLUMNS
+from cherenkov_pipeline.dl1.provenance import COLUMNS, thrown_row
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileSet, fingerprint, fingerprint_file
 from cherenkov_pipeline.reconstruction.columns import EVENT
@@ -286,7 +286,5 @@ def _thrown_rows(method: Method, predictions: QTable) -> list[tuple]:
     keys = pd.DataFrame({name: np.asarray(predictions[name]) for name in ("production", *EVENT, PRIMARY)})
     events = keys.drop_duplicates()[PRIMARY].value_counts()
     return [
-        ("thrown", names.get(primary, str(primary)), "", n, n_events, f"{n - n_events} uses of showers in no event")
-        for primary, n in thrown.items()
-        for n_events in [int(events.get(primary, 0))]
+        thrown_row(names.get(primary, str(primary)), n, int(events.get(primary, 0))) for primary, n in thrown.items()
     ]
