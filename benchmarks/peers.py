@@ -32,7 +32,7 @@ from benchmarks._report import Clock, print_table, report
 
 TASKS = ("energy", "type", "skydirection", "cameradirection")
 OURS, THEIRS = "ours", "ctlearn"
-LIMIT = "at least 5"
+LIMITS = {"prediction_ratio": "at least 5"}
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,9 @@ def run(folder: Path, scale: float, epochs: int, model: str) -> tuple[list[dict[
     trainings = train(steps, sample, commands, config, model)
     predictions = predict(steps, sample, commands, config)
     print_table(rows(trainings, predictions))
-    quality = judge(steps)
-    return quality, figures(trainings, predictions) | {
+    quality, found = judge(steps), figures(trainings, predictions)
+    print_table([{"figure": name, "value": value, "wanted": LIMITS.get(name, "")} for name, value in found.items()])
+    return quality, found | {
         f"{row['task']}_{row['metric']}_{who}{end}": row[f"{who}{end}"]
         for row in quality
         for who in (OURS, THEIRS)

@@ -1,12 +1,19 @@
+from pathlib import Path
+
 import pytest
 
-from cherenkov_pipeline.dl1.contents import input_names, particle_name, with_events
+from cherenkov_pipeline.dl1.contents import input_names, particle_name, production_of, with_events
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileSet
 
 
 def test_particles_have_names():
     assert [particle_name(number) for number in (0, 101, 402, 777)] == ["gamma", "proton", "helium", "particle 777"]
+
+
+@pytest.mark.parametrize("name", ["run_7.dl1.h5", "run_7.dl2.h5", "run_7.h5", "run_7"])
+def test_production_has_the_same_name_in_every_file(name):
+    assert production_of(Path("folder", name)) == "run_7"
 
 
 def test_counts_are_closed(records):

@@ -37,9 +37,19 @@ def test_raw_and_dl1_files(raw_files, converted, dl1_files):
     truncated = raw.loc["test_lasercal_v3.simtel.gz"]
     assert "ends early (File seems to be truncated), its 3 readable events are kept" in truncated["detail"]
     sst1m = dl1.loc["sst1m_digicam_gamma_9ev.dl1.h5", "detail"]
-    assert sst1m == (
-        "9 gamma events; 1000 showers thrown; 9 images of SST_1M_DigiCam; from sst1m_digicam_gamma_9ev.simtel.gz"
-    )
+    assert sst1m == "9 gamma events; 9 images of SST_1M_DigiCam; from sst1m_digicam_gamma_9ev.simtel.gz"
+
+
+def test_thrown_showers_are_triggered_or_not(raw_files, converted, dl1_files):
+    table = provenance_table(raw_files, converted, dl1_files)
+    thrown = table[table["step"] == "thrown"]
+    known = [record for record in converted.records if record["n_thrown"] is not None]
+    assert thrown["n_in"].sum() == sum(record["n_thrown"] for record in known)
+    assert thrown["n_out"].sum() == sum(record["n_events"] for record in known)
+    missing = thrown["detail"].str.extract(r"^(\d+) uses of showers in no event")[0].astype(int)
+    assert (thrown["n_in"] == thrown["n_out"] + missing).all()
+    unknown = [record for record in converted.records if record["particles"] and record["n_thrown"] is None]
+    assert table["detail"].str.contains("thrown is not known").sum() == len(unknown) > 0
 
 
 def test_file_without_images_keeps_its_account(raw_files, converted, dl1_files):

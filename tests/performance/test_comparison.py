@@ -138,6 +138,20 @@ def test_one_event_makes_nothing_significant(make_predictions, parameters):
     assert not compared(parameters, one=good, other=blurred(good, 1, 2)).differences["significant"].any()
 
 
+def test_three_protons_make_no_rejection_significant(make_events, parameters):
+    """Resamples without the one proton that tells two models apart count: both reject all there is."""
+    good = make_events(300)
+    gamma = np.asarray(good["true_shower_primary_id"]) == 0
+    good = good[gamma | (np.cumsum(~gamma) <= 3)]
+    good["gammaness"] = np.where(good["true_shower_primary_id"] == 0, 0.9, 0.1)
+    worse = good.copy()
+    worse["gammaness"][np.flatnonzero(worse["true_shower_primary_id"] != 0)[0]] = 0.95
+    comparison = compare(match_predictions({"good": good, "worse": worse}), QUALITIES["type"], parameters)
+    (row,) = against_best(comparison.differences, "background_rejection_70", "good").values()
+    assert (row["advantage"], row["low"]) == (np.inf, 0)
+    assert not row["significant"]
+
+
 def test_models_without_a_valid_event_have_no_rank(make_predictions, parameters):
     nothing = make_predictions(20)
     nothing["is_valid"] = False

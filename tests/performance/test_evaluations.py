@@ -46,7 +46,7 @@ def test_report_is_made_of_tables_alone(task, n, predictions, parameters):
     tables = evaluation.tables(predictions(n), parameters)
     assert tuple(tables) == evaluation.table_names
     read = {name: written_and_read(table) for name, table in tables.items()}
-    figures = evaluation.figures(read, "some_model", parameters)
+    figures = evaluation.figures(read, "some_model", parameters.published_curve)
     assert set(figures) == set(evaluation.figure_names)
     for figure in figures.values():
         assert isinstance(figure, Figure)

@@ -21,7 +21,7 @@ def texts(figure: Figure) -> list[str]:
 
 @pytest.mark.parametrize("n", [0, 1, 600])
 def test_every_figure_is_drawn_whatever_the_number_of_events(make_predictions, parameters, n):
-    figures = energy_figures(energy_tables(make_predictions(n), parameters), "single_tel", parameters)
+    figures = energy_figures(energy_tables(make_predictions(n), parameters), "single_tel", "mono_tel1")
     assert set(figures) == {
         "resolution",
         "bias",
@@ -91,9 +91,15 @@ def test_models_and_reference_are_told_apart(make_predictions, parameters):
     assert len({to_hex(line.get_color()) for line in drawn}) == 3
 
 
+def test_losses_of_many_models_have_colours_of_their_own(history):
+    names = [f"model {number}" for number in range(9)]
+    axes = loss_curves(dict.fromkeys(names, history)).axes[0]
+    colours = {to_hex(line.get_color()) for line in axes.lines if "training" in line.get_label()}
+    assert len(colours) == len(names)
+
+
 def test_no_published_curve_where_none_is_asked_for(make_predictions, parameters):
-    without = parameters.model_copy(update={"published_curve": None})
-    figures = energy_figures(energy_tables(make_predictions(400), without), "single_tel", without)
+    figures = energy_figures(energy_tables(make_predictions(400), parameters), "single_tel", None)
     assert not any("published" in text for text in texts(figures["resolution"]))
 
 

@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 from astropy.table import QTable
 
-from cherenkov_pipeline.performance.published import ctlearn, random_forest_direction, random_forest_energy
+from cherenkov_pipeline.performance.parameters import EvaluationParameters
+from cherenkov_pipeline.performance.published import (
+    ctlearn,
+    published_for,
+    random_forest_direction,
+    random_forest_energy,
+)
 
 MODES = ["mono_tel1", "mono_tel2", "stereo"]
 
@@ -27,6 +33,13 @@ def test_published_directions_have_a_source_and_equal_it(mode, test_data):
     source = source[source["mode"] == mode]
     np.testing.assert_allclose(curve["true_energy_low"].to_value("TeV"), source["energy_low_tev"])
     np.testing.assert_allclose(curve["angular_resolution"].to_value("deg"), source["angular_resolution_deg"])
+
+
+@pytest.mark.parametrize("chosen", [*MODES, None])
+def test_whole_events_are_drawn_beside_the_stereo_forest(chosen):
+    parameters = EvaluationParameters(published_curve=chosen)
+    assert published_for("mono", parameters) == chosen
+    assert published_for("stereo", parameters) == (chosen and "stereo")
 
 
 def test_stereo_is_better_than_mono():

@@ -88,6 +88,8 @@ def test_curves_and_decisions_count_all(make_events, parameters):
     decisions = tables["confusion"]
     np.testing.assert_array_equal(decisions["n_as_gamma"] + decisions["n_as_background"], decisions["n"])
     assert decisions["n_as_gamma"][2] / 1500 == pytest.approx(0.8, abs=2e-3)
+    assert tables["per_energy"]["drawn"].any()
+    assert tables["per_intensity"]["drawn"].any()
     assert tables["per_intensity"]["n"].sum() + tables["per_intensity"].meta["n_outside_bins"] == 3000
 
 
@@ -104,7 +106,7 @@ def test_energies_are_optional(make_events, parameters):
     tables = type_tables(events, parameters)
     assert np.isfinite(values(tables)["auc"])
     assert tables["per_energy"]["n"].sum() == tables["per_intensity"]["n"].sum() == 0
-    type_result(tables, type_figures(tables, "model", parameters))
+    type_result(tables, type_figures(tables, "model", None))
 
 
 def test_one_class_alone_gives_no_separation(make_events, parameters):
@@ -113,6 +115,32 @@ def test_one_class_alone_gives_no_separation(make_events, parameters):
     assert np.isnan(values(tables)["auc"])
     tables = type_tables(events[:0], parameters)
     assert np.isnan(values(tables)["accuracy"])
+
+
+def test_threshold_without_gammas_decides_nothing(make_events, parameters):
+    """A bin of protons alone has no threshold that keeps 70 % of the gammas: no efficiency, not a perfect one."""
+    events = make_events(400)
+    events = events[(events["true_shower_primary_id"] != 0) | (events["true_energy"].value < 3)]
+    table = type_tables(events, parameters)["per_energy"]
+    protons_alone = (table["n"] > 0) & (table["energy_low"].to_value("TeV") > 3.1)
+    assert protons_alone.sum() > 2
+    for side in ("", "_low", "_high"):
+        assert np.isnan(table[f"background_efficiency_70{side}"][protons_alone]).all()
+    assert np.isfinite(table["background_efficiency"][protons_alone]).all()  # gammaness 0.5 needs no gammas
+    positive, score = (type_sample(events[-1:]).columns[name] for name in ("is_gamma", "gammaness"))
+    assert np.isnan(classification.background_rejection(positive, score, 0.7))
+
+
+@pytest.mark.parametrize("kept", [0, 101])
+def test_bins_need_enough_of_both_classes(make_events, parameters, kept):
+    """Many events of one class beside a few of the other make no curve."""
+    events = make_events(2000)
+    few = np.flatnonzero(events["true_shower_primary_id"] != kept)[:30]
+    events = events[np.union1d(np.flatnonzero(events["true_shower_primary_id"] == kept), few)]
+    tables = type_tables(events, parameters)
+    for name in ("per_energy", "per_intensity"):
+        assert (tables[name]["n"] >= parameters.minimum_events).any()
+        assert not tables[name]["drawn"].any()
 
 
 def test_background_that_is_all_rejected_can_be_reported(make_events, parameters):

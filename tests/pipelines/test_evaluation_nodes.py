@@ -1,16 +1,21 @@
 """Nodes of the evaluation."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
+import pytest
 from astropy.table import QTable
 from pandas import read_csv
 from tests.store.toy_dl1 import ToyEvent, camera, subarray, write_dl1
 from tests.store.toy_store import build
+from tests.toy_events import toy_events
 
 from cherenkov_pipeline.dl1.provenance import provenance_table
 from cherenkov_pipeline.files import FileSet
-from cherenkov_pipeline.pipelines.evaluation.nodes import provenance_of, summarize
+from cherenkov_pipeline.performance.evaluations import EVALUATIONS
+from cherenkov_pipeline.performance.parameters import EvaluationParameters
+from cherenkov_pipeline.pipelines.evaluation.nodes import draw_dl2_with, draw_with, provenance_of, summarize
 
 
 def test_summary_is_flat_and_valid_json():
@@ -30,3 +35,19 @@ def test_provenance_of_other_events_is_left_out(tmp_path):
     assert provenance_of(others, provenance) is None
     provenance.to_csv(tmp_path / "provenance.csv", index=False)  # as the catalog keeps it
     assert provenance_of(stores, read_csv(tmp_path / "provenance.csv")) is not None
+
+
+@pytest.mark.parametrize(("level", "mode"), [("telescope", "mono"), ("subarray", "stereo")])
+def test_published_curve_is_of_images_or_of_whole_events(level, mode):
+    events, parameters = toy_events(60), EvaluationParameters(resamples=100)
+    events["reco_energy"], events["reco_energy_uncert"] = 1.1 * events["true_energy"], 0.2 * events["true_energy"]
+    evaluation = EVALUATIONS["energy"]
+    tables = evaluation.tables(events, parameters).values()
+    method = {"task": "energy", "level": level, "prefix": "toy", "paths": (), "file_fingerprints": ()}
+    model = SimpleNamespace(card=SimpleNamespace(name="toy", mode=mode))
+    for resolution, *_ in (
+        draw_with(evaluation)(model, parameters, *tables),
+        draw_dl2_with(evaluation)({"name": "toy", "method": method}, parameters, *tables),
+    ):
+        (label,) = (text for line in resolution.axes[0].lines if "published" in (text := str(line.get_label())))
+        assert ("stereo" in label) == (mode == "stereo")

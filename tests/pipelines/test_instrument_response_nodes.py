@@ -1,9 +1,12 @@
 """From DL2 files of others to FITS files and report, node by node."""
 
+import shutil
+
 import astropy.units as u
 import numpy as np
 import pytest
-from tests.reconstruction.other_dl2 import write_other_dl2
+import tables
+from tests.reconstruction.other_dl2 import PREFIX, write_other_dl2
 
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileSet
@@ -42,6 +45,26 @@ def test_each_image_is_an_event_of_one_of_two_telescopes(gathered):
     assert np.isnan(events["reco_energy_uncert"]).all()
 
 
+def test_what_is_no_prediction_is_not_valid(folder, parameters, gathered, tmp_path):
+    """As in the evaluation of others: CTLearn's zeros, and values that are not finite but called valid."""
+    for name in ("gamma.h5", "proton.h5"):
+        shutil.copy(folder / name, tmp_path / name)
+    with tables.open_file(tmp_path / "gamma.h5", "a") as file:
+        file.root._v_attrs["CTA ACTIVITY SOFTWARE NAME"] = "ctlearn"
+        for group, field, value in (("particle_type", "prediction", 0.0), ("energy", "energy", np.nan)):
+            table = file.root[f"/dl2/event/telescope/{group}/{PREFIX}/tel_001"]
+            changed = table.col(f"{PREFIX}_tel_{field}")
+            changed[:5] = value
+            changed[5:7] = np.inf
+            table.modify_column(column=changed, colname=f"{PREFIX}_tel_{field}")
+    options = parameters.model_copy(update={"dl2_path": str(tmp_path)})
+    events, thrown = nodes.gather_response_events(FileSet(""), options)
+    assert len(events) == len(gathered[0])
+    assert events["is_valid"].sum() == gathered[0]["is_valid"].sum() - 7
+    assert np.isnan(events["gammaness"][~events["is_valid"]]).all()
+    np.testing.assert_array_equal(thrown["n_thrown"], gathered[1]["n_thrown"])
+
+
 def test_all_outputs_are_made(gathered, parameters):
     cuts = nodes.optimise_cuts(*gathered, parameters, EVALUATION)
     tables = nodes.tabulate_response(*gathered, cuts, parameters, EVALUATION)
@@ -72,6 +95,14 @@ def test_what_cannot_be_read_is_said_in_one_line(parameters, update, message):
     with pytest.raises(UserError, match=message) as error:
         nodes.gather_response_events(FileSet(""), parameters.model_copy(update=update))
     assert "\n" not in str(error.value)
+
+
+def test_gammas_of_another_source_are_refused(folder, parameters, tmp_path):
+    for name in ("gamma.h5", "proton.h5"):
+        shutil.copy(folder / name, tmp_path / name)
+    write_other_dl2(tmp_path / "more.h5", 0, 3, 10, direction=(71.0, 180.0))
+    with pytest.raises(UserError, match=r"0\.50 to 1\.00 deg beside the pointing"):
+        nodes.gather_response_events(FileSet(""), parameters.model_copy(update={"dl2_path": str(tmp_path)}))
 
 
 def test_gammas_alone_are_not_enough(folder, parameters):

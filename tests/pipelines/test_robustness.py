@@ -10,6 +10,7 @@ from tests.store.toy_store import ALL, build
 from tests.untrained import untrained
 
 from cherenkov_pipeline.dl1.contents import describe
+from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileSet, run_plan
 from cherenkov_pipeline.models.card import card_path
 from cherenkov_pipeline.models.parameters import ModelParameters
@@ -73,16 +74,27 @@ def test_robustness_from_files_to_pages(trained, path):
     common["n_triggered"] = N_EVENTS
     nominal = {"condition": "nominal", "setting": None, "nominal": None, "unit": ""}
     changed = {"condition": "night sky", "setting": 0.2, "nominal": 0.1, "unit": "1 / ns"}
-    files = FileSet("files", [{**common, **nominal}, {**common, **changed}])
+    dark = {"condition": "light", "setting": 0.1, "nominal": 0.35, "unit": "", "obs_id": 2}
+    empty = {**common, **dark, "n_images": 0, "n_triggered": 0, "path": "not read"}
+    files = FileSet("files", [{**common, **nominal}, {**common, **changed}, empty])
     predictions, drift, counts = nodes.predict_of("energy")(files, ALL, ReconstructionParameters(), trained)
-    assert counts["n_images"].tolist() == counts["n_predicted"].tolist() == [2 * N_EVENTS] * 2
+    assert counts["n_images"].tolist() == counts["n_predicted"].tolist() == [2 * N_EVENTS, 2 * N_EVENTS, 0]
     assert np.all(counts["n_predicted"] == counts["n_cut"] + counts["n_invalid"] + counts["n_valid"])
     assert set(drift["condition"]) == {"nominal", "night sky"}
-    table, numbers = nodes.tabulate_of("energy")(predictions, drift, EvaluationParameters(resamples=100))
+    table, numbers = nodes.tabulate_of("energy")(predictions, drift, counts, EvaluationParameters(resamples=100))
     metrics = numbers["conditions"]["night sky"]["0.2 1 / ns"]["metrics"]
     assert metrics[numbers["headline"]]["ratio"] == 1  # the same images under both conditions
     assert not metrics[numbers["headline"]]["changed"]
-    assert len(nodes.draw_robustness(table).axes) == 1
+    assert {one["value"] for one in numbers["conditions"]["light"]["0.1"]["metrics"].values()} == {None}
+    assert len(nodes.draw_robustness(table).axes) == 2
     page, summary = nodes.write_report(table, drift, counts, trained)
-    assert "None of 1 conditions changes" in summary
+    assert "None of 2 conditions changes" in summary
     assert "<svg" in page
+
+
+def test_nominal_condition_without_an_event_is_refused(trained, path):
+    common = {**describe(path), "path": str(path), "nominal": None, "unit": ""}
+    nominal = {**common, "condition": "nominal", "setting": None, "n_images": 0}
+    files = FileSet("files", [nominal, {**common, "condition": "light", "setting": 0.1}])
+    with pytest.raises(UserError, match="nominal"):
+        nodes.predict_of("energy")(files, ALL, ReconstructionParameters(), trained)

@@ -22,9 +22,19 @@ THROWN = {
 }
 
 
-def write_other_dl2(path: Path, primary: int, obs_id: int, n_events: int = 30, thrown: dict | None = None) -> Path:
-    """Write events of two telescopes with random predictions of single telescopes."""
-    events = [ToyEvent(100 * number, number, primary=primary) for number in range(1, n_events + 1)]
+def write_other_dl2(
+    path: Path,
+    primary: int,
+    obs_id: int,
+    n_events: int = 30,
+    thrown: dict | None = None,
+    direction: tuple[float, float] = (70.5, 180.0),
+) -> Path:
+    """Write events of two telescopes with random predictions of single telescopes; gammas come from one direction."""
+    events = [
+        ToyEvent(100 * n, n, primary=primary, direction=direction if primary == 0 else None)
+        for n in range(1, n_events + 1)
+    ]
     write_dl1(path, subarray({1: camera(), 2: camera()}), events, obs_id=obs_id)
     rng = np.random.default_rng(obs_id)
     with tables.open_file(path, "a") as file:

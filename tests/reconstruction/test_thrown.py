@@ -8,7 +8,7 @@ from ctapipe.io import HDF5Merger
 from tests.reconstruction.other_dl2 import write_other_dl2
 
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.reconstruction.thrown import read_thrown
+from cherenkov_pipeline.reconstruction.thrown import count_thrown, read_thrown
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +19,8 @@ def paths(tmp_path_factory) -> dict:
         "more": write_other_dl2(folder / "more.h5", 0, 2, 3),
         "proton": write_other_dl2(folder / "proton.h5", 101, 3, 3, {"max_viewcone_radius": 8 * u.deg}),
         "other": write_other_dl2(folder / "other.h5", 0, 4, 3, {"energy_range_max": 200 * u.TeV}),
+        "low": write_other_dl2(folder / "low.h5", 0, 6, 3, {"min_alt": 50 * u.deg, "max_alt": 50 * u.deg}),
+        "high": write_other_dl2(folder / "high.h5", 0, 7, 3, {"min_alt": 70 * u.deg, "max_alt": 70 * u.deg}),
         "unknown": write_other_dl2(folder / "unknown.h5", 0, 5, 3, {"n_showers": -1}),
     }
 
@@ -43,8 +45,19 @@ def test_a_merged_file_says_the_same(paths, tmp_path):
 
 
 def test_different_productions_are_refused(paths):
-    with pytest.raises(UserError, match="primary 0 were thrown in 2 ways"):
+    with pytest.raises(UserError, match=r"primary 0 were thrown in different ways \(energy_max\)"):
         read_thrown([paths["gamma"], paths["other"]])
+    with pytest.raises(UserError, match=r"\(altitude_min, altitude_max\)"):
+        read_thrown([paths["low"], paths["high"]])
+
+
+def test_altitudes_count_where_they_are_known(paths):
+    assert np.isnan(read_thrown([paths["gamma"]])["altitude_min"]).all()
+    assert read_thrown([paths["high"], paths["gamma"]])["altitude_max"].to_value("deg") == pytest.approx([70])
+
+
+def test_what_was_thrown_in_different_ways_can_be_counted(paths):
+    assert count_thrown([paths[name] for name in ("low", "high", "other", "proton")]) == {0: 6000, 101: 2000}
 
 
 def test_missing_numbers_are_named(paths):

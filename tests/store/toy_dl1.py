@@ -44,6 +44,8 @@ class ToyEvent:
     primary: int = 0
     tel_ids: tuple[int, ...] = (1, 2)
     core_x: float = 0.0
+    direction: tuple[float, float] | None = None
+    """Altitude and azimuth [deg]; None: anywhere near the pointing."""
 
 
 def geometry(
@@ -165,10 +167,13 @@ def _container(event: ToyEvent, array: SubarrayDescription, obs_id: int, simulat
 
 def _shower(event: ToyEvent) -> SimulatedShowerContainer:
     rng = np.random.default_rng(event.seed)
+    energy = 10 ** rng.uniform(0, 2) * u.TeV
+    anywhere = rng.uniform(69, 71), rng.uniform(179, 181)
+    alt, az = event.direction or anywhere
     return SimulatedShowerContainer(
-        energy=10 ** rng.uniform(0, 2) * u.TeV,
-        alt=rng.uniform(69, 71) * u.deg,
-        az=rng.uniform(179, 181) * u.deg,
+        energy=energy,
+        alt=alt * u.deg,
+        az=az * u.deg,
         core_x=event.core_x * u.m,
         core_y=0 * u.m,
         h_first_int=rng.uniform(1e4, 3e4) * u.m,

@@ -88,6 +88,11 @@ def with_events(file_set: FileSet) -> FileSet:
     return FileSet(file_set.fingerprint, records)
 
 
+def production_of(path: Path) -> str:
+    """Name of what is in a DL1 or DL2 file: the same in event stores, predictions and DL2."""
+    return path.name.removesuffix(".h5").removesuffix(".dl1").removesuffix(".dl2")
+
+
 def input_names(record: Mapping[str, Any]) -> list[str]:
     """Names of the files that a DL1 file was made from; its own name if it was made from none."""
     return [Path(item["path"]).name for item in record.get("inputs", ())] or [Path(record["path"]).name]

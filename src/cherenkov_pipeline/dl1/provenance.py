@@ -1,5 +1,6 @@
 """Where the events of a store come from: one table, from the raw files to the split."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -43,13 +44,17 @@ def provenance_table(
     Returns
     -------
     pandas.DataFrame
-        Columns ``step`` (``raw file``, ``DL1 file``, ``store input``, ``cut`` or ``split``), ``item``,
-        ``fingerprint``, ``n_in`` and ``n_out`` (images), ``detail``.
+        Columns ``step`` (``thrown``, ``raw file``, ``DL1 file``, ``store input``, ``cut`` or ``split``), ``item``,
+        ``fingerprint``, ``n_in`` and ``n_out`` (images; of what was thrown: uses of showers, and events), ``detail``.
     """
     from pandas import DataFrame
 
     dl1_records = (converted_files if dl1_files is None else dl1_files).records
-    rows = [*_raw_rows(raw_files, _inputs(converted_files.records), _inputs(dl1_records)), *_dl1_rows(dl1_records)]
+    rows = [
+        *_thrown_rows(converted_files.records),
+        *_raw_rows(raw_files, _inputs(converted_files.records), _inputs(dl1_records)),
+        *_dl1_rows(dl1_records),
+    ]
     for name, store in (stores or {}).items():
         rows += _store_rows(Path(name).name, store)
     return DataFrame(rows, columns=list(COLUMNS))
@@ -57,6 +62,22 @@ def provenance_table(
 
 def _inputs(records: Sequence[Record]) -> dict[str, Record]:
     return {item["fingerprint"]: item for record in records for item in record["inputs"]}
+
+
+def thrown_row(particle: str, n_thrown: int, n_events: int) -> tuple:
+    """Make the row of what was thrown of a particle, and of what triggered."""
+    return ("thrown", particle, "", n_thrown, n_events, f"{n_thrown - n_events} uses of showers in no event")
+
+
+def _thrown_rows(records: Sequence[Record]) -> Iterator[tuple]:
+    """Sum the files that have the same particles, of those that tell."""
+    counts: dict[str, Counter] = {}
+    for record in records:
+        if record["n_thrown"] is not None:
+            count = counts.setdefault(", ".join(record["particles"]) or "no event", Counter())
+            count.update(thrown=record["n_thrown"], events=record["n_events"])
+    for particles, count in counts.items():
+        yield thrown_row(particles, count["thrown"], count["events"])
 
 
 def _raw_rows(
@@ -78,7 +99,7 @@ def _dl1_rows(records: Sequence[Record]) -> Iterator[tuple]:
         n_read = sum(item["n_images"] for item in record["inputs"])
         particles = ", ".join(f"{n} {name} events" for name, n in record["particles"].items())
         types = ", ".join(f"{one['n_images']} images of {name}" for name, one in record["telescope_types"].items())
-        thrown = "" if record["n_thrown"] is None else f"{record['n_thrown']} showers thrown"
+        thrown = "how many showers were thrown is not known" if particles and record["n_thrown"] is None else ""
         sources = f"from {_names(record['inputs'])}"
         detail = "; ".join(filter(None, (particles or f"{record['n_events']} events", thrown, types, sources)))
         yield ("DL1 file", Path(record["path"]).name, record["fingerprint"], n_read, record["n_images"], detail)

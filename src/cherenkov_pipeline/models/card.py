@@ -107,6 +107,11 @@ class ModelCard(_Section):
     file_fingerprint: str | None = Field(None, description="Of the .keras file that this card describes.")
 
     @property
+    def mode(self) -> str:
+        """``mono`` or ``stereo``: the model takes single images, or whole events."""
+        return self.inputs.get("mode", "mono")
+
+    @property
     def cameras(self) -> tuple[Camera, ...]:
         """All cameras that the model was trained for."""
         return (self.camera, *self.further_cameras)

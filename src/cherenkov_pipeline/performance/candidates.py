@@ -54,7 +54,7 @@ class Candidate(BaseModel):
             path=str(path),
             task=card.task,
             name=card.name,
-            mode=card.inputs.get("mode", "mono"),
+            mode=card.mode,
             created=card.created,
             epochs=card.training["epochs"],
             n_train=card.data.n_train,
@@ -77,7 +77,7 @@ class Candidate(BaseModel):
             path=method.paths[0],
             task=method.task,
             name=method.prefix,
-            mode="mono" if method.level == "telescope" else "stereo",
+            mode=method.mode,
             file_fingerprint=method.fingerprint,
             method=method,
         )

@@ -27,9 +27,11 @@ def _counts(
     positive: np.ndarray, score: np.ndarray, threshold: float, efficiency: float | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Gammas kept, others kept, gammas rejected, others rejected."""
-    used = np.isfinite(positive) & np.isfinite(score)
+    limit = _threshold(positive, score, threshold, efficiency)
+    # without gammas no threshold keeps a fraction of them: nothing is decided, not even that all others are rejected
+    used = np.isfinite(positive) & np.isfinite(score) & np.isfinite(limit)
     gamma = used & (positive > 0)
-    kept = used & (score >= _threshold(positive, score, threshold, efficiency))
+    kept = used & (score >= limit)
     return tuple((one & two).sum(axis=-1) for two in (kept, used & ~kept) for one in (gamma, used & ~gamma))
 
 

@@ -216,10 +216,17 @@ def _advantage(
     confidence: float,
 ) -> tuple[float, float, float]:
     """How much nearer to perfection one model is than another, with the paired interval."""
-    with np.errstate(invalid="ignore"):  # two infinite rejections differ by nothing that is known
-        value = float(shortfall(name, other["value"]) - shortfall(name, better["value"]))
-        one, two = (shortfall(name, resampled[str(row[MODEL])][name]) for row in (better, other))
-        return value, *percentile_bounds(two - one, confidence)
+    value = float(_nearer(name, better["value"], other["value"]))
+    one, two = (resampled[str(row[MODEL])][name] for row in (better, other))
+    return value, *percentile_bounds(_nearer(name, one, two), confidence)
+
+
+def _nearer(name: str, better: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """By how much values of a metric are nearer to perfection than others."""
+    one, two = shortfall(name, better), shortfall(name, other)
+    with np.errstate(invalid="ignore"):
+        # two infinite rejections are equal: without these resamples the others alone would decide
+        return np.where(one == two, 0, two - one)
 
 
 def rows_of_metric(metrics: QTable, name: str) -> dict[str, QTable.Row]:

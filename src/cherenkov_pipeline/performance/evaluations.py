@@ -23,7 +23,8 @@ class Evaluation:
     tables : callable
         ``(predictions, EvaluationParameters) -> {name: QTable}``.
     figures : callable
-        ``(tables, model's name, EvaluationParameters) -> {name: Figure}``.
+        ``(tables, model's name, published curve or None) -> {name: Figure}``, see
+        `performance.published.published_for`.
     gallery : callable
         ``(table, stores) -> {kind: Figure}``: images of the events in the table ``gallery``.
     result : callable

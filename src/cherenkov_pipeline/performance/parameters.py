@@ -3,6 +3,7 @@
 from typing import Literal, Self
 
 import astropy.units as u
+import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from cherenkov_pipeline.config import Parameters, quantity
@@ -16,7 +17,9 @@ class EvaluationParameters(Parameters):
     energy_max: quantity("TeV", minimum=1e-3) = Field(1000 * u.TeV, description="upper edge of the last energy bin")
     bins_per_decade: int = Field(5, ge=1, le=50, description="energy bins a decade, curves per energy")
     migration_bins_per_decade: int = Field(10, ge=1, le=50, description="energy bins a decade, migration matrix")
-    minimum_events: int = Field(20, ge=1, description="bins with fewer events are listed, but not drawn")
+    minimum_events: int = Field(
+        20, ge=1, description="bins with fewer events (of the particle type: of either class) are listed, but not drawn"
+    )
     resamples: int = Field(1000, ge=100, le=100_000, description="bootstrap resamples behind every interval")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="confidence level of the bootstrap intervals")
     seed: int = Field(0, ge=0, description="seed of the bootstrap")
@@ -28,6 +31,13 @@ class EvaluationParameters(Parameters):
     def _energy_range(self) -> Self:
         if not self.energy_min < self.energy_max:
             raise ValueError(f"energy_min must be below energy_max. Received: {self.energy_min}, {self.energy_max}")
+        fewest = min(self.bins_per_decade, self.migration_bins_per_decade)
+        # the upper edge of the last bin may lie a little beyond energy_max, as in pyirf
+        if np.log10((self.energy_max / self.energy_min).to_value(u.one)) * fewest < 1 - 1e-5:
+            raise ValueError(
+                f"energy_min to energy_max holds no whole bin: {fewest} a decade need a factor {10 ** (1 / fewest):.3g}"
+                f" between them. Received: {self.energy_min}, {self.energy_max}"
+            )
         return self
 
 

@@ -121,6 +121,7 @@ def per_energy(
     parameters: EvaluationParameters,
     rng: np.random.Generator,
     energy: str = "true_energy",
+    classes: str | None = None,
 ) -> QTable:
     """Metrics per bin of energy.
 
@@ -133,6 +134,8 @@ def per_energy(
     rng : numpy.random.Generator
     energy : str
         Column of the sample.
+    classes : str, optional
+        Column of the sample with 0 and 1: a bin needs enough events of both.
 
     Returns
     -------
@@ -142,7 +145,7 @@ def per_energy(
     """
     edges = energy_edges(parameters)
     table = bins_table(energy, edges)
-    _fill(table, sample, metrics, rows_per_bin(sample.columns[energy] * u.TeV, edges), parameters, rng)
+    _fill(table, sample, metrics, rows_per_bin(sample.columns[energy] * u.TeV, edges), parameters, rng, classes)
     table.meta["bins_per_decade"] = parameters.bins_per_decade
     return table
 
@@ -154,12 +157,14 @@ def per_bin(
     edges: np.ndarray,
     parameters: EvaluationParameters,
     rng: np.random.Generator,
+    classes: str | None = None,
 ) -> QTable:
     """Metrics per bin of any column of the sample; as `per_energy`, with arithmetic centres."""
     low, high = edges[:-1], edges[1:]
     table = QTable({f"{name}_low": low, f"{name}_high": high, f"{name}_center": 0.5 * (low + high)})
     bins = np.digitize(sample.columns[name], edges) - 1
-    _fill(table, sample, metrics, [np.flatnonzero(bins == index) for index in range(len(low))], parameters, rng)
+    groups = [np.flatnonzero(bins == index) for index in range(len(low))]
+    _fill(table, sample, metrics, groups, parameters, rng, classes)
     return table
 
 
@@ -170,13 +175,19 @@ def _fill(
     groups: Sequence[np.ndarray],
     parameters: EvaluationParameters,
     rng: np.random.Generator,
+    classes: str | None,
 ) -> None:
     found = grouped_metrics(sample.columns, metrics, sample.showers, groups, parameters, rng)
     for name, column in found.columns.items():
         table[name] = column
     _add_units(table, metrics)
-    table["drawn"] = table["n"] >= parameters.minimum_events
+    fewest = table["n"]
+    if classes:
+        positive = np.array([int((sample.columns[classes][rows] > 0).sum()) for rows in groups])
+        fewest = np.minimum(positive, table["n"] - positive)
+    table["drawn"] = fewest >= parameters.minimum_events
     table.meta["minimum_events"] = parameters.minimum_events
+    table.meta["minimum_of_both"] = classes is not None
     table.meta["n_outside_bins"] = int(len(sample.showers) - table["n"].sum())
 
 
@@ -220,7 +231,10 @@ def _add_units(table: QTable, metrics: Sequence[Metric]) -> None:
 
 
 def share(inside: np.ndarray, showers: np.ndarray, deviations: float) -> tuple[float, float, float]:
-    """Share of the events that are inside, with its interval; events of one shower count as one trial.
+    """Share of the events that are inside, with its interval (Wilson 1927).
+
+    The events of a shower are not independent: the interval is that of the number of independent events whose share
+    would be as uncertain; where all are inside, or none, of the number of showers.
 
     Parameters
     ----------
@@ -236,8 +250,13 @@ def share(inside: np.ndarray, showers: np.ndarray, deviations: float) -> tuple[f
         return np.nan, np.nan, np.nan
     value = float(np.mean(inside))
     _, label = np.unique(showers, return_inverse=True)
-    error = float(np.sqrt(np.sum(np.bincount(label.ravel(), inside - value) ** 2))) / n
-    return value, max(0.0, value - deviations * error), min(1.0, value + deviations * error)
+    variance = np.sum(np.bincount(label.ravel(), inside - value) ** 2) / n**2
+    effective = min(n, value * (1 - value) / variance) if variance > 0 else label.max() + 1
+    # not by astropy.stats.binom_conf_interval, which cuts the effective number to an integer
+    ratio = deviations**2 / effective
+    middle = (value + ratio / 2) / (1 + ratio)
+    half = np.sqrt(ratio * (value * (1 - value) + ratio / 4)) / (1 + ratio)
+    return value, float(max(0, middle - half)), float(min(1, middle + half))
 
 
 def generators(parameters: EvaluationParameters, number: int) -> list[np.random.Generator]:

@@ -253,14 +253,16 @@ def type_tables(predictions: Table, parameters: EvaluationParameters) -> dict[st
     """
     sample = type_sample(predictions)
     streams = generators(parameters, 3)
-    by_energy = per_energy(sample, BIN_METRICS, parameters, streams[1], "energy")
+    by_energy = per_energy(sample, BIN_METRICS, parameters, streams[1], "energy", classes="is_gamma")
     by_energy.meta["energy"] = energy_of(predictions)
     return {
         "metrics": metrics_table(
             sample.columns, SUMMARY_METRICS, sample.showers, sample.counts, parameters, streams[0]
         ),
         "per_energy": by_energy,
-        "per_intensity": per_bin(sample, INTENSITY_METRICS, "log_intensity", INTENSITIES, parameters, streams[2]),
+        "per_intensity": per_bin(
+            sample, INTENSITY_METRICS, "log_intensity", INTENSITIES, parameters, streams[2], classes="is_gamma"
+        ),
         "roc": roc_curve(sample),
         "distribution": distribution(sample),
         "calibration": calibration(sample, parameters),

@@ -34,11 +34,6 @@ COPIED = (
 """Columns of the events that the predictions carry along, where there are any."""
 
 
-def production_of(path: Path) -> str:
-    """Name of what is in a DL1 or DL2 file."""
-    return path.name.removesuffix(".h5").removesuffix(".dl1").removesuffix(".dl2")
-
-
 def find_rows(wanted: Table, table: Table, names: Sequence[str] = (*EVENT, "tel_id")) -> np.ndarray:
     """Row of ``table`` with the keys of each row of ``wanted``; -1 where there is none."""
     keys = np.concatenate(

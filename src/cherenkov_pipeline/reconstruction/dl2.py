@@ -37,12 +37,13 @@ from ctapipe.io.hdf5dataformat import (
 from ctapipe.io.tableio import TelListToMaskTransform
 from ctapipe.reco.utils import add_defaults_and_meta
 
+from cherenkov_pipeline.dl1.contents import production_of
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.dl1.settings import read_settings, write_settings
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileJob, FilePlan, FileSet, fingerprint, fingerprint_file
 from cherenkov_pipeline.models.saved import TrainedModel
-from cherenkov_pipeline.reconstruction.columns import EVENT, find_rows, production_of, take_rows
+from cherenkov_pipeline.reconstruction.columns import EVENT, find_rows, take_rows
 from cherenkov_pipeline.reconstruction.combine import combine
 from cherenkov_pipeline.reconstruction.drift import DriftCounter
 from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters

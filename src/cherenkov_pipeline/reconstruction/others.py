@@ -7,7 +7,7 @@ is NaN.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import h5py
@@ -19,15 +19,15 @@ from ctapipe.instrument import SubarrayDescription
 from pydantic import BaseModel, ConfigDict
 
 from cherenkov_pipeline.directions import from_sky, plain, pointing_of, to_camera
-from cherenkov_pipeline.dl1.contents import PARTICLES
+from cherenkov_pipeline.dl1.contents import PARTICLES, production_of
 from cherenkov_pipeline.dl1.inputs import list_paths
-from cherenkov_pipeline.dl1.provenance import COLUMNS
+from cherenkov_pipeline.dl1.provenance import COLUMNS, thrown_row
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileSet, fingerprint, fingerprint_file
-from cherenkov_pipeline.reconstruction.columns import EVENT, production_of
+from cherenkov_pipeline.reconstruction.columns import EVENT
 from cherenkov_pipeline.reconstruction.discover import Level, find_level, find_prefixes
 from cherenkov_pipeline.reconstruction.read import read_predictions
-from cherenkov_pipeline.reconstruction.thrown import read_thrown
+from cherenkov_pipeline.reconstruction.thrown import count_thrown
 from cherenkov_pipeline.store.chunks import PRIMARY
 from cherenkov_pipeline.tasks import Task, get_task
 
@@ -62,6 +62,11 @@ class Method(BaseModel):
     prefix: str
     paths: tuple[str, ...]
     file_fingerprints: tuple[str, ...]
+
+    @property
+    def mode(self) -> str:
+        """``mono`` or ``stereo``, as the inputs of models have it."""
+        return "mono" if self.level == "telescope" else "stereo"
 
     @property
     def fingerprint(self) -> str:
@@ -126,9 +131,8 @@ def read_method(method: Method) -> QTable:
     Returns
     -------
     QTable
-        Predictions table, as `~cherenkov_pipeline.reconstruction.read.read_predictions` gives it; a prediction that is
-        not finite is not valid, and one that is not valid is NaN. Directions in the camera are made of those on the
-        sky where a file has none. A gammaness of exactly 0 by CTLearn is none.
+        Predictions table, as `read_file` gives it. Directions in the camera are made of those on the sky where a file
+        has none.
 
     Raises
     ------
@@ -139,20 +143,52 @@ def read_method(method: Method) -> QTable:
     task = get_task(method.task)
     parts = []
     for path, production in zip(map(Path, method.paths), productions_of(method.paths), strict=True):
-        models = {method.task: method.prefix}
-        part = read_predictions(FileSet("", [{"path": str(path), "models": models}]), method.task, method.level)
+        part = read_file(path, {method.task: method.prefix}, method.level)
         part["production"] = np.full(len(part), production)
         if task.to_truth and PLACE[0] not in part.colnames:
             _add_places(part, path)
         _check_unique(part, path)
-        if task.name == "type" and _made_by(path) == "ctlearn":
-            part["is_valid"] &= np.asarray(part["gammaness"]) != 0
         parts.append(part)
     table = vstack(parts, metadata_conflicts="silent")
     _check_truth(table, task, method)
-    _mark_valid(table, task)
     if not table["is_valid"].any():
         raise UserError(f"{_files(method)} no valid prediction of {task.name} by {method.prefix}: give others.")
+    return table
+
+
+def read_file(path: Path, models: Mapping[str, str], level: Level) -> QTable:
+    """Read what a file of any maker predicts.
+
+    Parameters
+    ----------
+    path : Path
+    models : mapping of str to str
+        Task -> prefix of its columns.
+    level : {"telescope", "subarray"}
+
+    Returns
+    -------
+    QTable
+        Predictions table, as `~cherenkov_pipeline.reconstruction.read.read_predictions` gives it; a prediction that is
+        not finite is not valid, and one that is not valid is NaN. A gammaness of exactly 0 by CTLearn is none.
+
+    Raises
+    ------
+    UserError
+        If the file is not as ctapipe has it.
+    """
+    table = read_predictions(FileSet("", [{"path": str(path), "models": dict(models)}]), level=level)
+    valid = np.asarray(table["is_valid"], dtype=bool)
+    if "type" in models and _made_by(path) == "ctlearn":
+        valid &= np.asarray(table["gammaness"]) != 0
+    for task in map(get_task, models):
+        for name in task.dl2_columns.values():
+            if "_uncert" not in name:
+                valid &= np.isfinite(plain(table, name))
+    table["is_valid"] = valid
+    for name in {name for task in map(get_task, models) for name in task.units}:
+        if name in table.colnames:
+            table[name][~valid] = np.nan
     return table
 
 
@@ -220,17 +256,6 @@ def _files(method: Method) -> str:
     return f"{first} holds" if len(method.paths) == 1 else f"{first} and {len(method.paths) - 1} more hold"
 
 
-def _mark_valid(table: QTable, task: Task) -> None:
-    valid = np.asarray(table["is_valid"], dtype=bool)
-    for name in task.dl2_columns.values():
-        if "_uncert" not in name:
-            valid &= np.isfinite(plain(table, name))
-    table["is_valid"] = valid
-    for name in task.units:
-        if name in table.colnames:
-            table[name][~valid] = np.nan
-
-
 def method_provenance(method: Method, predictions: QTable) -> pd.DataFrame:
     """Tabulate what is in the files of a method.
 
@@ -254,20 +279,12 @@ def method_provenance(method: Method, predictions: QTable) -> pd.DataFrame:
 
 def _thrown_rows(method: Method, predictions: QTable) -> list[tuple]:
     try:
-        thrown = read_thrown([Path(path) for path in method.paths])
+        thrown = count_thrown([Path(path) for path in method.paths])
     except UserError as error:
         return [("thrown", "", "", pd.NA, pd.NA, f"not known: {error}")]
     names = {number: name for name, number in PARTICLES.items()}
     keys = pd.DataFrame({name: np.asarray(predictions[name]) for name in ("production", *EVENT, PRIMARY)})
     events = keys.drop_duplicates()[PRIMARY].value_counts()
     return [
-        (
-            "thrown",
-            names.get(int(row[PRIMARY]), str(row[PRIMARY])),
-            "",
-            int(row["n_thrown"]),
-            int(events.get(int(row[PRIMARY]), 0)),
-            f"{int(row['n_thrown']) - int(events.get(int(row[PRIMARY]), 0))} uses of showers in no event",
-        )
-        for row in thrown
+        thrown_row(names.get(primary, str(primary)), n, int(events.get(primary, 0))) for primary, n in thrown.items()
     ]

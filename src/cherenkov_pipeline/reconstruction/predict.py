@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from astropy.table import QTable, Table, vstack
 
+from cherenkov_pipeline.dl1.contents import production_of
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.dl1.selection import select
 from cherenkov_pipeline.errors import UserError
@@ -301,7 +302,7 @@ def predict_dl1(
             }
             for task, parts in tables.items():
                 parts.append(of_task(found[task], task) if task in found else unpredicted(chunk.table, task, camera))
-    production = path.name.removesuffix(".h5").removesuffix(".dl1")
+    production = production_of(path)
     return {task: _joined(parts, production) for task, parts in tables.items()}
 
 

@@ -13,9 +13,10 @@ from ctapipe.io import TableLoader
 from ctapipe.io.tableloader import IndexNotMatching
 
 from cherenkov_pipeline.directions import POINTING
+from cherenkov_pipeline.dl1.contents import production_of
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileSet
-from cherenkov_pipeline.reconstruction.columns import COPIED, EVENT, add_truth, find_rows, production_of, take_rows
+from cherenkov_pipeline.reconstruction.columns import COPIED, EVENT, add_truth, find_rows, take_rows
 from cherenkov_pipeline.reconstruction.discover import Level
 from cherenkov_pipeline.reconstruction.sst1mpipe import FORESTS, read_forests
 from cherenkov_pipeline.store.chunks import plain_events

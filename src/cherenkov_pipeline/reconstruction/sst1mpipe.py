@@ -18,8 +18,9 @@ from astropy.table import QTable
 from ctapipe.instrument import SubarrayDescription
 
 from cherenkov_pipeline.directions import from_camera
+from cherenkov_pipeline.dl1.contents import production_of
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.reconstruction.columns import EVENT, add_truth, production_of
+from cherenkov_pipeline.reconstruction.columns import EVENT, add_truth
 from cherenkov_pipeline.store.chunks import PRIMARY, TRUTH
 from cherenkov_pipeline.store.split import shower_ids
 from cherenkov_pipeline.tasks import Task

@@ -21,6 +21,7 @@ import astropy.units as u
 import numpy as np
 from astropy.table import QTable, Table, vstack
 
+from cherenkov_pipeline.dl1.contents import production_of
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.dl1.selection import select
 from cherenkov_pipeline.errors import UserError
@@ -205,7 +206,7 @@ def make_stereo_predictor(
 
 def is_stereo(trained: TrainedModel) -> bool:
     """Whether a model reads all images of an event together."""
-    return trained.card.inputs.get("mode", "mono") == "stereo"
+    return trained.card.mode == "stereo"
 
 
 def predict_stereo_store(
@@ -339,7 +340,7 @@ def predict_stereo_dl1(
                     places = by_type[telescope_type]["tel_id"]
                     table = _without_model(chunks[telescope_type], task, places, cameras[telescope_type])
                 tables[task].append(_with_mask_of(table, places, tel_ids))
-    production = path.name.removesuffix(".h5").removesuffix(".dl1")
+    production = production_of(path)
     return {task: _one_row_an_event(parts, production, tel_ids) for task, parts in tables.items()}
 
 

@@ -20,8 +20,13 @@ SETTINGS = {
     "max_impact": ("max_scatter_range", u.m),
     "viewcone_min": ("min_viewcone_radius", u.deg),
     "viewcone_max": ("max_viewcone_radius", u.deg),
+    "altitude_min": ("min_alt", u.deg),
+    "altitude_max": ("max_alt", u.deg),
 }
 """Column of the result -> that of ctapipe's simulation configuration, and its unit."""
+
+ALTITUDES = ("altitude_min", "altitude_max")
+"""Settings that are NaN where a file does not say."""
 
 
 def read_thrown(paths: Sequence[Path]) -> QTable:
@@ -36,30 +41,50 @@ def read_thrown(paths: Sequence[Path]) -> QTable:
     -------
     QTable
         One row a particle: ``true_shower_primary_id``, ``n_runs``, ``n_thrown`` (showers times their uses),
-        ``uses_per_shower``, and the columns of `SETTINGS`.
+        ``uses_per_shower``, and the columns of `SETTINGS`; altitudes that no file tells are NaN.
 
     Raises
     ------
     UserError
         If a file does not say what was thrown, or the runs of one particle were thrown in different ways.
     """
-    runs = vstack([_runs(path) for path in paths], metadata_conflicts="silent")
-    rows = []
+    runs, rows = _all_runs(paths), []
     for primary in np.unique(runs[PRIMARY]):
         chosen = runs[runs[PRIMARY] == primary]
-        settings = Table(chosen[[*SETTINGS, "uses_per_shower"]])
-        ways = np.unique(np.round(np.column_stack([settings[name] for name in settings.colnames]), 6), axis=0)
-        if len(ways) > 1:
+        settings = [*SETTINGS, "uses_per_shower"]
+        if differing := [name for name in settings if not agree(chosen[name])]:
             raise UserError(
-                f"The showers with the primary {primary} were thrown in {len(ways)} ways (energies, radius or view "
-                "cone differ): give the files of one production."
+                f"The showers with the primary {primary} were thrown in different ways ({', '.join(differing)}): give "
+                "the files of one production."
             )
-        first = {name: chosen[name][0] for name in settings.colnames}
+        first = {name: chosen[name][0] for name in settings}
         rows.append({PRIMARY: int(primary), "n_runs": len(chosen), "n_thrown": int(chosen["n_thrown"].sum()), **first})
     table = QTable(rows=rows)
     for name, (_, unit) in SETTINGS.items():
         table[name] = np.asarray(table[name], dtype=float) << unit
     return table
+
+
+def count_thrown(paths: Sequence[Path]) -> dict[int, int]:
+    """Count what was thrown, in whatever ways: particle -> showers times their uses.
+
+    Raises
+    ------
+    UserError
+        If a file does not say what was thrown.
+    """
+    runs = _all_runs(paths)
+    return {int(primary): int(runs["n_thrown"][runs[PRIMARY] == primary].sum()) for primary in np.unique(runs[PRIMARY])}
+
+
+def agree(values: np.ndarray) -> bool:
+    """Tell whether values of a setting are the same, but for rounding, where they are known."""
+    known = np.asarray(values)[np.isfinite(values)]
+    return np.allclose(known, known[:1], rtol=1e-5, atol=0)
+
+
+def _all_runs(paths: Sequence[Path]) -> Table:
+    return vstack([_runs(path) for path in paths], metadata_conflicts="silent")
 
 
 def _runs(path: Path) -> Table:
@@ -75,12 +100,16 @@ def _runs(path: Path) -> Table:
     runs = Table()
     runs[PRIMARY] = [primaries.get(int(obs), only) for obs in configuration["obs_id"]]
     for name, (column, unit) in SETTINGS.items():
+        if name in ALTITUDES and column not in configuration.colnames:
+            runs[name] = np.nan
+            continue
         values = u.Quantity(configuration[column])
         runs[name] = (values.to_value(unit) if values.unit != u.one else values.value).astype(float)
     runs["uses_per_shower"] = np.asarray(configuration["shower_reuse"], dtype=float)
     runs["n_thrown"] = np.asarray(configuration["n_showers"], dtype=float) * runs["uses_per_shower"]
     positive = ("n_thrown", "energy_min", "energy_max", "max_impact")
-    known = {name: np.isfinite(runs[name]) & ((runs[name] > 0) | (name not in positive)) for name in runs.colnames[1:]}
+    needed = [name for name in runs.colnames[1:] if name not in ALTITUDES]
+    known = {name: np.isfinite(runs[name]) & ((runs[name] > 0) | (name not in positive)) for name in needed}
     missing = [name for name, values in known.items() if not np.all(values)]
     if any(primary is None for primary in runs[PRIMARY]):
         missing.append("particle of a run without events")

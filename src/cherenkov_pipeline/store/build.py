@@ -14,6 +14,7 @@ from astropy.table import Table
 
 from cherenkov_pipeline import __version__
 from cherenkov_pipeline.dl1.cameras import camera_fingerprint, pixel_order
+from cherenkov_pipeline.dl1.contents import production_of
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.dl1.selection import require_selected, select, sum_counts
 from cherenkov_pipeline.dl1.settings import common_settings, read_settings
@@ -246,7 +247,7 @@ def _sources(dl1_files: FileSet) -> list[Source]:
     return [
         Source(
             str(path),
-            path.name.removesuffix(".h5").removesuffix(".dl1"),
+            production_of(path),
             record.get("fingerprint") or fingerprint_file(path),
         )
         for path, record in zip(dl1_files.paths, dl1_files.records, strict=True)

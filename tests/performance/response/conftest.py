@@ -68,6 +68,8 @@ def thrown_table(n_gammas: int, n_protons: int) -> QTable:
             "max_impact": [RADIUS, RADIUS] * u.m,
             "viewcone_min": [0, 0] * u.deg,
             "viewcone_max": [0, VIEWCONE] * u.deg,
+            "altitude_min": [ALT, ALT] * u.deg,
+            "altitude_max": [ALT, ALT] * u.deg,
             "uses_per_shower": [1.0, 1.0],
             "n_telescopes": [1, 1],
         }

@@ -5,7 +5,7 @@ from pyirf.spectral import CRAB_HEGRA
 from tests.performance.response.conftest import EFFICIENCY, OFFSET, RADIUS, SIGMA
 
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.performance.response.events import check_particles, simulated, weighted_events
+from cherenkov_pipeline.performance.response.events import check_particles, check_source, simulated, weighted_events
 from cherenkov_pipeline.performance.response.tables import make_sample
 
 
@@ -45,11 +45,30 @@ def test_uses_of_a_shower_keep_the_label_that_they_were_read_with(events):
         (lambda thrown: with_column(thrown, "viewcone_max", [5, 8] * u.deg), "gammas were thrown from a cone"),
         (lambda thrown: with_column(thrown, "viewcone_max", [0, 0] * u.deg), "protons were thrown from one point"),
         (lambda thrown: with_column(thrown, "spectral_index", [-1.0, -2.0]), "index -1"),
+        (lambda thrown: with_column(thrown, "altitude_max", [70, 50] * u.deg), "at different zeniths"),
     ],
 )
 def test_unusable_productions_are_refused(events, change, message):
     with pytest.raises(UserError, match=message) as error:
         check_particles(change(events[1].copy()))
+    assert "\n" not in str(error.value)
+
+
+def test_altitudes_that_are_not_known_are_not_compared(events):
+    for name in ("altitude_min", "altitude_max"):
+        check_particles(with_column(events[1].copy(), name, [70, np.nan] * u.deg))
+
+
+def test_gammas_of_several_sources_are_refused(events):
+    """Neither of the sources would have the response that comes out."""
+    table = events[0]
+    check_source(table)
+    check_source(table[table["true_shower_primary_id"] != 0])
+    moved = table.copy()
+    gammas = np.flatnonzero(table["true_shower_primary_id"] == 0)
+    moved["true_alt"][gammas[::2]] += 0.4 * u.deg  # the source is above the pointing
+    with pytest.raises(UserError, match=r"from 0\.50 to 0\.90 deg beside the pointing") as error:
+        check_source(moved)
     assert "\n" not in str(error.value)
 
 

@@ -112,7 +112,11 @@ def test_published_areas_are_drawn_for_one_telescope_alone(response, evaluation,
     cuts, tables = response
     for level, n_points in (("telescope", 1), ("subarray", 0)):
         options = ResponseParameters(level=level)
-        axes = response_figures(tables, cuts, options, evaluation)["areas"].axes[0]
+        figures = response_figures(tables, cuts, options, evaluation)
+        axes = figures["areas"].axes[0]
         points = [line for line in axes.lines if line.get_linestyle() == "None"]
         assert len(points) == n_points
+        for name in ("energy", "direction"):
+            (forest,) = (line for line in figures[name].axes[0].lines if "published" in str(line.get_label()))
+            assert ("stereo" in forest.get_label()) == (level == "subarray")
     assert "arXiv" in effective_areas().meta["source"]

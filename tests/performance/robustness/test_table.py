@@ -7,7 +7,7 @@ import pytest
 from astropy.table import QTable, vstack
 
 from cherenkov_pipeline.performance.report.render import render_markdown, render_report
-from cherenkov_pipeline.performance.report.robustness import robustness_report
+from cherenkov_pipeline.performance.report.robustness import robustness_figure, robustness_report
 from cherenkov_pipeline.performance.robustness.table import robustness_numbers, robustness_table
 from cherenkov_pipeline.reconstruction.drift import drift_table
 from cherenkov_pipeline.reconstruction.parameters import DriftParameters
@@ -54,9 +54,19 @@ def drift() -> QTable:
     )
 
 
+def counted(*conditions: str) -> QTable:
+    rows = [dict(zip(("setting", "nominal", "unit"), SETTINGS[name], strict=True)) for name in conditions]
+    return QTable(rows=[{"condition": name, **row} for name, row in zip(conditions, rows, strict=True)])
+
+
 @pytest.fixture(scope="module")
-def table(predictions, drift, parameters) -> QTable:
-    return robustness_table("energy", predictions, drift, parameters)
+def counts() -> QTable:
+    return counted(*SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def table(predictions, drift, counts, parameters) -> QTable:
+    return robustness_table("energy", predictions, drift, counts, parameters)
 
 
 def row(table: QTable, condition: str, metric: str = "resolution") -> QTable.Row:
@@ -96,11 +106,26 @@ def test_bias_has_no_ratio(table):
     assert np.isfinite([found["difference"], found["difference_low"], found["difference_high"]]).all()
 
 
-def test_what_the_reconstruction_warns_of(table, predictions, drift, parameters):
+def test_condition_without_an_event_is_listed(predictions, drift, counts, parameters, table, tmp_path):
+    counts.write(tmp_path / "counts.ecsv", format="ascii.ecsv")
+    read = QTable.read(tmp_path / "counts.ecsv", format="ascii.ecsv")  # empty units come back masked
+    found = robustness_table("energy", predictions[predictions["condition"] != "light"], drift, read, parameters)
+    assert found["condition"].tolist() == table["condition"].tolist()
+    assert found["setting_unit"].tolist() == table["setting_unit"].tolist()
+    dark = row(found, "light")
+    assert (dark["n"], dark["setting"], dark["nominal"]) == (0, 0.28, 0.35)
+    assert np.isnan([dark[name] for name in ("value", "ratio", "difference", "ratio_low", "ratio_high")]).all()
+    assert not dark["changed"]
+    assert row(found, "night sky")["ratio"] == row(table, "night sky")["ratio"]
+    assert robustness_numbers(found)["conditions"]["light"]["0.28"]["metrics"]["resolution"]["value"] is None
+    assert len(robustness_figure(found).axes) == 2
+
+
+def test_what_the_reconstruction_warns_of(table, predictions, drift, counts, parameters):
     assert [row(table, name)["noticed"] for name in SETTINGS] == ["nothing", "pixel_spread", "nothing"]
     outside = QTable(predictions)
     outside["outside_validity"] = np.asarray(outside["condition"]) == "light"
-    again = robustness_table("energy", outside, drift, parameters)
+    again = robustness_table("energy", outside, drift, counts, parameters)
     assert row(again, "light")["noticed"] == "zenith"
 
 

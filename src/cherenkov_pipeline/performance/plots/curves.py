@@ -1,6 +1,7 @@
 """Curves per energy bin: one quantity of one or several models, with their bootstrap intervals."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -98,8 +99,7 @@ def frame_energy(
     bins = [table[table["drawn"]] for table in curves.values()]
     bins = [table for table in bins if len(table)]
     if not bins:
-        minimum = {table.meta["minimum_events"] for table in curves.values()}
-        empty_note(axes, f"every bin has fewer than {max(minimum, default=1)} events")
+        empty_note(axes, "every bin has too few events")
         return
     axes.set_xlim(
         min(table[f"{energy}_low"].to_value("TeV").min() for table in bins),
@@ -107,7 +107,7 @@ def frame_energy(
     )
 
 
-def colors_of(curves: Mapping[str, QTable]) -> dict[str, str]:
+def colors_of(curves: Mapping[str, Any]) -> dict[str, str]:
     """Give each model its colour, in their order; more models than the palette has take those of a rainbow."""
     if len(curves) <= len(PALETTE):
         return dict(zip(curves, PALETTE, strict=False))

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from cherenkov_pipeline.performance.plots.style import ORANGE, PALETTE, empty_note, new_figure, styled
+from cherenkov_pipeline.performance.plots.curves import colors_of
+from cherenkov_pipeline.performance.plots.style import ORANGE, empty_note, new_figure, styled
 
 
 @styled
@@ -24,9 +25,8 @@ def loss_curves(histories: Mapping[str, pd.DataFrame | Table]) -> Figure:
     """
     figure = new_figure(height=4.6)
     loss, rate = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
-    for index, (name, history) in enumerate(histories.items()):
-        columns = _columns(history)
-        color = PALETTE[index % len(PALETTE)]
+    for name, color in colors_of(histories).items():
+        columns = _columns(histories[name])
         alone = len(histories) == 1
         _draw_losses(loss, columns, (color, ORANGE if alone else color), "" if alone else f"{name}, ")
         if np.any(columns.get("learning_rate", 0) > 0):

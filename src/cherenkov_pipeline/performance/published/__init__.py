@@ -4,6 +4,25 @@ from importlib.resources import as_file, files
 
 from astropy.table import QTable
 
+from cherenkov_pipeline.performance.parameters import EvaluationParameters
+
+
+def published_for(mode: str, parameters: EvaluationParameters) -> str | None:
+    """Say which published curve of the random forest is drawn beside a model.
+
+    Parameters
+    ----------
+    mode : str
+        ``mono`` or ``stereo``: single images or whole events.
+    parameters : EvaluationParameters
+
+    Returns
+    -------
+    str or None
+        ``parameters.published_curve``, and for whole events ``stereo``; None draws nothing published.
+    """
+    return "stereo" if mode == "stereo" and parameters.published_curve else parameters.published_curve
+
 
 def random_forest_energy(mode: str) -> QTable:
     """Energy resolution and bias of the SST-1M collaboration's random forest at 20 degrees of zenith.

@@ -63,7 +63,8 @@ def bins_table(table: QTable, name: str, header: str, quantities: Mapping[str, s
     filled = table[table["n"] > 0]
     lows, highs = (np.asarray(filled[f"{name}_{side}"], dtype=float) for side in ("low", "high"))
     bins = [Cell(f"{format_number(low)} to {format_number(high)}", low) for low, high in zip(lows, highs, strict=True)]
-    caption = f"Empty bins are left out; those with fewer than {table.meta['minimum_events']} events are not drawn."
+    few = f"{table.meta['minimum_events']} events{' of either class' if table.meta.get('minimum_of_both') else ''}"
+    caption = f"Empty bins are left out; those with fewer than {few} are not drawn."
     n_outside = table.meta["n_outside_bins"]
     if n_outside:
         caption += f" {format_number(n_outside)} events lie outside all bins."

@@ -6,7 +6,6 @@ import matplotlib.figure
 import numpy as np
 from astropy.table import QTable
 
-from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.plots import direction as plots
 from cherenkov_pipeline.performance.plots import uncertainty
 from cherenkov_pipeline.performance.published import random_forest_direction
@@ -51,7 +50,7 @@ UNCERTAINTY_FIGURES = {
 
 
 def direction_figures(
-    tables: Mapping[str, QTable], model: str, parameters: EvaluationParameters
+    tables: Mapping[str, QTable], model: str, published: str | None
 ) -> dict[str, matplotlib.figure.Figure]:
     """Draw every figure of a direction on the sky.
 
@@ -61,18 +60,18 @@ def direction_figures(
         From `performance.direction.direction_tables`.
     model : str
         Name for the legends.
-    parameters : EvaluationParameters
-        Says which published curve is drawn for reference.
+    published : str or None
+        Published curve that is drawn for reference, from `performance.published.published_for`.
 
     Returns
     -------
     dict of str to Figure
         ``resolution``, ``within``, ``theta2``, ``field_of_view``, ``bias``, ``right_side``, ``quarters``, ``coverage``.
     """
-    published = random_forest_direction(parameters.published_curve) if parameters.published_curve else None
+    forest = random_forest_direction(published) if published else None
     curves = {model: tables["per_energy"]}
     return {
-        "resolution": plots.angular_resolution(curves, published),
+        "resolution": plots.angular_resolution(curves, forest),
         "within": plots.share_within({model: tables["within"]}),
         "theta2": plots.theta_squared(tables["theta2"]),
         "field_of_view": plots.field_of_view(tables["field_of_view"]),
@@ -84,12 +83,12 @@ def direction_figures(
 
 
 def camera_figures(
-    tables: Mapping[str, QTable], model: str, parameters: EvaluationParameters
+    tables: Mapping[str, QTable], model: str, published: str | None
 ) -> dict[str, matplotlib.figure.Figure]:
     """Draw every figure of a direction in the camera: those of `direction_figures`, and ``camera``."""
     curves = {model: tables["per_energy"]}
     return {
-        **direction_figures(tables, model, parameters),
+        **direction_figures(tables, model, published),
         "camera": plots.direction_bias(curves, {"x": "x [mm]", "y": "y [mm]"}),
     }
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import matplotlib.figure
 from astropy.table import QTable
 
-from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.plots import energy as plots
 from cherenkov_pipeline.performance.plots import uncertainty
 from cherenkov_pipeline.performance.published import random_forest_energy
@@ -44,7 +43,7 @@ UNCERTAINTY_FIGURES = {
 
 
 def energy_figures(
-    tables: Mapping[str, QTable], model: str, parameters: EvaluationParameters
+    tables: Mapping[str, QTable], model: str, published: str | None
 ) -> dict[str, matplotlib.figure.Figure]:
     """Draw every figure of the energy task.
 
@@ -54,8 +53,8 @@ def energy_figures(
         From `performance.energy.energy_tables`.
     model : str
         Name for the legends.
-    parameters : EvaluationParameters
-        Says which published curve is drawn for reference.
+    published : str or None
+        Published curve that is drawn for reference, from `performance.published.published_for`.
 
     Returns
     -------
@@ -63,11 +62,11 @@ def energy_figures(
         ``resolution``, ``bias``, ``migration``, ``distribution``, ``pulls``, ``quarters``, ``coverage``,
         ``pulls_per_energy``.
     """
-    published = random_forest_energy(parameters.published_curve) if parameters.published_curve else None
+    forest = random_forest_energy(published) if published else None
     curves = {model: tables["per_energy"]}
     return {
-        "resolution": plots.energy_resolution(curves, published),
-        "bias": plots.energy_bias(curves, published),
+        "resolution": plots.energy_resolution(curves, forest),
+        "bias": plots.energy_bias(curves, forest),
         "migration": plots.migration_matrix(tables["migration"]),
         "distribution": plots.energy_distribution(tables["distribution"]),
         "pulls": uncertainty.pull_distribution(tables["pulls"]),

@@ -6,7 +6,6 @@ import astropy.units as u
 import matplotlib.figure
 from astropy.table import QTable
 
-from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.plots import regression as plots
 from cherenkov_pipeline.performance.plots import uncertainty
 from cherenkov_pipeline.performance.regression import CORE, XMAX, Quantity
@@ -124,7 +123,7 @@ def _summary(metrics: Rows, quantity: Quantity) -> str:
 
 
 def core_figures(
-    tables: Mapping[str, QTable], model: str, parameters: EvaluationParameters
+    tables: Mapping[str, QTable], model: str, published: str | None
 ) -> dict[str, matplotlib.figure.Figure]:
     """Draw every figure of the core position, see `regression_figures`."""
     return regression_figures(tables, model, CORE)
@@ -136,7 +135,7 @@ def core_result(tables: Mapping[str, QTable], figures: Mapping[str, matplotlib.f
 
 
 def xmax_figures(
-    tables: Mapping[str, QTable], model: str, parameters: EvaluationParameters
+    tables: Mapping[str, QTable], model: str, published: str | None
 ) -> dict[str, matplotlib.figure.Figure]:
     """Draw every figure of the depth of the shower maximum, see `regression_figures`."""
     return regression_figures(tables, model, XMAX)

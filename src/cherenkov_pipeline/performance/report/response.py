@@ -13,7 +13,12 @@ from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.plots import response as plots
 from cherenkov_pipeline.performance.plots.direction import angular_resolution
 from cherenkov_pipeline.performance.plots.energy import energy_resolution
-from cherenkov_pipeline.performance.published import effective_areas, random_forest_direction, random_forest_energy
+from cherenkov_pipeline.performance.published import (
+    effective_areas,
+    published_for,
+    random_forest_direction,
+    random_forest_energy,
+)
 from cherenkov_pipeline.performance.report.common import bins_table
 from cherenkov_pipeline.performance.report.content import (
     Cell,
@@ -55,7 +60,7 @@ def response_figures(
         By the names in `performance.response.names.FIGURES`. Published areas are those of one telescope: they are not
         drawn beside those of an array.
     """
-    curve = evaluation.published_curve
+    curve = published_for("mono" if parameters.level == "telescope" else "stereo", evaluation)
     return {
         "areas": plots.effective_areas(
             tables["areas"], LABELS, effective_areas() if parameters.level == "telescope" else None

@@ -151,7 +151,7 @@ def _table(rows: QTable, headline: bool) -> Table:
         change = (Cell(MISSING), Cell(MISSING)) if nominal else (_cell(row, "ratio"), _cell(row, "difference"))
         named = (LABELS.get(name, name) for name in str(row["noticed"]).split(", "))
         noticed = (Cell(", ".join(named)),) if headline else ()
-        verdict = MISSING if nominal else "yes" if row["changed"] else "no"
+        verdict = MISSING if nominal or not row["n"] else "yes" if row["changed"] else "no"
         body.append((*first, _cell(row, "value"), *change, Cell(verdict), *noticed, cell(int(row["n"]))))
     value = f"{rows['label'][0]}{_unit(rows[0])}" if headline and len(rows) else "Value"
     first = ("Condition",) if headline else ("Metric", "Condition")

@@ -6,7 +6,6 @@ import matplotlib.figure
 import numpy as np
 from astropy.table import QTable
 
-from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.plots import type as plots
 from cherenkov_pipeline.performance.report.common import (
     Rows,
@@ -39,7 +38,7 @@ CURVES = {
 
 
 def type_figures(
-    tables: Mapping[str, QTable], model: str, parameters: EvaluationParameters
+    tables: Mapping[str, QTable], model: str, published: str | None
 ) -> dict[str, matplotlib.figure.Figure]:
     """Draw every figure of the particle type.
 
@@ -49,7 +48,8 @@ def type_figures(
         From `performance.type.type_tables`.
     model : str
         Name for the legends.
-    parameters : EvaluationParameters
+    published : str or None
+        As for the other tasks: nothing is published.
 
     Returns
     -------

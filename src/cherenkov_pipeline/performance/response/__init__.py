@@ -2,8 +2,7 @@
 
 - `response.events`: predictions of gammas of a point source and of diffuse protons, with the rates that they stand for;
 - `response.cuts`: gammaness and theta cuts, the best ones in each bin of reconstructed energy;
-- `response.area`: effective areas after each cut;
-- `response.background`: rates of protons after each cut;
+- `response.stages`: what is left after each cut, effective areas of gammas and rates of protons;
 - `response.sensitivity`: the weakest source that is seen;
 - `response.gadf`: the FITS files of the gamma-astro-data-format;
 - `response.tables`: all tables at once; `response.names`: their names and those of the figures.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import astropy.units as u
 import numpy as np
-from astropy.table import QTable
+from astropy.table import QTable, vstack
 from pyirf.simulations import SimulatedEventsInfo
 from pyirf.spectral import CRAB_HEGRA, DAMPE_P_He_SPECTRUM
 
@@ -20,6 +20,8 @@ from cherenkov_pipeline.performance.sample import check_columns
 from cherenkov_pipeline.store.chunks import PRIMARY
 
 GAMMA, PROTON = "gamma", "proton"
+SPREAD = 0.1 * u.deg
+"""Angles of a point source to the pointing that differ by more are those of several sources."""
 PRIMARIES = {GAMMA: 0, PROTON: 101}
 SPECTRA = {GAMMA: CRAB_HEGRA, PROTON: DAMPE_P_He_SPECTRUM}
 
@@ -40,7 +42,7 @@ def read_events(paths: list[Path], parameters: ResponseParameters) -> tuple[QTab
     Returns
     -------
     events : QTable
-        As `cherenkov_pipeline.reconstruction.read.read_predictions` gives it, gammas and protons alone.
+        As `cherenkov_pipeline.reconstruction.others.read_file` gives it, gammas and protons alone.
     thrown : QTable
         As `cherenkov_pipeline.reconstruction.thrown.read_thrown` gives it, with ``n_telescopes``: how often each
         shower could be seen.
@@ -48,30 +50,33 @@ def read_events(paths: list[Path], parameters: ResponseParameters) -> tuple[QTab
     Raises
     ------
     UserError
-        If there are no such predictions, or no gammas or no protons.
+        If there are no such predictions, no gammas or no protons, or they are of several zeniths or sources.
     """
-    from cherenkov_pipeline.files import FileSet
     from cherenkov_pipeline.reconstruction.discover import find_prefixes
-    from cherenkov_pipeline.reconstruction.read import read_predictions
+    from cherenkov_pipeline.reconstruction.others import read_file
     from cherenkov_pipeline.reconstruction.thrown import read_thrown
 
     wanted = parameters.models.model_dump()
-    records = [{"path": str(path), "models": find_prefixes(path, parameters.level, wanted)} for path in paths]
+    models = {path: find_prefixes(path, parameters.level, wanted) for path in paths}
     thrown = read_thrown(paths)
     check_particles(thrown)
-    events = read_predictions(FileSet("", records), level=parameters.level)
+    parts = [read_file(path, found, parameters.level) for path, found in models.items()]
+    events = vstack(parts, metadata_conflicts="silent")
+    check_source(events)
     thrown = thrown[np.isin(thrown[PRIMARY], list(PRIMARIES.values()))]
     thrown["n_telescopes"] = len(np.unique(events["tel_id"])) if parameters.level == "telescope" else 1
     return events[np.isin(events[PRIMARY], list(PRIMARIES.values()))], thrown
 
 
 def check_particles(thrown: QTable) -> None:
-    """Refuse files without gammas of a point source, or without diffuse protons.
+    """Refuse files without gammas of a point source, or without diffuse protons, or with these at other zeniths.
 
     Raises
     ------
     UserError
     """
+    from cherenkov_pipeline.reconstruction.thrown import ALTITUDES, agree
+
     for particle, primary in PRIMARIES.items():
         row = thrown[thrown[PRIMARY] == primary]
         if not len(row):
@@ -86,6 +91,31 @@ def check_particles(thrown: QTable) -> None:
             raise UserError(
                 f"The {particle}s were thrown with the index {row['spectral_index'][0]:g}: it must be < -1."
             )
+    for name in ALTITUDES:
+        if not agree(thrown[name][np.isin(thrown[PRIMARY], list(PRIMARIES.values()))].value):
+            raise UserError("Gammas and protons were thrown at different zeniths: give files of one.")
+
+
+def check_source(events: QTable) -> None:
+    """Refuse gammas of sources at several angles to the pointing: the response would be that of none.
+
+    Raises
+    ------
+    UserError
+    """
+    offset = _offset(events[np.asarray(events[PRIMARY]) == PRIMARIES[GAMMA]], "true")
+    known = offset[np.isfinite(offset)]
+    if len(known) and np.ptp(known) > SPREAD:
+        low, high = known.min(), known.max()
+        raise UserError(
+            f"The gammas come from {low.value:.2f} to {high:.2f} beside the pointing: give those of one point source."
+        )
+
+
+def _offset(events: QTable, kind: str) -> u.Quantity:
+    """Angle of the ``true`` or ``reco`` direction to the pointing, (n,) deg."""
+    altitude, azimuth = pointing_of(events)
+    return separation(plain(events, f"{kind}_az"), plain(events, f"{kind}_alt"), azimuth, altitude) << u.deg
 
 
 def simulated(thrown: QTable, particle: str) -> SimulatedEventsInfo:
@@ -127,10 +157,9 @@ def weighted_events(events: QTable, thrown: QTable, particle: str) -> QTable:
     check_columns(events, NEEDED)
     chosen = events[np.asarray(events[PRIMARY]) == PRIMARIES[particle]]
     true, reco = ((plain(chosen, f"{kind}_az"), plain(chosen, f"{kind}_alt")) for kind in ("true", "reco"))
-    altitude, azimuth = pointing_of(chosen)
     chosen["theta"] = separation(*true, *reco) << u.deg
-    chosen["true_source_fov_offset"] = separation(*true, azimuth, altitude) << u.deg
-    chosen["reco_source_fov_offset"] = separation(*reco, azimuth, altitude) << u.deg
+    for kind in ("true", "reco"):
+        chosen[f"{kind}_source_fov_offset"] = _offset(chosen, kind)
     chosen["true_energy"], chosen["reco_energy"] = (
         plain(chosen, f"{kind}_energy") << u.TeV for kind in ("true", "reco")
     )

@@ -8,8 +8,10 @@ from astropy.table import QTable, vstack
 
 from cherenkov_pipeline.dl1.contents import with_events
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
+from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileSet
 from cherenkov_pipeline.models.saved import TrainedModel
+from cherenkov_pipeline.performance.robustness.conditions import NOMINAL
 from cherenkov_pipeline.reconstruction.drift import DriftCounter, drift_table
 from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
 from cherenkov_pipeline.reconstruction.predict import NOT_SELECTED, predict_dl1
@@ -47,15 +49,20 @@ def predict_conditions(
     drift : QTable
         `cherenkov_pipeline.reconstruction.drift.drift_table` of each condition, below each other.
     counts : QTable
-        One row a condition and particle: ``n_thrown``, ``n_triggered``, ``n_images``; ``n_predicted`` rows of
-        predictions (images, or events of stereo models), of which ``n_cut`` were not selected, ``n_invalid`` could not
-        be predicted and ``n_valid`` were.
+        One row a condition and particle, also without an event: ``condition``, ``setting``, ``nominal``, ``unit``;
+        ``n_thrown``, ``n_triggered``, ``n_images``; ``n_predicted`` rows of predictions (images, or events of stereo
+        models), of which ``n_cut`` were not selected, ``n_invalid`` could not be predicted and ``n_valid`` were.
 
     Raises
     ------
     UserError
-        If the model does not fit, or no file has an event.
+        If the model does not fit, or no file of the nominal condition has an event.
     """
+    if not any(record["n_images"] for record in files.records if record["condition"] == NOMINAL):
+        raise UserError(
+            "No event with an image under the nominal condition, which the others are compared with: simulate more "
+            "showers (robustness.productions)."
+        )
     predict = predict_stereo_dl1 if is_stereo(trained) else predict_dl1
     tables, counts, compared = [], [], {}
     for record in with_events(files).records:
@@ -89,7 +96,7 @@ def _labelled(table: QTable, record: Mapping[str, Any]) -> QTable:
 
 
 def _counts(record: Mapping[str, Any], predictions: QTable) -> dict[str, Any]:
-    setting = np.nan if record["setting"] is None else record["setting"]
+    setting, nominal = (np.nan if record[name] is None else record[name] for name in ("setting", "nominal"))
     own = (np.asarray(predictions["condition"]) == record["condition"]) & (
         np.asarray(predictions["obs_id"]) == record["obs_id"]
     )
@@ -100,6 +107,7 @@ def _counts(record: Mapping[str, Any], predictions: QTable) -> dict[str, Any]:
     return {
         "condition": record["condition"],
         "setting": setting,
+        "nominal": nominal,
         "unit": record["unit"],
         "particle": record["particle"],
         "n_thrown": record["n_thrown"],

@@ -31,14 +31,17 @@ ZENITH = "zenith"
 """Noticed by the reconstruction's warning, not by the drift check."""
 
 
-def robustness_table(task: str, predictions: QTable, drift: QTable, parameters: EvaluationParameters) -> QTable:
+def robustness_table(
+    task: str, predictions: QTable, drift: QTable, counts: QTable, parameters: EvaluationParameters
+) -> QTable:
     """Make the table.
 
     Parameters
     ----------
     task : str
-    predictions, drift : QTable
-        Of `robustness.predictions.predict_conditions`.
+    predictions, drift, counts : QTable
+        Of `robustness.predictions.predict_conditions`. The conditions are those of the counts: under some there may be
+        no event.
     parameters : EvaluationParameters
         Number of resamples, confidence level and seed.
 
@@ -54,19 +57,21 @@ def robustness_table(task: str, predictions: QTable, drift: QTable, parameters: 
     quality = QUALITIES[task]
     metrics = [one for one in quality.metrics if one.name == quality.headline]
     metrics += [one for one in quality.metrics if one.name in FURTHER]
-    groups = _groups(predictions)
+    groups, judged, conditions = _groups(predictions), _groups(drift), _groups(counts)
+    events = {key: predictions[groups.get(key, NONE)] for key in conditions}
     showers = np.unique(np.asarray(predictions["shower"]))
-    found = {key: _evaluate(quality, metrics, predictions[rows], showers, parameters) for key, rows in groups.items()}
-    rows, judged = [], _groups(drift)
+    found = {key: _evaluate(quality, metrics, own, showers, parameters) for key, own in events.items()}
+    rows = []
     for key, (sample, resampled) in found.items():
-        first = predictions[groups[key]][0]
+        first = counts[conditions[key][0]]
         named = {
             "condition": str(key[0]),
             "setting": float(first["setting"]),
             "nominal": float(first["nominal"]),
-            "setting_unit": str(first["unit"]),
+            # an empty text is masked in a table that was read
+            "setting_unit": str(first["unit"]) if first["unit"] else "",
         }
-        noticed = ", ".join(_noticed(predictions[groups[key]], drift[judged.get(key, NONE)])) or NOTHING
+        noticed = ", ".join(_noticed(events[key], drift[judged.get(key, NONE)])) or NOTHING
         for metric in metrics:
             row = _row(metric, (sample, resampled), found[NOMINAL, None], parameters.confidence)
             rows.append({**named, **row, "noticed": noticed})

@@ -76,6 +76,7 @@ def compare_models(
     from cherenkov_pipeline.performance.candidates import Candidate
     from cherenkov_pipeline.performance.comparison import compare, match_predictions, numbers, stacked, unstacked
     from cherenkov_pipeline.performance.evaluations import EVALUATIONS
+    from cherenkov_pipeline.performance.published import published_for
     from cherenkov_pipeline.performance.qualities import QUALITIES
     from cherenkov_pipeline.performance.report.comparison import comparison_figures, comparison_report
     from cherenkov_pipeline.performance.report.overlays import overlays
@@ -85,8 +86,7 @@ def compare_models(
     matched = match_predictions(unstacked(predictions))
     comparison = compare(matched, QUALITIES[task], evaluation)
     tables = {label: EVALUATIONS[task].tables(table, evaluation) for label, table in matched.predictions.items()}
-    stereo = models[0].mode == "stereo"
-    published = "stereo" if stereo and evaluation.published_curve else evaluation.published_curve
+    published = published_for(models[0].mode, evaluation)
 
     def drawn() -> dict[str, Figure]:
         return {

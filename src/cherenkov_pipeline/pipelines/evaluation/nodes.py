@@ -15,8 +15,7 @@ def predict_test_events(stores: EventStores, model: TrainedModel) -> tuple[QTabl
     from cherenkov_pipeline.reconstruction.measure import predict_and_measure
     from cherenkov_pipeline.store import store_for
 
-    mode = model.card.inputs.get("mode", "mono")
-    return predict_and_measure(model, store_for(mode, stores), "test")
+    return predict_and_measure(model, store_for(model.card.mode, stores), "test")
 
 
 def tabulate_with(evaluation: Evaluation) -> Callable[..., list[QTable]]:
@@ -43,17 +42,19 @@ def draw_with(evaluation: Evaluation) -> Callable[..., list[Figure]]:
     """Make the node function that draws the figures of ``evaluation``, in the order of their names."""
 
     def draw(model: TrainedModel, parameters: EvaluationParameters, *tables: QTable) -> list[Figure]:
-        return _drawn(evaluation, tables, model.card.name, parameters)
+        figures = _figures(evaluation, tables, model.card.name, model.card.mode, parameters)
+        return [figures[name] for name in evaluation.figure_names]
 
     return draw
 
 
-def _drawn(
-    evaluation: Evaluation, tables: Sequence[QTable], name: str, parameters: EvaluationParameters
-) -> list[Figure]:
+def _figures(
+    evaluation: Evaluation, tables: Sequence[QTable], name: str, mode: str, parameters: EvaluationParameters
+) -> dict[str, Figure]:
+    from cherenkov_pipeline.performance.published import published_for
+
     named = dict(zip(evaluation.table_names, tables, strict=True))
-    figures = evaluation.figures(named, name, parameters)
-    return [figures[name] for name in evaluation.figure_names]
+    return evaluation.figures(named, name, published_for(mode, parameters))
 
 
 def draw_gallery_with(evaluation: Evaluation) -> Callable[..., list[Figure]]:
@@ -105,7 +106,7 @@ def report_with(evaluation: Evaluation) -> Callable[..., tuple[str, str]]:
         from cherenkov_pipeline.performance.report.training import run_cost, run_facts, training_figures
 
         named = dict(zip(evaluation.table_names, tables, strict=True))
-        figures = evaluation.figures(named, model.card.name, parameters)
+        figures = _figures(evaluation, tables, model.card.name, model.card.mode, parameters)
         figures |= evaluation.gallery(named["gallery"], stores)
         content = task_report(
             run_facts(model.card, len(predictions)),
@@ -141,7 +142,11 @@ def draw_dl2_with(evaluation: Evaluation) -> Callable[..., list[Figure]]:
     """Make the node function that draws the figures of what others predicted, in the order of their names."""
 
     def draw(source: dict[str, Any], parameters: EvaluationParameters, *tables: QTable) -> list[Figure]:
-        return _drawn(evaluation, tables, source["name"], parameters)
+        from cherenkov_pipeline.reconstruction.others import Method
+
+        mode = Method.model_validate(source["method"]).mode
+        figures = _figures(evaluation, tables, source["name"], mode, parameters)
+        return [figures[name] for name in evaluation.figure_names]
 
     return draw
 
@@ -160,7 +165,7 @@ def report_dl2_with(evaluation: Evaluation) -> Callable[..., tuple[str, str]]:
 
         method = Method.model_validate(source["method"])
         named = dict(zip(evaluation.table_names, tables, strict=True))
-        figures = evaluation.figures(named, source["name"], parameters)
+        figures = _figures(evaluation, tables, source["name"], method.mode, parameters)
         result = evaluation.result(named, figures)
         provenance = method_provenance(method, predictions)
         content = dl2_report(source["name"], method, result, provenance, datetime.now(UTC))

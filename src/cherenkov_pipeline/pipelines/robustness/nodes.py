@@ -38,10 +38,12 @@ def predict_of(task: str) -> Callable[..., tuple[QTable, QTable, QTable]]:
 def tabulate_of(task: str) -> Callable[..., tuple[QTable, dict[str, Any]]]:
     """Make the node function that makes the table, and its numbers."""
 
-    def tabulate(predictions: QTable, drift: QTable, evaluation: EvaluationParameters) -> tuple[QTable, dict[str, Any]]:
+    def tabulate(
+        predictions: QTable, drift: QTable, counts: QTable, evaluation: EvaluationParameters
+    ) -> tuple[QTable, dict[str, Any]]:
         from cherenkov_pipeline.performance.robustness.table import robustness_numbers, robustness_table
 
-        table = robustness_table(task, predictions, drift, evaluation)
+        table = robustness_table(task, predictions, drift, counts, evaluation)
         return table, robustness_numbers(table)
 
     return tabulate

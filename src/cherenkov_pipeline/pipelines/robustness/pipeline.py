@@ -30,7 +30,7 @@ def create_pipeline(task: str) -> Pipeline:
         ),
         node(
             tabulate_of(task),
-            ["predictions", "drift_table", "params:evaluation"],
+            ["predictions", "drift_table", "counts_table", "params:evaluation"],
             ["robustness_table", "numbers"],
             name="tabulate",
         ),
