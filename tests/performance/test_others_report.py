@@ -1,5 +1,7 @@
 """Reports say what is not known of DL2 files."""
 
+import re
+
 import pytest
 from tests.performance.test_comparison_report import candidate, costs_of
 
@@ -35,7 +37,7 @@ def test_report_of_dl2_files_says_what_is_not_known(make_predictions, parameters
 
 
 @pytest.mark.parametrize("with_model", [True, False])
-def test_comparison_says_it_of_the_files_alone(with_model, make_predictions, parameters, history, created):
+def test_comparison_says_it_of_the_files_alone(with_model, make_predictions, parameters, history, provenance, created):
     methods = [label for label in ("CTLearn", "forest", "model") if label != "model" or with_model]
     predictions = {label: make_predictions(80, width=0.2 + 0.1 * n) for n, label in enumerate(methods[::-1])}
     candidates = [
@@ -47,12 +49,13 @@ def test_comparison_says_it_of_the_files_alone(with_model, make_predictions, par
     comparison = compare(matched, QUALITIES["energy"], parameters)
     figures = comparison_figures(comparison, costs, {"model": history} if with_model else {})
     assert set(figures) == ({"ranking", "cost", "loss"} if with_model else {"ranking"})
-    content = comparison_report("energy", candidates, matched, comparison, costs, figures, created)
+    content = comparison_report("energy", candidates, matched, comparison, costs, figures, provenance, created)
     page = render_report(content)
     listed = "forest and CTLearn"
     assert f"Nothing is known about which events {listed} learnt from" in page
     assert f"nothing is known about the cost of {listed}" in page
     assert ("no training or tuning saw them" in page) == with_model
-    assert ("Training" in [section.title for section in content.sections]) == with_model
+    for title in ("Training", "Provenance"):
+        assert (title in [section.title for section in content.sections]) == with_model
     assert "Left out" in page
-    assert "nan" not in page.lower()
+    assert not re.search(r"\bnan\b", page.lower())

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
+from pandas import DataFrame
 from tests.reconstruction.ctlearn_dl2 import write_ctlearn
 from tests.store.toy_dl1 import camera, subarray
 from tests.training.toy_showers import shower_store
 from tests.untrained import untrained
 
 from cherenkov_pipeline.datasets.saved_models import SavedModelsDataset
+from cherenkov_pipeline.dl1.provenance import COLUMNS
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.models.saved import load_model, read_card, save_model
@@ -64,6 +66,9 @@ def run(store, saved, task=None, **comparison) -> dict:
         "event_store": {"toy": store},
         "saved_models": saved,
         "mlflow_run": None,
+        "processing_provenance": DataFrame([("thrown", "gamma", "", 999, 300, "")], columns=list(COLUMNS)).assign(
+            fingerprint=store.fingerprint
+        ),
         "params:comparison": ComparisonParameters(**comparison),
         "params:evaluation": EvaluationParameters(resamples=100, minimum_events=5),
     }
@@ -97,6 +102,7 @@ def test_saved_models_of_a_task_are_compared(found, folder):
     assert sorted(found["ranking"]["models"]) == list(LABELS)
     assert found["report"].count("<svg") == len(found["figures"]) == len(found["figures_pdf"])
     assert "significant" in found["summary"]
+    assert "999" in found["report"].rpartition("Provenance")[2]  # counts begin with what was thrown
     for label, version in zip(LABELS, VERSIONS.values(), strict=True):
         card = read_card(folder / "energy" / "model.keras" / version)
         assert found["ranking"]["models"][label]["file_fingerprint"] == card.file_fingerprint

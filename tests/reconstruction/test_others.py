@@ -51,12 +51,40 @@ def test_metrics_of_ctlearns_file_are_those_of_the_predictions(task, images, arr
     assert found["is_valid"].sum() == len(images) - 6
     images["reco_energy_uncert"], images["reco_ang_distance_uncert"] = np.nan * u.TeV, np.nan * u.deg
     if task == "type":
-        found["reco_energy"] = images["reco_energy"][_places(found, images)]
+        np.testing.assert_allclose(found["reco_energy"], images["reco_energy"][_places(found, images)])
     expected, metrics = (EVALUATIONS[task].tables(table, FEW)["metrics"] for table in (images, found))
     for one, other in zip(expected, metrics, strict=True):
         assert one["metric"] == other["metric"]
         np.testing.assert_allclose([one["value"], one["n"]], [other["value"], other["n"]], rtol=1e-6)
     assert np.isfinite(metrics["value"][0])
+
+
+def test_type_is_per_reconstructed_energy_where_there_is_one(images, array, tmp_path):
+    images["reco_energy"][5:9] = np.nan  # these events keep their type
+    path = write_ctlearn(tmp_path / "both.dl2.h5", images, array, ("energy", "type"))
+    method = find_method(str(path), "type")
+    found = read_method(method)
+    assert method.energy == "CTLearnRegressor"
+    assert found["is_valid"].sum() == len(images) - 6
+    assert EVALUATIONS["type"].tables(found, FEW)["per_energy"].meta["energy"] == "reco_energy"
+    assert "energies by CTLearnRegressor" in method_provenance(method, found)["detail"].iloc[-1]
+    alone = write_ctlearn(tmp_path / "alone.dl2.h5", images, array, ("type",))
+    images["reco_energy"] = np.nan * u.TeV
+    nothing = write_ctlearn(tmp_path / "nothing.dl2.h5", images, array, ("energy", "type"))
+    for path in (alone, nothing):
+        found = read(path, "type")
+        assert EVALUATIONS["type"].tables(found, FEW)["per_energy"].meta["energy"] == "true_energy"
+        assert "energies" not in method_provenance(find_method(str(path), "type"), found)["detail"].iloc[-1]
+
+
+def test_one_of_several_energies_is_not_guessed(images, array, tmp_path):
+    for number, name in enumerate(("CTLearn", "Forest")):
+        events = images.copy()
+        events["obs_id"] += number
+        write_ctlearn(tmp_path / f"{name}.dl2.h5", events, array, {"energy": name, "type": "CTLearnClassifier"})
+    method = find_method(str(tmp_path), "type")
+    assert method.energy is None
+    assert "reco_energy" not in read_method(method).colnames
 
 
 def _places(found: QTable, images: QTable) -> list[int]:

@@ -1,6 +1,6 @@
 """Which predictions a DL2 file of any maker holds, in ctapipe's layout or in sst1mpipe's."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -59,6 +59,12 @@ def find_prefixes(path: Path, level: Level, wanted: Mapping[str, str | None]) ->
     """
     found = _prefixes(path, wanted)[level]
     return {task: _choose(path, level, task, found[task], prefix) for task, prefix in wanted.items()}
+
+
+def only_prefix(paths: Sequence[Path], level: Level, task: str) -> str | None:
+    """Prefix of the only predictions of a task that DL2 files have; None where there are several, or none."""
+    found = [_prefixes(path, (task,))[level][task] for path in paths]
+    return found[0][0] if len(found[0]) == 1 and all(one == found[0] for one in found) else None
 
 
 def _prefixes(path: Path, tasks: Iterable[str]) -> dict[Level, dict[str, list[str]]]:

@@ -25,7 +25,7 @@ from cherenkov_pipeline.dl1.provenance import COLUMNS, thrown_row
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileSet, fingerprint, fingerprint_file
 from cherenkov_pipeline.reconstruction.columns import EVENT
-from cherenkov_pipeline.reconstruction.discover import Level, find_level, find_prefixes
+from cherenkov_pipeline.reconstruction.discover import Level, find_level, find_prefixes, only_prefix
 from cherenkov_pipeline.reconstruction.read import read_predictions
 from cherenkov_pipeline.reconstruction.thrown import count_thrown
 from cherenkov_pipeline.store.chunks import PRIMARY
@@ -53,6 +53,8 @@ class Method(BaseModel):
     paths : tuple of str
     file_fingerprints : tuple of str
         Of the files' contents.
+    energy : str or None
+        Prefix of the energies that the curves of the particle type are per; None: there are none, or several.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -62,6 +64,7 @@ class Method(BaseModel):
     prefix: str
     paths: tuple[str, ...]
     file_fingerprints: tuple[str, ...]
+    energy: str | None = None
 
     @property
     def mode(self) -> str:
@@ -117,6 +120,7 @@ def find_method(
         prefix=next(iter(found.values())),
         paths=tuple(str(path) for path in paths),
         file_fingerprints=fingerprints_of(paths),
+        energy=only_prefix(paths, level, "energy") if task == "type" else None,
     )
 
 
@@ -132,7 +136,7 @@ def read_method(method: Method) -> QTable:
     -------
     QTable
         Predictions table, as `read_file` gives it. Directions in the camera are made of those on the sky where a file
-        has none.
+        has none. Of the particle type with ``reco_energy`` of the method's ``energy``, NaN where that is not valid.
 
     Raises
     ------
@@ -144,12 +148,16 @@ def read_method(method: Method) -> QTable:
     parts = []
     for path, production in zip(map(Path, method.paths), productions_of(method.paths), strict=True):
         part = read_file(path, {method.task: method.prefix}, method.level)
+        if method.energy:  # by itself: an event without an energy keeps its type
+            part["reco_energy"] = read_file(path, {"energy": method.energy}, method.level)["reco_energy"]
         part["production"] = np.full(len(part), production)
         if task.to_truth and PLACE[0] not in part.colnames:
             _add_places(part, path)
         _check_unique(part, path)
         parts.append(part)
     table = vstack(parts, metadata_conflicts="silent")
+    if method.energy and not np.isfinite(table["reco_energy"]).any():
+        table.remove_column("reco_energy")
     _check_truth(table, task, method)
     if not table["is_valid"].any():
         raise UserError(f"{_files(method)} no valid prediction of {task.name} by {method.prefix}: give others.")
@@ -273,6 +281,8 @@ def method_provenance(method: Method, predictions: QTable) -> pd.DataFrame:
     for path, name, digest in zip(method.paths, names, method.file_fingerprints, strict=True):
         own = valid[production == name]
         detail = f"{method.task} by {method.prefix}; {int((~own).sum())} {what} without a valid prediction"
+        if method.energy and "reco_energy" in predictions.colnames:
+            detail += f"; energies by {method.energy}"
         rows.append(("prediction", Path(path).name, digest, len(own), int(own.sum()), detail))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

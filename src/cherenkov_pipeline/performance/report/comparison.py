@@ -6,6 +6,7 @@ from datetime import datetime
 import astropy.units as u
 import matplotlib.figure
 import numpy as np
+import pandas as pd
 from astropy.table import QTable
 
 from cherenkov_pipeline.performance.candidates import Candidate
@@ -28,7 +29,7 @@ from cherenkov_pipeline.performance.report.content import (
 from cherenkov_pipeline.performance.report.others import unknown_cost, unknown_training
 from cherenkov_pipeline.performance.report.overlays import CAPTIONS
 from cherenkov_pipeline.performance.report.tables import MISSING, cell, format_estimate, format_number, table_of
-from cherenkov_pipeline.performance.report.task import footer, illustrations, productions_text
+from cherenkov_pipeline.performance.report.task import footer, illustrations, productions_text, provenance_section
 from cherenkov_pipeline.tasks import get_task
 
 BEST, CLOSE = "★", "≈"
@@ -57,6 +58,7 @@ def comparison_report(
     comparison: ModelComparison,
     costs: QTable,
     figures: Mapping[str, matplotlib.figure.Figure],
+    provenance: pd.DataFrame | None,
     created: datetime,
 ) -> ReportContent:
     """Put the report of a comparison together.
@@ -73,6 +75,8 @@ def comparison_report(
         ``inference_ms_per_event``.
     figures : mapping of str to Figure
         Those of `comparison_figures` and `report.overlays.overlays`.
+    provenance : DataFrame or None
+        Of the events that models predict, as `report.task.task_report` takes it; not shown of DL2 files alone.
     created : datetime
         With time zone.
     """
@@ -103,6 +107,7 @@ def comparison_report(
         Section("Events", (_events_table(matched, comparison.n_used),)),
         *_published(task),
         Section("Conventions", (Facts(_conventions(comparison.metrics, models=len(costs) > 0, others=others)),)),
+        *([provenance_section(provenance)] if len(costs) else []),
     )
     return ReportContent(
         kind=f"Comparison · {task}",

@@ -7,7 +7,7 @@ from typing import Any
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.performance.parameters import ComparisonParameters, EvaluationParameters
 from cherenkov_pipeline.pipelines.comparison.references import ALL, is_dl2
-from cherenkov_pipeline.pipelines.flow import EventStores, Figure, QTable
+from cherenkov_pipeline.pipelines.flow import DataFrame, EventStores, Figure, QTable
 
 Candidates = dict[str, Any]
 
@@ -68,9 +68,18 @@ def read_dl2(candidates: Candidates) -> tuple[QTable, QTable, QTable]:
 
 
 def compare_models(
-    candidates: Candidates, predictions: QTable, costs: QTable, histories: QTable, evaluation: EvaluationParameters
+    candidates: Candidates,
+    predictions: QTable,
+    costs: QTable,
+    histories: QTable,
+    evaluation: EvaluationParameters,
+    stores: EventStores | None = None,
+    processing: DataFrame | None = None,
 ) -> tuple[QTable, QTable, QTable, dict[str, Any], dict[str, Figure], dict[str, Figure], str, str]:
-    """Rank the models on their common events and write the report: tables, numbers, figures, page, summary."""
+    """Rank the models on their common events and write the report: tables, numbers, figures, page, summary.
+
+    ``stores`` and their ``processing``, the provenance, are those of the models' events: of DL2 alone there are none.
+    """
     from datetime import UTC, datetime
 
     from cherenkov_pipeline.performance.candidates import Candidate
@@ -81,6 +90,7 @@ def compare_models(
     from cherenkov_pipeline.performance.report.comparison import comparison_figures, comparison_report
     from cherenkov_pipeline.performance.report.overlays import overlays
     from cherenkov_pipeline.performance.report.render import render_markdown, render_report
+    from cherenkov_pipeline.pipelines.evaluation.nodes import provenance_of
 
     task, models = candidates["task"], [Candidate.model_validate(one) for one in candidates["models"]]
     matched = match_predictions(unstacked(predictions))
@@ -95,7 +105,8 @@ def compare_models(
         }
 
     pictures = drawn()
-    content = comparison_report(task, models, matched, comparison, costs, drawn(), datetime.now(UTC))
+    provenance = provenance_of(stores, processing) if stores else None
+    content = comparison_report(task, models, matched, comparison, costs, drawn(), provenance, datetime.now(UTC))
     return (
         comparison.metrics,
         comparison.differences,

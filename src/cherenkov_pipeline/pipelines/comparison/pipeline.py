@@ -10,6 +10,9 @@ from cherenkov_pipeline.pipelines.comparison.nodes import (
     read_dl2,
 )
 
+EVENTS = ("event_store", "processing_provenance")
+"""What models predict, and where it comes from."""
+
 READ = ["predictions", "costs_table", "histories_table"]
 
 
@@ -29,12 +32,12 @@ def create_pipeline(task: str | None = None) -> Pipeline:
             name="choose_models",
         ),
         node(predict_with_all, ["event_store", "candidates"], READ, name="predict_with_all"),
-        _compare(),
+        _compare(*EVENTS),
     ]
     return Pipeline(
         template,
         namespace=f"comparison_{task}" if task else "comparison",
-        inputs={"event_store", "saved_models", "mlflow_run"},
+        inputs={*EVENTS, "saved_models", "mlflow_run"},
         parameters={"params:comparison", "params:evaluation"},
         tags="comparison",
     )
@@ -55,10 +58,10 @@ def create_dl2_pipeline() -> Pipeline:
     )
 
 
-def _compare() -> Node:
+def _compare(*events: str) -> Node:
     return node(
         compare_models,
-        ["candidates", "predictions", "costs_table", "histories_table", "params:evaluation"],
+        ["candidates", "predictions", "costs_table", "histories_table", "params:evaluation", *events],
         [
             "metrics_table",
             "differences_table",
