@@ -39,8 +39,14 @@ def test_every_task_has_an_evaluation():
     assert set(EVALUATIONS) == set(TASKS)
 
 
-@pytest.mark.parametrize("n", [0, 600])
-@pytest.mark.parametrize("task", EVALUATIONS)
+@pytest.mark.parametrize(
+    ("task", "n"),
+    [
+        *((task, 600) for task in EVALUATIONS),
+        *((task, 0) for task in ("energy", "type")),
+        *(pytest.param(task, 0, marks=pytest.mark.slow) for task in EVALUATIONS if task not in ("energy", "type")),
+    ],
+)
 def test_report_is_made_of_tables_alone(task, n, predictions, parameters):
     evaluation = EVALUATIONS[task]
     tables = evaluation.tables(predictions(n), parameters)

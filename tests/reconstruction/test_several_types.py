@@ -318,6 +318,7 @@ def test_no_test_events(trained, store, monkeypatch):
         predict_and_measure(trained, store, "test")
 
 
+@pytest.mark.slow
 def test_onnx(trained, store, tmp_path):
     types = random_events(trained.model, 50)["telescope_types"]
     assert types.shape == (50, 4, 2)

@@ -150,6 +150,7 @@ def test_its_own_calibration_sets_probabilities_right(store, states):
     assert losses[1] < 0.5 * losses[0]
 
 
+@pytest.mark.slow
 def test_its_loss_is_that_of_its_members(store, tmp_path):
     """The same member twice is that member: in weights, weights of losses, and without the penalties of both."""
     training = TRAINING.model_copy(
