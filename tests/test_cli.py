@@ -9,9 +9,12 @@ import pytest
 from kedro.io import DatasetError
 from kedro.pipeline import Node, Pipeline
 from kedro.validation.exceptions import ParameterValidationError
+from kedro.validation.parameter_validator import ParameterValidator
 
 from cherenkov_pipeline.cli import _speaking, one_line
 from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.performance.parameters import EvaluationParameters
+from cherenkov_pipeline.store.parameters import SplitParameters
 
 PIPELINE = Pipeline(
     [
@@ -37,8 +40,40 @@ def test_full_disk_is_told_wherever_it_happens():
     assert "report.html" in one_line(error)
 
 
-def test_invalid_parameters_become_one_line():
-    assert one_line(ParameterValidationError("epochs:\n  - must be positive")) == "epochs: - must be positive"
+def validation_error(**raw) -> ParameterValidationError:
+    """What Kedro raises of parameters that are written like this."""
+
+    def judge(evaluation: EvaluationParameters, split: SplitParameters) -> str: ...
+
+    pipeline = Pipeline([Node(judge, ["params:evaluation", "params:split"], "verdict", name="judge")])
+    with pytest.raises(ParameterValidationError) as raised:
+        ParameterValidator({"judge": pipeline}).validate_raw_params(raw)
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    ("raw", "line"),
+    [
+        (
+            {"evaluation": {"resamples": 1}},
+            "evaluation.resamples: Input should be greater than or equal to 100. Received: 1",
+        ),
+        (
+            {"evaluation": {"energy_min": "1 TeV", "energy_max": "1.2 TeV"}},
+            "evaluation: energy_min to energy_max holds no whole bin: 5 a decade need a factor 1.58 between them."
+            " Received: 1.0 TeV, 1.2 TeV",
+        ),
+        (
+            {"evaluation": {"seeds": 1, "resamples": "many"}, "split": {"train": 2}},
+            "evaluation.resamples: Input should be a valid integer, unable to parse string as an integer."
+            " Received: 'many'; evaluation.seeds: Extra inputs are not permitted. Received: 1;"
+            " split.train: Input should be less than or equal to 1. Received: 2",
+        ),
+        ({"evaluation": None}, "evaluation: value is None but type is not Optional"),
+    ],
+)
+def test_invalid_parameters_become_one_line(raw, line):
+    assert one_line(validation_error(**raw)) == line
 
 
 def test_faults_of_the_program_keep_their_traceback():

@@ -5,6 +5,7 @@
 import copy
 import errno
 import functools
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -39,6 +40,15 @@ KNOWN: dict[str, Callable[[Pipeline], set[str]]] = {
 """What a pipeline has of each kind."""
 
 
+_PARAMETER = re.compile(r"^- Parameter '(.+?)': (.+?)(?=^- Parameter|\Z)", re.DOTALL | re.MULTILINE)
+"""One parameter in the text of a ParameterValidationError."""
+
+_MISTAKE = re.compile(
+    r"(?:\n(?P<place>\S.*))?\n  (?P<message>\S.*?) \[type=\w+, input_value=(?P<received>.*), input_type=\w+\]"
+)
+"""One error in the text of a pydantic ValidationError."""
+
+
 @click.group(context_settings=CONTEXT_SETTINGS, name="cherenkov-pipeline")
 def cli() -> None:
     """Commands of the project."""
@@ -53,10 +63,27 @@ def one_line(error: BaseException) -> str | None:
         if isinstance(cause, UserError):
             return str(cause)
         if isinstance(cause, ParameterValidationError):
-            return " ".join(str(cause).split())
+            return parameter_mistakes(str(cause))
         if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
             return f"No space left ({cause.filename or cause}): free some, or set CHERENKOV_DATA to another disk."
     return None
+
+
+def parameter_mistakes(text: str) -> str:
+    """Say in one line what Kedro and pydantic say of parameters in many: where, what, and what was received.
+
+    The error that Kedro raises holds nothing but this text.
+    """
+    found = []
+    for parameter, mistakes in re.findall(_PARAMETER, text):
+        errors = re.findall(_MISTAKE, mistakes)
+        if not errors:
+            found.append(f"{parameter}: {mistakes}")
+        for place, message, received in errors:
+            said = message.removeprefix("Value error, ")
+            end = "" if "Received" in said else f". Received: {received}"
+            found.append(f"{'.'.join(filter(None, (parameter, place)))}: {said}{end}")
+    return " ".join("; ".join(found or [text]).split())
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
