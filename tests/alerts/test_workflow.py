@@ -70,6 +70,8 @@ def test_labels_follow_the_map_of_causes(sample):
     assert not np.asarray(workflow.relabelled(table, {"known_source": False})["is_real"])[known].any()
     with pytest.raises(ValidationError, match="label_map"):
         project_parameters("test", label_map={"unknown_source": True})
+    chosen = project_parameters("test", label_map={"known_source": False})
+    assert {cause for cause, counts in chosen.is_real.items() if counts} == {"grb"}
 
 
 def test_parts_are_apart(sample):

@@ -18,7 +18,7 @@ from cherenkov_pipeline.alerts.bundle import (
     TrainingImages,
 )
 from cherenkov_pipeline.alerts.ensemble import Pooled
-from cherenkov_pipeline.alerts.images import CAUSES, REAL_CAUSES, SubImages
+from cherenkov_pipeline.alerts.images import SubImages
 from cherenkov_pipeline.alerts.project import AlertParameters
 from cherenkov_pipeline.alerts.workflow import AUTOENCODER, FOREST, MEMBERS, NETWORK, pool_members
 
@@ -74,7 +74,7 @@ def assemble(
             simulated=simulated,
             mask_patterns=tuple(int(pattern) for pattern in patterns),
             data_fingerprint=data_fingerprint(training),
-            label_map={cause: cause in REAL_CAUSES for cause in CAUSES} | parameters.label_map,
+            label_map=parameters.is_real,
             members=tuple(members),
             temperature=pooled.temperature,
             thresholds=pooled.thresholds,

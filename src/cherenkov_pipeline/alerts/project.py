@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from cherenkov_pipeline.alerts.ensemble import EnsembleParameters
-from cherenkov_pipeline.alerts.images import CAUSES
+from cherenkov_pipeline.alerts.images import CAUSES, REAL_CAUSES
 from cherenkov_pipeline.alerts.parameters import (
     AutoencoderMethod,
     IsolationForestMethod,
@@ -92,6 +92,11 @@ class AlertParameters(Parameters):
                     f" {own[0]} to {own[-1]}: its weights would know the same bursts; take another"
                 )
         return self
+
+    @property
+    def is_real(self) -> dict[str, bool]:
+        """Whether each cause counts as a true source."""
+        return {cause: cause in REAL_CAUSES for cause in CAUSES} | self.label_map
 
     @property
     def chosen(self) -> dict[str, Method]:

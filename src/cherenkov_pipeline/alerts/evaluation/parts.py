@@ -2,7 +2,6 @@
 
 from astropy.table import QTable
 
-from cherenkov_pipeline.alerts.images import CAUSES, REAL_CAUSES
 from cherenkov_pipeline.alerts.project import AlertParameters
 from cherenkov_pipeline.performance.report.common import Rows, key_numbers
 from cherenkov_pipeline.performance.report.content import KeyNumber
@@ -23,8 +22,8 @@ def ensemble_numbers(metrics: Rows) -> tuple[KeyNumber, ...]:
 
 def positive(parameters: AlertParameters) -> str:
     """Say what counts as a true source."""
-    real = {cause: cause in REAL_CAUSES for cause in CAUSES} | parameters.label_map
-    return f"true sources: {', '.join(cause.replace('_', ' ') for cause, counts in real.items() if counts)}"
+    real = (cause.replace("_", " ") for cause, counts in parameters.is_real.items() if counts)
+    return f"true sources: {', '.join(real)}"
 
 
 def without_counts(table: QTable, like: QTable) -> QTable:
