@@ -32,6 +32,11 @@ class Slurm:
         lines = self.tell("squeue", "--noheader", "--format=%i|%j|%T").splitlines()
         return {job: (name, state) for job, name, state in (line.strip().split("|") for line in lines)}
 
+    def told_of(self, job: str) -> str:
+        """What the controller and the node wrote of a job, to look into a test that failed."""
+        logs = "".join((self.folder / "log" / name).read_text() for name in ("slurmctld", "slurmd"))
+        return "\n".join(line for line in logs.splitlines() if f"JobId={job}" in line or f"JOB {job}" in line)
+
     def hurry(self) -> None:
         """Start at once what was put back into the queue; SLURM would wait for two minutes."""
         for job, (_, state) in self.jobs().items():

@@ -192,8 +192,10 @@ def test_plain_script(tmp_path, slurm, monkeypatch):
         wait_until(lambda: "RUNNING" not in str(slurm.jobs()), slurm, tmp_path / "log")
     (tmp_path / "in_haste").touch()
     wait_until(lambda: not slurm.jobs(), slurm, tmp_path / "log")
+    log = (tmp_path / "log").read_text()
+    assert log.count("is put back into the queue") == 2, log
+    assert "completed successfully" in log, f"{log}\n{slurm.told_of(job)}"
     assert_history(toy)
-    assert (tmp_path / "log").read_text().count("is put back into the queue") == 2
 
 
 def wait_until(condition, slurm, log: Path, seconds: float = 400) -> None:
