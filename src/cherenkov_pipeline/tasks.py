@@ -29,7 +29,7 @@ from cherenkov_pipeline.directions import (
     to_sky,
     true_direction,
 )
-from cherenkov_pipeline.dl1.contents import PARTICLES
+from cherenkov_pipeline.dl1.contents import PARTICLES, PRIMARY
 from cherenkov_pipeline.errors import UserError
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ DEFAULT = ("energy", "type", "skydirection", "cameradirection")
 JOINT = ("energy", "type", "skydirection")
 """Tasks that the pipeline ``train_joint`` trains in one network."""
 
-PRIMARY = "true_shower_primary_id"
 HADRONS = ("proton", "helium", "nitrogen", "silicon", "iron")
 
 N_OUTPUTS: dict[str, Callable[[int], int]] = {

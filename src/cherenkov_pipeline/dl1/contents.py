@@ -14,8 +14,10 @@ from cherenkov_pipeline.files import FileSet, fingerprint
 if TYPE_CHECKING:
     from tables import File
 
+PRIMARY = "true_shower_primary_id"
+
 PARTICLES = {"gamma": 0, "electron": 1, "proton": 101, "helium": 402, "nitrogen": 1407, "silicon": 2814, "iron": 5626}
-"""Names of primary particles and sim_telarray's numbers of them, as in ``true_shower_primary_id``."""
+"""Names of primary particles and sim_telarray's numbers of them, as in `PRIMARY`."""
 
 _NAMES = {number: name for name, number in PARTICLES.items()}
 
@@ -144,7 +146,7 @@ def _particles(file: "File") -> dict[str, int]:
     node = "/simulation/event/subarray/shower"
     if node not in file.root:
         return {}
-    counts = Counter(int(primary) for primary in file.root[node].col("true_shower_primary_id"))
+    counts = Counter(int(primary) for primary in file.root[node].col(PRIMARY))
     return {particle_name(primary): n for primary, n in sorted(counts.items())}
 
 

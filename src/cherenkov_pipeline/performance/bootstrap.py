@@ -57,6 +57,31 @@ def resampled_rows(clusters: np.ndarray, resamples: int, rng: np.random.Generato
         yield _rows_of_clusters(drawn, starts, sizes, order)
 
 
+def weighted_draws(weights: np.ndarray, n_draws: int) -> np.ndarray:
+    """Draw positions as often as their weights say, without chance: systematic resampling (Kitagawa 1996).
+
+    Any statistic of what was drawn is the weighted one: no statistic has to know of weights. A position is drawn
+    ``n_draws`` times its share of the weights, rounded up or down so that the sum of the first ones is never off by
+    more than one half.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (k, n)
+        k samples, at least 0.
+    n_draws : int
+
+    Returns
+    -------
+    ndarray of int, shape (k, n_draws)
+        Positions from 0 to n - 1, in order.
+    """
+    ends = np.cumsum(weights, axis=1)
+    ends = np.floor(ends / ends[:, -1:] * n_draws + 0.5).astype(np.int64)
+    times = np.diff(ends, axis=1, prepend=0)
+    positions = np.broadcast_to(np.arange(weights.shape[1]), weights.shape)
+    return np.repeat(positions.ravel(), times.ravel()).reshape(len(weights), n_draws)
+
+
 def _rows_of_clusters(drawn: np.ndarray, starts: np.ndarray, sizes: np.ndarray, order: np.ndarray) -> np.ndarray:
     drawn_sizes = sizes[drawn]
     lengths = drawn_sizes.sum(axis=1)

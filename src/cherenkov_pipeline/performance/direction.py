@@ -41,6 +41,7 @@ from cherenkov_pipeline.performance.sample import (
     share,
     values_in,
 )
+from cherenkov_pipeline.performance.weighting import weighted_metrics
 
 ANGLES = ("true_alt", "true_az", "reco_alt", "reco_az", "reco_ang_distance_uncert")
 IMAGE = ("hillas_fov_lon", "hillas_fov_lat", "hillas_psi", *POINTING)
@@ -299,7 +300,8 @@ def direction_tables(predictions: Table, parameters: EvaluationParameters) -> di
     Returns
     -------
     dict of str to QTable
-        ``metrics``, ``per_energy``, ``within``, ``theta2``, ``field_of_view``, ``quarters``, ``gallery``.
+        ``metrics``, ``metrics_weighted``, ``per_energy``, ``within``, ``theta2``, ``field_of_view``, ``quarters``,
+        ``gallery``.
 
     Raises
     ------
@@ -307,12 +309,13 @@ def direction_tables(predictions: Table, parameters: EvaluationParameters) -> di
         If a column or a unit is missing.
     """
     sample = direction_sample(predictions)
-    streams = generators(parameters, 3)
+    streams = generators(parameters, 4)
     bin_metrics = BIN_METRICS + (CAMERA_METRICS if "delta_x" in sample.columns else ())
     return {
         "metrics": metrics_table(
             sample.columns, SUMMARY_METRICS, sample.showers, sample.counts, parameters, streams[0]
         ),
+        "metrics_weighted": weighted_metrics(predictions, sample, SUMMARY_METRICS, parameters, streams[3]),
         "per_energy": per_energy(sample, bin_metrics, parameters, streams[1]),
         "within": share_within(sample, parameters),
         "theta2": squared_angles(sample),

@@ -29,6 +29,7 @@ from cherenkov_pipeline.performance.sample import (
     quarters,
     values_in,
 )
+from cherenkov_pipeline.performance.weighting import weighted_metrics
 
 ENERGIES = ("true_energy", "reco_energy", "reco_energy_uncert")
 
@@ -240,7 +241,8 @@ def energy_tables(predictions: Table, parameters: EvaluationParameters) -> dict[
     Returns
     -------
     dict of str to QTable
-        ``metrics``, ``per_energy``, ``distribution``, ``migration``, ``pulls``, ``quarters``, ``gallery``.
+        ``metrics``, ``metrics_weighted``, ``per_energy``, ``distribution``, ``migration``, ``pulls``, ``quarters``,
+        ``gallery``.
 
     Raises
     ------
@@ -248,9 +250,10 @@ def energy_tables(predictions: Table, parameters: EvaluationParameters) -> dict[
         If a column or the unit of an energy is missing.
     """
     sample = energy_sample(predictions)
-    streams = generators(parameters, 3)
+    streams = generators(parameters, 4)
     return {
         "metrics": energy_metrics(sample, parameters, streams[0]),
+        "metrics_weighted": weighted_metrics(predictions, sample, SUMMARY_METRICS, parameters, streams[3]),
         "per_energy": energy_per_bin(sample, parameters, streams[1]),
         "distribution": energy_distribution(sample, parameters),
         "migration": migration_matrix(sample, parameters),

@@ -17,7 +17,8 @@ class Evaluation:
     Attributes
     ----------
     table_names, figure_names : tuple of str
-        Keys of what ``tables`` and ``figures`` return. There are always the tables ``metrics`` and ``gallery``.
+        Keys of what ``tables`` and ``figures`` return. There are always the tables ``metrics``,
+        ``metrics_weighted`` and ``gallery``.
     gallery_names : tuple of str
         Kinds of events in the table ``gallery``: keys of what ``gallery`` returns.
     tables : callable
@@ -53,7 +54,7 @@ def _evaluation(
     """Name the functions ``<name>_tables``, ``<name>_figures`` and ``<report>_result`` of two modules."""
     kinds = _TYPE_KINDS if name == "type" else _ERROR_KINDS
     return Evaluation(
-        table_names=(*tables, "gallery"),
+        table_names=("metrics", "metrics_weighted", *tables, "gallery"),
         figure_names=figures,
         gallery_names=kinds,
         tables=_imported_later(module, f"{report or name}_tables"),
@@ -65,22 +66,22 @@ def _evaluation(
 
 _ERROR_KINDS = ("best", "worst", "uncertain", "surprising")
 _TYPE_KINDS = ("best", "uncertain", "missed", "false")
-_DIRECTION_TABLES = ("metrics", "per_energy", "within", "theta2", "field_of_view", "quarters")
+_DIRECTION_TABLES = ("per_energy", "within", "theta2", "field_of_view", "quarters")
 _DIRECTION_FIGURES = ("resolution", "within", "theta2", "field_of_view", "bias", "right_side", "quarters", "coverage")
-_REGRESSION_TABLES = ("metrics", "per_energy", "distribution", "quarters")
+_REGRESSION_TABLES = ("per_energy", "distribution", "quarters")
 _REGRESSION_FIGURES = ("resolution", "bias", "errors", "coverage", "quarters")
 
 EVALUATIONS: dict[str, Evaluation] = {
     "energy": _evaluation(
         "energy",
         "energy",
-        ("metrics", "per_energy", "distribution", "migration", "pulls", "quarters"),
+        ("per_energy", "distribution", "migration", "pulls", "quarters"),
         ("resolution", "bias", "migration", "distribution", "pulls", "quarters", "coverage", "pulls_per_energy"),
     ),
     "type": _evaluation(
         "type",
         "type",
-        ("metrics", "per_energy", "per_intensity", "roc", "distribution", "calibration", "confusion"),
+        ("per_energy", "per_intensity", "roc", "distribution", "calibration", "confusion"),
         ("roc", "gammaness", "reliability", "confusion", "auc", "intensity", "efficiency"),
     ),
     "skydirection": _evaluation("direction", "direction", _DIRECTION_TABLES, _DIRECTION_FIGURES),

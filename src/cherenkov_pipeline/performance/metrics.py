@@ -6,8 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from astropy.table import QTable
 
-from cherenkov_pipeline.performance.bootstrap import resampled_rows
+from cherenkov_pipeline.performance.bootstrap import resampled_rows, weighted_draws
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
+
+DRAWS = 20
+"""Draws a row behind the value of a weighted metric: rounding then is far below the statistical error."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ def estimate(
     clusters: np.ndarray,
     parameters: EvaluationParameters,
     rng: np.random.Generator,
+    weights: np.ndarray | None = None,
 ) -> dict[str, Estimate]:
     """Estimate metrics with percentile bootstrap intervals, all on the same resamples.
 
@@ -72,28 +76,24 @@ def estimate(
     parameters : EvaluationParameters
         Number of resamples and confidence level.
     rng : numpy.random.Generator
+    weights : ndarray, shape (n,), optional
+        How much each row counts, see `performance.bootstrap.weighted_draws`; all alike by default.
 
     Returns
     -------
     dict of str to Estimate
         By the metric's name. An empty sample gives NaN, fewer than two clusters give no interval.
     """
-    values = {metric.name: float(metric(columns)) for metric in metrics}
+    drawn = columns
+    if weights is not None and len(weights):
+        rows = weighted_draws(weights[np.newaxis], DRAWS * len(weights))[0]
+        drawn = {name: column[rows] for name, column in columns.items()}
+    values = {metric.name: float(metric(drawn)) for metric in metrics}
     bounds = dict.fromkeys(values, (np.nan, np.nan))
     if len(np.unique(clusters)) > 1:
-        bounds = _bootstrap_bounds(columns, metrics, clusters, parameters, rng)
+        found = replicas(columns, metrics, clusters, parameters, rng, weights)
+        bounds = {name: percentile_bounds(values, parameters.confidence) for name, values in found.items()}
     return {m.name: Estimate(values[m.name], *bounds[m.name], m.count(columns)) for m in metrics}
-
-
-def _bootstrap_bounds(
-    columns: Mapping[str, np.ndarray],
-    metrics: Sequence[Metric],
-    clusters: np.ndarray,
-    parameters: EvaluationParameters,
-    rng: np.random.Generator,
-) -> dict[str, tuple[float, float]]:
-    found = replicas(columns, metrics, clusters, parameters, rng)
-    return {name: percentile_bounds(values, parameters.confidence) for name, values in found.items()}
 
 
 def replicas(
@@ -102,6 +102,7 @@ def replicas(
     clusters: np.ndarray,
     parameters: EvaluationParameters,
     rng: np.random.Generator,
+    weights: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Compute metrics of bootstrap resamples.
 
@@ -110,7 +111,7 @@ def replicas(
 
     Parameters
     ----------
-    columns, metrics, clusters, parameters, rng
+    columns, metrics, clusters, parameters, rng, weights
         As for `estimate`.
 
     Returns
@@ -121,8 +122,11 @@ def replicas(
     needed = {name for metric in metrics for name in metric.columns}
     # the padding -1 of a resample points to this last NaN
     padded = {name: np.append(columns[name], np.nan) for name in sorted(needed)}
+    padded_weights = None if weights is None else np.append(weights, 0)
     parts: dict[str, list[np.ndarray]] = {metric.name: [] for metric in metrics}
     for rows in resampled_rows(clusters, parameters.resamples, rng):
+        if padded_weights is not None:
+            rows = np.take_along_axis(rows, weighted_draws(padded_weights[rows], rows.shape[1]), axis=1)
         resample = {name: values[rows] for name, values in padded.items()}
         for metric in metrics:
             parts[metric.name].append(metric(resample))
@@ -148,12 +152,13 @@ def metrics_table(
     counts: Mapping[str, tuple[str, int]],
     parameters: EvaluationParameters,
     rng: np.random.Generator,
+    weights: np.ndarray | None = None,
 ) -> QTable:
     """Make the metrics table of a task.
 
     Parameters
     ----------
-    columns, metrics, clusters, parameters, rng
+    columns, metrics, clusters, parameters, rng, weights
         As for `estimate`.
     counts : mapping of str to (label, number)
         Numbers of events, appended as rows without an interval.
@@ -163,7 +168,7 @@ def metrics_table(
     QTable
         One row a metric: ``metric``, ``label``, ``value``, ``low``, ``high``, ``unit``, ``n``.
     """
-    estimates = estimate(columns, metrics, clusters, parameters, rng)
+    estimates = estimate(columns, metrics, clusters, parameters, rng, weights)
     rows = [
         (m.name, m.label, found.value, found.low, found.high, m.unit, found.n)
         for m, found in ((m, estimates[m.name]) for m in metrics)

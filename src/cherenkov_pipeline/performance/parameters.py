@@ -7,6 +7,8 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from cherenkov_pipeline.config import Parameters, quantity
+from cherenkov_pipeline.dl1.contents import PARTICLES
+from cherenkov_pipeline.spectra import Spectrum
 from cherenkov_pipeline.tasks import TASKS
 
 
@@ -23,6 +25,11 @@ class EvaluationParameters(Parameters):
     resamples: int = Field(1000, ge=100, le=100_000, description="bootstrap resamples behind every interval")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="confidence level of the bootstrap intervals")
     seed: int = Field(0, ge=0, description="seed of the bootstrap")
+    spectra: dict[Literal[tuple(PARTICLES)], Spectrum] = Field(
+        {"gamma": "CRAB_HEGRA", "proton": "DAMPE_P_He_SPECTRUM"},
+        description="particle -> spectrum that metrics are weighted to as well: a power of dN/dE, or the name of a "
+        "spectrum of pyirf.spectral",
+    )
     published_curve: Literal["mono_tel1", "mono_tel2", "stereo"] | None = Field(
         "mono_tel1", description="published SST-1M random-forest curve drawn as a reference; null draws none"
     )

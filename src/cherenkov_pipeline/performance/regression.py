@@ -25,6 +25,7 @@ from cherenkov_pipeline.performance.sample import (
     sample_of,
     values_in,
 )
+from cherenkov_pipeline.performance.weighting import weighted_metrics
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def regression_sample(predictions: Table, quantity: Quantity) -> Sample:
 
 
 def regression_tables(predictions: Table, parameters: EvaluationParameters, quantity: Quantity) -> dict[str, QTable]:
-    """Make every table: ``metrics``, ``per_energy``, ``distribution`` (of the errors), ``quarters``, ``gallery``.
+    """Make every table: ``metrics``, ``metrics_weighted``, ``per_energy``, ``distribution`` (of the errors), ...
 
     Parameters
     ----------
@@ -165,10 +166,11 @@ def regression_tables(predictions: Table, parameters: EvaluationParameters, quan
         If a column or a unit is missing.
     """
     sample = regression_sample(predictions, quantity)
-    streams = generators(parameters, 3)
+    streams = generators(parameters, 4)
     metrics = quantity.metrics(detailed=True)
     return {
         "metrics": metrics_table(sample.columns, metrics, sample.showers, sample.counts, parameters, streams[0]),
+        "metrics_weighted": weighted_metrics(predictions, sample, metrics, parameters, streams[3]),
         "per_energy": per_energy(sample, quantity.metrics(detailed=False), parameters, streams[1]),
         "distribution": error_distribution(sample, quantity),
         "quarters": quarters(sample, quantity.predicted_error, (quantity.resolution,), parameters, streams[2]),

@@ -7,6 +7,7 @@ import astropy.units as u
 import numpy as np
 from astropy.table import QTable, Table
 
+from cherenkov_pipeline.dl1.contents import PRIMARY
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.performance.binning import bins_table, energy_edges, rows_per_bin
 from cherenkov_pipeline.performance.bootstrap import shower_labels
@@ -14,7 +15,6 @@ from cherenkov_pipeline.performance.metrics import Metric, grouped_metrics
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 
 KEYS = ("production", "obs_id", "event_id")
-PRIMARY = "true_shower_primary_id"
 QUARTERS = 4
 
 

@@ -28,6 +28,7 @@ from cherenkov_pipeline.performance.sample import (
     share,
     values_in,
 )
+from cherenkov_pipeline.performance.weighting import weighted_metrics
 
 BOTH = ("is_gamma", "gammaness")
 EFFICIENCY = 0.8
@@ -243,8 +244,8 @@ def type_tables(predictions: Table, parameters: EvaluationParameters) -> dict[st
     Returns
     -------
     dict of str to QTable
-        ``metrics``, ``per_energy``, ``per_intensity``, ``roc``, ``distribution``, ``calibration``, ``confusion``,
-        ``gallery``.
+        ``metrics``, ``metrics_weighted``, ``per_energy``, ``per_intensity``, ``roc``, ``distribution``,
+        ``calibration``, ``confusion``, ``gallery``.
 
     Raises
     ------
@@ -252,13 +253,14 @@ def type_tables(predictions: Table, parameters: EvaluationParameters) -> dict[st
         If a column or a unit is missing.
     """
     sample = type_sample(predictions)
-    streams = generators(parameters, 3)
+    streams = generators(parameters, 4)
     by_energy = per_energy(sample, BIN_METRICS, parameters, streams[1], "energy", classes="is_gamma")
     by_energy.meta["energy"] = energy_of(predictions)
     return {
         "metrics": metrics_table(
             sample.columns, SUMMARY_METRICS, sample.showers, sample.counts, parameters, streams[0]
         ),
+        "metrics_weighted": weighted_metrics(predictions, sample, SUMMARY_METRICS, parameters, streams[3]),
         "per_energy": by_energy,
         "per_intensity": per_bin(
             sample, INTENSITY_METRICS, "log_intensity", INTENSITIES, parameters, streams[2], classes="is_gamma"

@@ -7,7 +7,7 @@
 - `reconstruction.dl2.plan_dl2`: DL2 files.
 - `reconstruction.read.read_predictions`: predictions table of DL2 files.
 - `reconstruction.others.read_method`: the same of DL2 files that others made, `reconstruction.sst1mpipe` of its layout.
-- `reconstruction.discover`, `reconstruction.thrown`: whose predictions a file of any maker holds, and what was thrown.
+- `reconstruction.discover`: whose predictions a file of any maker holds.
 
 Only the parameters are light; the modules import ctapipe, and those that predict Keras.
 """

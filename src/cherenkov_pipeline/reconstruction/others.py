@@ -22,12 +22,13 @@ from cherenkov_pipeline.directions import from_sky, plain, pointing_of, to_camer
 from cherenkov_pipeline.dl1.contents import PARTICLES, production_of
 from cherenkov_pipeline.dl1.inputs import list_paths
 from cherenkov_pipeline.dl1.provenance import COLUMNS, thrown_row
+from cherenkov_pipeline.dl1.thrown import count_thrown, thrown_spectra
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileSet, fingerprint, fingerprint_file
 from cherenkov_pipeline.reconstruction.columns import EVENT
 from cherenkov_pipeline.reconstruction.discover import Level, find_level, find_prefixes, only_prefix
 from cherenkov_pipeline.reconstruction.read import read_predictions
-from cherenkov_pipeline.reconstruction.thrown import count_thrown
+from cherenkov_pipeline.spectra import THROWN
 from cherenkov_pipeline.store.chunks import PRIMARY
 from cherenkov_pipeline.tasks import Task, get_task
 
@@ -156,6 +157,7 @@ def read_method(method: Method) -> QTable:
         _check_unique(part, path)
         parts.append(part)
     table = vstack(parts, metadata_conflicts="silent")
+    table.meta[THROWN] = thrown_spectra([Path(path) for path in method.paths])
     if method.energy and not np.isfinite(table["reco_energy"]).any():
         table.remove_column("reco_energy")
     _check_truth(table, task, method)

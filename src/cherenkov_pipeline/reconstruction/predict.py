@@ -3,8 +3,9 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.table import QTable, Table, vstack
@@ -18,6 +19,7 @@ from cherenkov_pipeline.models.card import ModelCard
 from cherenkov_pipeline.models.saved import TrainedModel, check_fit, fitting_camera
 from cherenkov_pipeline.reconstruction.columns import COPIED
 from cherenkov_pipeline.reconstruction.validity import check_dl1_settings, compare_settings, outside_zenith
+from cherenkov_pipeline.spectra import THROWN, sum_thrown
 from cherenkov_pipeline.store import EventChunk, EventStore, JoinedStores
 from cherenkov_pipeline.store.chunks import cameras, iter_chunks
 from cherenkov_pipeline.store.inputs import InputMaker, input_maker
@@ -219,7 +221,14 @@ def predict_store(
         tables.append(predictor.predict(chunk, np.ones(len(chunk), dtype=bool)))
     predictions = vstack(tables, metadata_conflicts="silent")
     predictions.add_column(np.array(store.productions)[store.table["production"][rows]], name="production", index=0)
+    predictions.meta[THROWN] = thrown_of(store)
     return predictions
+
+
+def thrown_of(store: EventStore | JoinedStores) -> list[dict[str, Any]]:
+    """With which spectra the showers of a store were thrown; empty where one of its DL1 files does not say."""
+    of_files = [item.get(THROWN, []) for item in store.provenance["inputs"]]
+    return sum_thrown(chain(*of_files)) if all(of_files) else []
 
 
 def rows_to_predict(store: EventStore | JoinedStores, split: str | None) -> np.ndarray:

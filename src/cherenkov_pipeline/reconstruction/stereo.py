@@ -43,9 +43,11 @@ from cherenkov_pipeline.reconstruction.predict import (
     physical_table,
     rows_to_predict,
     task_names,
+    thrown_of,
     unpredicted,
 )
 from cherenkov_pipeline.reconstruction.validity import compare_settings
+from cherenkov_pipeline.spectra import THROWN
 from cherenkov_pipeline.store import EventChunk, EventStore, JoinedStores
 from cherenkov_pipeline.store.chunks import iter_array_chunks, telescopes
 from cherenkov_pipeline.store.parameters import InputParameters
@@ -249,7 +251,7 @@ def predict_stereo_store(
     predictions = vstack(tables, metadata_conflicts="silent")
     production = np.asarray(store.columns(EVENT)["production"])[rows[_first(items)]]
     predictions.add_column(np.array(store.productions)[production], name="production", index=0)
-    predictions.meta["tel_ids"] = predictor.telescopes["tel_id"].tolist()
+    predictions.meta |= {"tel_ids": predictor.telescopes["tel_id"].tolist(), THROWN: thrown_of(store)}
     return predictions
 
 

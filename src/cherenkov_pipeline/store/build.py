@@ -22,6 +22,7 @@ from cherenkov_pipeline.dl1.written import written_completely
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileJob, FilePlan, FileSet, fingerprint, fingerprint_file
 from cherenkov_pipeline.revision import code_fingerprint
+from cherenkov_pipeline.spectra import THROWN
 from cherenkov_pipeline.store.account import distinct_names, samples, sum_cuts
 from cherenkov_pipeline.store.chunks import KEYS, PRIMARY, DL1Images, cameras, open_images
 from cherenkov_pipeline.store.layout import LAYOUT_VERSION
@@ -149,7 +150,8 @@ def build_part(
     -------
     dict
         ``telescope_type``, ``camera``, ``camera_fingerprint``, ``n_pixels``, ``n_images`` (may be 0); ``inputs``: the
-        one file with ``n_read`` = ``n_cut`` + ``n_selected``; ``cuts``: ``n_in`` = ``n_cut`` + ``n_out`` of each cut;
+        one file with ``n_read`` = ``n_cut`` + ``n_selected`` and ``thrown``, see
+        `cherenkov_pipeline.dl1.thrown.thrown_spectra`; ``cuts``: ``n_in`` = ``n_cut`` + ``n_out`` of each cut;
         ``samples``: images and showers of each particle on each side of the split; ``selection``, ``split``,
         ``dl1_settings``, ``versions``. The part's ``provenance`` is the same.
 
@@ -160,6 +162,8 @@ def build_part(
     OSError
         With ``errno.ENOSPC``, if writing failed and the disk is full.
     """
+    from cherenkov_pipeline.dl1.thrown import thrown_spectra
+
     with (
         written_completely(path, read_back=_verify),
         StoreWriter(path) as writer,
@@ -177,13 +181,14 @@ def build_part(
             _append_pixels(writer, images, keys, mask, order, parameters.chunk_size)
         n_read = sum(len(mask) for _, mask in slices)
         counted = {"n_read": n_read, "n_cut": n_read - writer.n_images, "n_selected": writer.n_images}
+        made = {THROWN: thrown_spectra([Path(source.path)])}
         record = {
             "telescope_type": telescope_type,
             "camera": camera.name,
             "camera_fingerprint": camera_fingerprint(camera),
             "n_pixels": int(camera.n_pixels),
             "n_images": writer.n_images,
-            "inputs": [{**asdict(source), **counted, "pixels_reordered": order is not None}],
+            "inputs": [{**asdict(source), **counted, **made, "pixels_reordered": order is not None}],
             "cuts": _rows(counts[0]),
             "samples": samples(*(writer.read_back(name) for name in (PRIMARY, "split", "shower"))),
             "selection": selection.model_dump(mode="json"),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy.table import MaskedColumn, Table
 
+from cherenkov_pipeline.dl1.contents import PRIMARY
 from cherenkov_pipeline.dl1.telescopes import telescopes_by_type
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.store.layout import TELESCOPE_DTYPE
@@ -38,7 +39,6 @@ TRUTH = {
 """True values of the shower and their units; NaN where a file has none."""
 
 POINTING = {"telescope_pointing_altitude": "rad", "telescope_pointing_azimuth": "rad"}
-PRIMARY = "true_shower_primary_id"
 KEYS = ("obs_id", "event_id", "tel_id")
 PIXELS = ("image", "peak_time", "image_mask")
 

@@ -9,6 +9,7 @@ from cherenkov_pipeline.config import Parameters
 from cherenkov_pipeline.dl1.contents import PARTICLES
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.models.registry import complete_input
+from cherenkov_pipeline.spectra import Spectrum
 from cherenkov_pipeline.store.parameters import AugmentationParameters, InMemory, InputParameters
 
 WITHOUT_EFFECT = {
@@ -16,16 +17,6 @@ WITHOUT_EFFECT = {
     "nesterov": ("adam", "adamw", "muon", "rmsprop"),
 }
 """Optimizers that do not know an option."""
-
-PYIRF_SPECTRA = (
-    "CRAB_HEGRA",
-    "CRAB_MAGIC_JHEAP2015",
-    "PDG_ALL_PARTICLE",
-    "IRFDOC_PROTON_SPECTRUM",
-    "IRFDOC_ELECTRON_SPECTRUM",
-    "DAMPE_P_He_SPECTRUM",
-)
-"""Spectra of `pyirf.spectral` that may be named."""
 
 
 class OptimizerParameters(Parameters):
@@ -127,7 +118,7 @@ Schedule = Annotated[
 class SpectrumParameters(Parameters):
     """Weights that turn the simulated energy spectrum of a particle into another one."""
 
-    target: Annotated[float, Field(ge=-10, le=0)] | Literal[PYIRF_SPECTRA] = Field(
+    target: Spectrum = Field(
         description="Power of dN/dE, such as -2.6 (-1: each decade counts the same), or the name of a spectrum of "
         "pyirf.spectral. Only the shape counts: the weights of a particle's training events have a mean of 1."
     )

@@ -2,27 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import astropy.units as u
 import numpy as np
 from astropy.table import Table
 
-from cherenkov_pipeline.dl1.contents import PARTICLES, particle_name
+from cherenkov_pipeline.dl1.contents import PARTICLES, PRIMARY, particle_name
 from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.spectra import THROWN, flux
 from cherenkov_pipeline.store import EventStore, JoinedStores
 from cherenkov_pipeline.training.parameters import SpectrumParameters, WeightParameters
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-PRIMARY = "true_shower_primary_id"
 ENERGY = "true_energy"
 COLUMNS = (PRIMARY, ENERGY)
 """Columns that weights are made of."""
-
-SIMULATION = "/configuration/simulation/run"
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class SpectralWeights:
 
     def __call__(self, energy: "ArrayLike") -> np.ndarray:
         """Weights of events of these energies [TeV]."""
-        ratio = _flux(self.parameters.target, np.asarray(energy)) / np.asarray(energy) ** self.simulated
+        ratio = flux(self.parameters.target, energy) / np.asarray(energy) ** self.simulated
         return np.minimum(ratio, self.largest) / self.mean
 
     def normalized(self, energy: "ArrayLike") -> "SpectralWeights":
@@ -142,31 +139,18 @@ def _class_factors(parameters: WeightParameters, counts: Mapping[int, int]) -> d
     return {number: factor / mean for number, factor in factors.items()}
 
 
-def _flux(target: float | str, energy: np.ndarray) -> np.ndarray:
-    """Flux at energies [TeV], in any unit."""
-    if isinstance(target, str):
-        from pyirf import spectral
-
-        return getattr(spectral, target)(energy * u.TeV).value
-    return energy**target
-
-
 def _simulated_index(store: EventStore | JoinedStores, particle: int) -> float:
-    """Power of the spectrum with which a particle was simulated, from the DL1 files of the store."""
-    from ctapipe.io import read_table
-
+    """Power of the spectrum with which a particle was simulated, as the store tells it of its DL1 files."""
     table = store.columns((PRIMARY, "production"))
     productions = np.unique(np.asarray(table["production"])[np.asarray(table[PRIMARY]) == particle])
-    paths = [Path(store.provenance["inputs"][int(number)]["path"]) for number in productions]
-    found: dict[float, Path] = {}
     remedy = f"give training.weights.spectra.{particle_name(particle)}.simulated, the power of the spectrum"
-    for path in paths:
-        try:
-            for index in np.asarray(read_table(path, SIMULATION)["spectral_index"], dtype=float):
-                found[float(index)] = path
-        except (OSError, KeyError) as error:
-            raise UserError(f"{path} does not tell the spectrum that it was simulated with: {remedy}.") from error
-    if len(found) > 1 or not np.isfinite(next(iter(found))):
+    found = {}
+    for item in (store.provenance["inputs"][int(number)] for number in productions):
+        thrown = [one for one in item.get(THROWN, []) if one[PRIMARY] == particle]
+        if not thrown:
+            raise UserError(f"{item['path']} does not tell the spectrum that it was simulated with: {remedy}.")
+        found |= {one["spectral_index"]: item["path"] for one in thrown}
+    if len(found) > 1:
         indices = ", ".join(f"{index:g}" for index in found)
         raise UserError(f"{next(iter(found.values()))} and others were simulated with E^({indices}): {remedy}.")
     return next(iter(found))

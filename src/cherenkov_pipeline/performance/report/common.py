@@ -6,7 +6,7 @@ import numpy as np
 from astropy.table import QTable
 from matplotlib.figure import Figure
 
-from cherenkov_pipeline.performance.report.content import Cell, KeyNumber, Section, Table
+from cherenkov_pipeline.performance.report.content import Cell, Facts, KeyNumber, Section, Table
 from cherenkov_pipeline.performance.report.tables import (
     cell,
     estimate_cells,
@@ -87,6 +87,15 @@ def _grouped(name: str, first: list[Cell], table: QTable, quantities: Mapping[st
     return Table((name, "Events", *shown.values()), tuple(zip(*columns, strict=True)), caption)
 
 
+def results(tables: Mapping[str, QTable]) -> tuple[Table, Facts]:
+    """Make what every report begins its results with: all metrics, and the numbers of events."""
+    metrics, weighted = tables["metrics"], tables["metrics_weighted"]
+    caption = "Small: intervals by bootstrap over showers."
+    if len(weighted):
+        caption += f" Weighted: {weights_convention(weighted)}."
+    return metrics_table(metrics, weighted, caption), event_facts(metrics)
+
+
 def regression_sections(
     tables: Mapping[str, QTable],
     figures: Mapping[str, Figure],
@@ -100,7 +109,7 @@ def regression_sections(
     Parameters
     ----------
     tables : mapping of str to QTable
-        With ``metrics``, ``per_energy`` and ``quarters``.
+        With ``metrics``, ``metrics_weighted``, ``per_energy`` and ``quarters``.
     figures : mapping of str to Figure
         A figure that is not there is left out.
     per_energy, uncertainty : mapping
@@ -109,9 +118,8 @@ def regression_sections(
         Columns of the tables with their headers.
     quarters_caption : str
     """
-    metrics = tables["metrics"]
     return (
-        Section("Results", (metrics_table(metrics, "Intervals by bootstrap over showers."), event_facts(metrics))),
+        Section("Results", results(tables)),
         Section(
             "Performance per energy",
             (
@@ -143,6 +151,21 @@ def intervals_convention(metrics: QTable) -> str:
         f"{100 * metrics.meta['confidence']:g} %, percentile bootstrap of {metrics.meta['resamples']:,} resamples; "
         "whole showers are drawn, with all their images"
     )
+
+
+def weights_convention(weighted: QTable) -> str:
+    """Say what metrics were weighted to, see `performance.weighting.weighted_metrics`."""
+    if not len(weighted):
+        return "to no spectrum: how these showers were thrown is not known, or none is asked for"
+    spectra, equal = weighted.meta["spectra"], weighted.meta["n_effective"]
+    parts = [
+        f"{name}s to {spectrum if isinstance(spectrum, str) else f'E^{spectrum:g}'.replace('-', '−')} "
+        f"(worth {format_number(round(equal[name]))} equal events)"
+        for name, spectrum in spectra.items()
+    ]
+    text = f"{' and '.join(parts)}; each particle keeps its number of events"
+    n_left_out = weighted.meta["n_left_out"]
+    return text + (f"; {format_number(n_left_out)} events without such a spectrum are left out" if n_left_out else "")
 
 
 GAMMA_EVENTS = "gammas of the test set with a valid prediction; no training or tuning saw them"

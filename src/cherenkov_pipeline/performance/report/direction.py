@@ -18,6 +18,7 @@ from cherenkov_pipeline.performance.report.common import (
     key_numbers,
     regression_sections,
     rows_of,
+    weights_convention,
 )
 from cherenkov_pipeline.performance.report.gallery import ERROR_CAPTIONS, gallery_section
 from cherenkov_pipeline.performance.report.tables import format_number
@@ -152,7 +153,11 @@ def _conventions(tables: Mapping[str, QTable]) -> dict[str, str]:
     }
     if "bias_x" in tables["per_energy"].colnames:
         found["Camera"] = "ctapipe's camera frame, with the equivalent focal length"
-    return {**found, "Intervals": intervals_convention(tables["metrics"])}
+    return {
+        **found,
+        "Weighted": weights_convention(tables["metrics_weighted"]),
+        "Intervals": intervals_convention(tables["metrics"]),
+    }
 
 
 def _summary(metrics: Rows, confidence: float) -> str:

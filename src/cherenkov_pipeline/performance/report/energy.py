@@ -16,6 +16,7 @@ from cherenkov_pipeline.performance.report.common import (
     key_numbers,
     regression_sections,
     rows_of,
+    weights_convention,
 )
 from cherenkov_pipeline.performance.report.gallery import ERROR_CAPTIONS, gallery_section
 from cherenkov_pipeline.performance.report.tables import format_number
@@ -87,7 +88,7 @@ def energy_result(tables: Mapping[str, QTable], figures: Mapping[str, matplotlib
         From `energy_figures` and `report.gallery.gallery_figures`; a figure that is not there is left out.
     """
     metrics = rows_of(tables["metrics"])
-    conventions = _conventions(tables["metrics"], tables["per_energy"])
+    conventions = _conventions(tables)
     summary = _summary(metrics, tables["metrics"].meta["confidence"])
     sections = regression_sections(
         tables, figures, FIGURES, UNCERTAINTY_FIGURES, _QUANTITIES, "Quarters by predicted relative error."
@@ -119,17 +120,18 @@ _KEY_NUMBERS = (
 )
 
 
-def _conventions(metrics: QTable, per_energy: QTable) -> dict[str, str]:
+def _conventions(tables: Mapping[str, QTable]) -> dict[str, str]:
     return {
         "Events": "gammas of the test set with a valid energy; no training or tuning saw them",
-        "Energy bins": bins_convention(per_energy),
+        "Energy bins": bins_convention(tables["per_energy"]),
         "Bias": "median of E_reco/E_true − 1 (pyirf)",
         "Resolution": "half of the central 68.27 % interval of E_reco/E_true − 1 (pyirf)",
         "68 % quantile": "68.27 % quantile of |E_reco/E_true − 1|, a bias counts (ctaplot, sst1mpipe)",
         "RMSLE": "root mean square of ln(1 + E_reco/TeV) − ln(1 + E_true/TeV)",
         "Pull": "(ln E_reco − ln E_true) / (σ_E / E_reco), σ_E the predicted error",
         "Coverage": "fraction of events with |pull| ≤ 1; 68.27 % if the predicted errors are right",
-        "Intervals": intervals_convention(metrics),
+        "Weighted": weights_convention(tables["metrics_weighted"]),
+        "Intervals": intervals_convention(tables["metrics"]),
     }
 
 

@@ -18,11 +18,13 @@ from cherenkov_pipeline.performance.report.common import (
     intervals_convention,
     key_numbers,
     quarters_table,
+    results,
     rows_of,
+    weights_convention,
 )
 from cherenkov_pipeline.performance.report.content import Section
 from cherenkov_pipeline.performance.report.gallery import ERROR_CAPTIONS, gallery_section
-from cherenkov_pipeline.performance.report.tables import event_facts, format_number, metrics_table
+from cherenkov_pipeline.performance.report.tables import format_number
 from cherenkov_pipeline.performance.report.task import TaskResult, illustrations
 
 FIGURES = {
@@ -72,10 +74,7 @@ def regression_result(
         for name, label in (("bias", "Bias"), ("resolution", "Half width"), ("coverage_68", "Coverage"))
     }
     sections = (
-        Section(
-            "Results",
-            (metrics_table(tables["metrics"], "Intervals by bootstrap over showers."), event_facts(tables["metrics"])),
-        ),
+        Section("Results", results(tables)),
         Section(
             "Performance",
             (
@@ -95,6 +94,7 @@ def regression_result(
         "Energy bins": bins_convention(tables["per_energy"]),
         "Error": "reconstructed − true",
         "Coverage": "fraction of events within the predicted error; 68.27 % if the errors are right",
+        "Weighted": weights_convention(tables["metrics_weighted"]),
         "Intervals": intervals_convention(tables["metrics"]),
     }
     unit = f" {u.Unit(quantity.unit):unicode}"

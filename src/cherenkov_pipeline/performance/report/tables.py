@@ -88,32 +88,39 @@ def _plain(column: object) -> tuple[list, str]:
     return np.asarray(values).tolist(), "" if unit in (None, u.one) else f"{unit:unicode}"
 
 
-def estimate_cells(table: QTable, quantity: str) -> list[Cell]:
-    """Make the cells of one quantity of `performance.metrics.grouped_metrics`, its interval small below the value."""
-    columns = (np.asarray(table[quantity + suffix], dtype=float) for suffix in ("", "_low", "_high"))
+def estimate_cells(table: QTable, quantity: str, bounds: tuple[str, str] | None = None) -> list[Cell]:
+    """Make the cells of one quantity of `performance.metrics.grouped_metrics`, its interval small below the value.
+
+    The columns of the interval are ``<quantity>_low`` and ``<quantity>_high``, if ``bounds`` does not name others.
+    """
+    names = (quantity, *(bounds or (f"{quantity}_low", f"{quantity}_high")))
+    columns = (np.asarray(table[name], dtype=float) for name in names)
     found = [(value, *format_estimate(value, low, high)) for value, low, high in zip(*columns, strict=True)]
     return [Cell(text, _finite(value), interval) for value, text, interval in found]
 
 
-def metrics_table(metrics: QTable, caption: str = "") -> Table:
-    """Make the metrics table of a report from `performance.metrics.metrics_table`, without the numbers of events."""
+def metrics_table(metrics: QTable, weighted: QTable, caption: str = "") -> Table:
+    """Make the metrics table of a report, without the numbers of events.
+
+    Parameters
+    ----------
+    metrics : QTable
+        From `performance.metrics.metrics_table`.
+    weighted : QTable
+        The same metrics from `performance.weighting.weighted_metrics`, in a column of their own; without a row, none.
+    caption : str
+    """
     percent = f"{100 * metrics.meta.get('confidence', 0.95):g} %"
-    rows = []
-    for row in metrics:
-        if _is_count(row):
-            continue
-        value, interval = format_estimate(float(row["value"]), float(row["low"]), float(row["high"]))
-        unit = f" [{u.Unit(row['unit']):unicode}]" if row["unit"] else ""
-        width = float(row["high"]) - float(row["low"])
-        rows.append(
-            (
-                Cell(str(row["label"]) + unit),
-                Cell(value, _finite(row["value"])),
-                Cell(interval or MISSING, _finite(width)),
-                Cell(format_number(int(row["n"])), float(row["n"])),
-            )
-        )
-    return Table(("Metric", "Value", f"{percent} interval", "Events"), tuple(rows), caption, in_summary=True)
+    shown = metrics[[not _is_count(row) for row in metrics]]
+    names = [str(row["label"]) + (f" [{u.Unit(row['unit']):unicode}]" if row["unit"] else "") for row in shown]
+    columns = {
+        "Metric": [Cell(name) for name in names],
+        f"Value, {percent} interval": estimate_cells(shown, "value", ("low", "high")),
+        "Events": [cell(int(n)) for n in shown["n"]],
+    }
+    if len(weighted):
+        columns["Weighted to spectra"] = estimate_cells(weighted, "value", ("low", "high"))
+    return Table(tuple(columns), tuple(zip(*columns.values(), strict=True)), caption, in_summary=True)
 
 
 def event_facts(metrics: QTable) -> Facts:

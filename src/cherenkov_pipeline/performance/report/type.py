@@ -14,11 +14,13 @@ from cherenkov_pipeline.performance.report.common import (
     estimate,
     intervals_convention,
     key_numbers,
+    results,
     rows_of,
+    weights_convention,
 )
 from cherenkov_pipeline.performance.report.content import Section
 from cherenkov_pipeline.performance.report.gallery import TYPE_CAPTIONS, gallery_section
-from cherenkov_pipeline.performance.report.tables import event_facts, format_number, metrics_table
+from cherenkov_pipeline.performance.report.tables import format_number
 from cherenkov_pipeline.performance.report.task import TaskResult, illustrations
 
 FIGURES = {
@@ -84,8 +86,7 @@ def type_result(tables: Mapping[str, QTable], figures: Mapping[str, matplotlib.f
         Section(
             "Results",
             (
-                metrics_table(tables["metrics"], "Intervals by bootstrap over showers."),
-                event_facts(tables["metrics"]),
+                *results(tables),
                 *illustrations(FIGURES, figures),
             ),
         ),
@@ -129,6 +130,7 @@ def _conventions(tables: Mapping[str, QTable], energy: str) -> dict[str, str]:
         "Calibration error": "mean of |share of gammas − gammaness| over ten equal bins, weighted by their events",
         "Mixture": "accuracy, precision, F1, Brier score, log loss and calibration are those of the mixture of "
         "particles among these events; area and efficiencies do not depend on it",
+        "Weighted": weights_convention(tables["metrics_weighted"]),
         "Intervals": intervals_convention(tables["metrics"]),
     }
 

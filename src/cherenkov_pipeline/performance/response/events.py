@@ -44,7 +44,7 @@ def read_events(paths: list[Path], parameters: ResponseParameters) -> tuple[QTab
     events : QTable
         As `cherenkov_pipeline.reconstruction.others.read_file` gives it, gammas and protons alone.
     thrown : QTable
-        As `cherenkov_pipeline.reconstruction.thrown.read_thrown` gives it, with ``n_telescopes``: how often each
+        As `cherenkov_pipeline.dl1.thrown.read_thrown` gives it, with ``n_telescopes``: how often each
         shower could be seen.
 
     Raises
@@ -52,9 +52,9 @@ def read_events(paths: list[Path], parameters: ResponseParameters) -> tuple[QTab
     UserError
         If there are no such predictions, no gammas or no protons, or they are of several zeniths or sources.
     """
+    from cherenkov_pipeline.dl1.thrown import read_thrown
     from cherenkov_pipeline.reconstruction.discover import find_prefixes
     from cherenkov_pipeline.reconstruction.others import read_file
-    from cherenkov_pipeline.reconstruction.thrown import read_thrown
 
     wanted = parameters.models.model_dump()
     models = {path: find_prefixes(path, parameters.level, wanted) for path in paths}
@@ -75,7 +75,7 @@ def check_particles(thrown: QTable) -> None:
     ------
     UserError
     """
-    from cherenkov_pipeline.reconstruction.thrown import ALTITUDES, agree
+    from cherenkov_pipeline.dl1.thrown import ALTITUDES, agree
 
     for particle, primary in PRIMARIES.items():
         row = thrown[thrown[PRIMARY] == primary]

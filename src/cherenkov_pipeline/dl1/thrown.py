@@ -1,7 +1,8 @@
 """What was thrown to get the events of simulated files, as their simulation configuration says."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -10,8 +11,9 @@ from astropy.table import QTable, Table, vstack
 from ctapipe.io import read_table
 from ctapipe.io.hdf5dataformat import SIMULATION_RUN_TABLE, SIMULATION_SHOWER_TABLE
 
+from cherenkov_pipeline.dl1.contents import PRIMARY
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.store.chunks import PRIMARY
+from cherenkov_pipeline.spectra import SPECTRUM, sum_thrown
 
 SETTINGS = {
     "energy_min": ("energy_range_min", u.TeV),
@@ -27,6 +29,10 @@ SETTINGS = {
 
 ALTITUDES = ("altitude_min", "altitude_max")
 """Settings that are NaN where a file does not say."""
+
+NEEDED = (*(name for name in SETTINGS if name not in ALTITUDES), "uses_per_shower", "n_thrown")
+POSITIVE = ("n_thrown", "energy_min", "energy_max", "max_impact")
+"""What a file has to say, and what of it cannot be 0."""
 
 
 def read_thrown(paths: Sequence[Path]) -> QTable:
@@ -77,17 +83,45 @@ def count_thrown(paths: Sequence[Path]) -> dict[int, int]:
     return {int(primary): int(runs["n_thrown"][runs[PRIMARY] == primary].sum()) for primary in np.unique(runs[PRIMARY])}
 
 
+def thrown_spectra(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Tell with which energies showers were thrown.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        DL1 or DL2 files, merged ones too.
+
+    Returns
+    -------
+    list of dict
+        For each particle and spectrum: ``true_shower_primary_id``, ``n_thrown`` (showers times their uses), and and
+        `cherenkov_pipeline.spectra.SPECTRUM`. Empty if a file does not say.
+    """
+    try:
+        runs = _all_runs(paths, ("n_thrown", *SPECTRUM))
+    except UserError:
+        return []
+    return sum_thrown(
+        {
+            PRIMARY: int(run[PRIMARY]),
+            "n_thrown": int(run["n_thrown"]),
+            **{name: float(run[name]) for name in SPECTRUM},
+        }
+        for run in runs
+    )
+
+
 def agree(values: np.ndarray) -> bool:
     """Tell whether values of a setting are the same, but for rounding, where they are known."""
     known = np.asarray(values)[np.isfinite(values)]
     return np.allclose(known, known[:1], rtol=1e-5, atol=0)
 
 
-def _all_runs(paths: Sequence[Path]) -> Table:
-    return vstack([_runs(path) for path in paths], metadata_conflicts="silent")
+def _all_runs(paths: Sequence[Path], needed: Collection[str] = NEEDED) -> Table:
+    return vstack([_runs(path, needed) for path in paths], metadata_conflicts="silent")
 
 
-def _runs(path: Path) -> Table:
+def _runs(path: Path, needed: Collection[str]) -> Table:
     """Read the runs of one file, a row each, in the units of `SETTINGS` without them."""
     with tables.open_file(path) as file:
         nodes = [node in file.root for node in (SIMULATION_RUN_TABLE, SIMULATION_SHOWER_TABLE)]
@@ -100,16 +134,14 @@ def _runs(path: Path) -> Table:
     runs = Table()
     runs[PRIMARY] = [primaries.get(int(obs), only) for obs in configuration["obs_id"]]
     for name, (column, unit) in SETTINGS.items():
-        if name in ALTITUDES and column not in configuration.colnames:
+        if name not in needed and column not in configuration.colnames:
             runs[name] = np.nan
             continue
         values = u.Quantity(configuration[column])
         runs[name] = (values.to_value(unit) if values.unit != u.one else values.value).astype(float)
     runs["uses_per_shower"] = np.asarray(configuration["shower_reuse"], dtype=float)
     runs["n_thrown"] = np.asarray(configuration["n_showers"], dtype=float) * runs["uses_per_shower"]
-    positive = ("n_thrown", "energy_min", "energy_max", "max_impact")
-    needed = [name for name in runs.colnames[1:] if name not in ALTITUDES]
-    known = {name: np.isfinite(runs[name]) & ((runs[name] > 0) | (name not in positive)) for name in needed}
+    known = {name: np.isfinite(runs[name]) & ((runs[name] > 0) | (name not in POSITIVE)) for name in needed}
     missing = [name for name, values in known.items() if not np.all(values)]
     if any(primary is None for primary in runs[PRIMARY]):
         missing.append("particle of a run without events")

@@ -7,8 +7,8 @@ import tables
 from ctapipe.io import HDF5Merger
 from tests.reconstruction.other_dl2 import write_other_dl2
 
+from cherenkov_pipeline.dl1.thrown import count_thrown, read_thrown
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.reconstruction.thrown import count_thrown, read_thrown
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,43 @@
+"""Spectra of showers that were thrown."""
+
+import numpy as np
+import pytest
+
+from cherenkov_pipeline.spectra import flux, sum_thrown, thrown_per_energy
+
+
+def thrown(n: int, low: float, high: float, power: float) -> dict:
+    return {
+        "true_shower_primary_id": 0, "n_thrown": n, "energy_min": low, "energy_max": high, "spectral_index": power
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("power", [-1.0, -1.5, -2.0, -2.7])
+def test_the_density_adds_up_to_what_was_thrown(power):
+    energy = np.geomspace(0.5, 80, 200_001)
+    density = thrown_per_energy([thrown(5000, 0.5, 80, power)], energy)
+    assert np.trapezoid(density, energy) == pytest.approx(5000, rel=1e-4)
+    np.testing.assert_allclose(density / density[0], (energy / energy[0]) ** power)
+
+
+def test_productions_add_up_and_end_at_their_edges():
+    low, high = thrown(1000, 1, 10, -2.0), thrown(500, 5, 100, -1.5)
+    energy = np.array([0.9, 2, 7, 50, 101])
+    both = thrown_per_energy([low, high], energy)
+    np.testing.assert_allclose(both, thrown_per_energy([low], energy) + thrown_per_energy([high], energy))
+    np.testing.assert_array_equal(both > 0, [False, True, True, True, False])
+
+
+def test_an_energy_at_the_edge_was_thrown():
+    assert (thrown_per_energy([thrown(10, 0.7, 70, -2)], np.float32([0.7, 70])) > 0).all()
+
+
+def test_files_of_one_spectrum_are_one():
+    files = [thrown(10, 1, 10, -2), thrown(5, 1, 10, -2), thrown(5, 1, 20, -2)]
+    assert sum_thrown(files) == [thrown(15, 1, 10, -2), thrown(5, 1, 20, -2)]
+
+
+def test_a_flux_is_named_or_a_power():
+    np.testing.assert_allclose(flux(-2.7, [1, 10]), [1, 10**-2.7])
+    crab = flux("CRAB_HEGRA", [1, 10])
+    assert crab[0] / crab[1] == pytest.approx(10**2.62)
