@@ -113,6 +113,18 @@ def test_metrics_table_closes(kedro, task, number):
     assert np.isfinite(value[number])
 
 
+@pytest.mark.parametrize(("task", "particles"), [("energy", ["gamma"]), ("type", ["gamma", "proton"])])
+def test_metrics_are_weighted_to_physical_spectra_as_well(kedro, task, particles):
+    plain, weighted = (
+        QTable.read(kedro.latest(f"08_reporting/{task}/{name}_table.ecsv")) for name in ("metrics", "metrics_weighted")
+    )
+    assert list(weighted["metric"]) == [name for name in plain["metric"] if not name.startswith("events_")]
+    assert weighted.meta["n_left_out"] == 0
+    equal = weighted.meta["n_effective"]
+    assert list(equal) == particles
+    assert 1 < sum(equal.values()) < weighted["n"].max()
+
+
 def test_provenance_counts_close(kedro):
     table = pd.read_csv(kedro.latest("05_model_input/processing_provenance.csv"))
     cuts = table[table["step"] == "cut"]

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from astropy.table import QTable
 from scipy.stats import norm
 from sklearn import metrics as sklearn_metrics
 

@@ -201,6 +201,9 @@ def test_ctapipes_own_layout_with_what_was_thrown(tmp_path):
     thrown = method_provenance(method, found).iloc[0]
     assert (thrown["item"], thrown["n_in"], thrown["n_out"]) == ("gamma", 2000, 8)
     assert thrown["detail"] == "1992 uses of showers in no event"
+    (spectrum,) = found.meta["thrown"]
+    assert (spectrum["true_shower_primary_id"], spectrum["n_thrown"]) == (0, 2000)
+    assert spectrum["energy_min"] < spectrum["energy_max"] == 100
     with pytest.raises(UserError, match="no predictions of xmax in a layout"):
         find_method(str(path), "xmax")
     with pytest.raises(UserError, match="gammas alone: the particle type"):

@@ -67,12 +67,15 @@ def render_markdown(content: ReportContent) -> str:
     lines = [f"# {_escape(content.title)}", "", _escape(content.summary), ""]
     lines += [f"- {_escape(f'{n.label}: {n.value}' + (f' ({n.note})' if n.note else ''))}" for n in content.key_numbers]
     for section in content.sections:
-        blocks = [block for block in section.blocks if isinstance(block, (Facts, Text))]
-        blocks += [block for block in section.blocks if isinstance(block, Table) and block.in_summary]
+        blocks = [block for block in section.blocks if isinstance(block, Facts | Text) or _is_summarised(block)]
         if blocks:
             lines += ["", f"## {_escape(section.title)}", ""]
             lines += [line for block in blocks for line in _markdown(block)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _is_summarised(block: object) -> bool:
+    return isinstance(block, Table) and block.in_summary
 
 
 def _markdown(block: Facts | Text | Table) -> list[str]:
