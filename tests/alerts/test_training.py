@@ -95,7 +95,7 @@ def test_interrupted_training_ends_with_the_same_weights(trained, tmp_path):
     assert len(train_network("tiny", IMAGES, SPLITS, method, tmp_path).history) == 3
 
 
-@pytest.mark.parametrize("fine_tuning", ["head", "layer4"])
+@pytest.mark.parametrize("fine_tuning", ["head", pytest.param("layer4", marks=pytest.mark.slow)])
 def test_cached_features_are_the_same_mathematics(fine_tuning, simulated, tmp_path):
     changes = {
         "preparation": {"size": 32, "mask": "codes"},

@@ -33,8 +33,11 @@ def run(backend: str, paths: list[str]) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-# on TensorFlow runs the suite itself
-@pytest.mark.parametrize("backend", ["jax", "torch", pytest.param("tensorflow", marks=pytest.mark.slow)])
+# on TensorFlow runs the suite itself, on JAX a training of it (tests/models/test_registered_models.py)
+@pytest.mark.parametrize(
+    "backend",
+    ["torch", pytest.param("jax", marks=pytest.mark.slow), pytest.param("tensorflow", marks=pytest.mark.slow)],
+)
 def test_other_backends_see_the_same_and_compute_the_same(store, here, backend):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
