@@ -26,7 +26,7 @@ PYIRF_SPECTRA = (
 type Spectrum = Annotated[float, Field(ge=-10, le=0)] | Literal[PYIRF_SPECTRA]
 """Power of dN/dE, or the name of a spectrum of `pyirf.spectral`."""
 
-SPECTRUM = ("energy_min", "energy_max", "spectral_index")
+THROWN_SPECTRUM = ("energy_min", "energy_max", "spectral_index")
 """What says with which energies [TeV] showers were thrown."""
 
 THROWN = "thrown"
@@ -47,7 +47,7 @@ def sum_thrown(thrown: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Add what was thrown of one particle with one spectrum."""
     total: Counter = Counter()
     for one in thrown:
-        total[tuple((name, one[name]) for name in (PRIMARY, *SPECTRUM))] += one["n_thrown"]
+        total[tuple((name, one[name]) for name in (PRIMARY, *THROWN_SPECTRUM))] += one["n_thrown"]
     return [{**dict(kind), "n_thrown": n_thrown} for kind, n_thrown in total.items()]
 
 
@@ -57,7 +57,7 @@ def thrown_per_energy(thrown: Sequence[Mapping[str, Any]], energy: "ArrayLike") 
     Parameters
     ----------
     thrown : sequence of dict
-        With ``n_thrown`` and `SPECTRUM`, see `cherenkov_pipeline.dl1.thrown.thrown_spectra`.
+        With ``n_thrown`` and `THROWN_SPECTRUM`, see `cherenkov_pipeline.dl1.thrown.thrown_spectra`.
     energy : array-like, shape (n,)
         TeV.
 

@@ -13,7 +13,7 @@ from ctapipe.io.hdf5dataformat import SIMULATION_RUN_TABLE, SIMULATION_SHOWER_TA
 
 from cherenkov_pipeline.dl1.contents import PRIMARY
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.spectra import SPECTRUM, sum_thrown
+from cherenkov_pipeline.spectra import THROWN_SPECTRUM, sum_thrown
 
 SETTINGS = {
     "energy_min": ("energy_range_min", u.TeV),
@@ -95,17 +95,17 @@ def thrown_spectra(paths: Sequence[Path]) -> list[dict[str, Any]]:
     -------
     list of dict
         For each particle and spectrum: ``true_shower_primary_id``, ``n_thrown`` (showers times their uses), and and
-        `cherenkov_pipeline.spectra.SPECTRUM`. Empty if a file does not say.
+        `cherenkov_pipeline.spectra.THROWN_SPECTRUM`. Empty if a file does not say.
     """
     try:
-        runs = _all_runs(paths, ("n_thrown", *SPECTRUM))
+        runs = _all_runs(paths, ("n_thrown", *THROWN_SPECTRUM))
     except UserError:
         return []
     return sum_thrown(
         {
             PRIMARY: int(run[PRIMARY]),
             "n_thrown": int(run["n_thrown"]),
-            **{name: float(run[name]) for name in SPECTRUM},
+            **{name: float(run[name]) for name in THROWN_SPECTRUM},
         }
         for run in runs
     )
