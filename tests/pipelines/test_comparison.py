@@ -26,7 +26,7 @@ from cherenkov_pipeline.performance.energy import energy_tables
 from cherenkov_pipeline.performance.parameters import ComparisonParameters, EvaluationParameters
 from cherenkov_pipeline.pipelines.comparison import create_pipeline
 from cherenkov_pipeline.pipelines.comparison.nodes import choose_models_of
-from cherenkov_pipeline.pipelines.comparison.references import all_saved, is_dl2, named_models
+from cherenkov_pipeline.pipelines.references import all_saved, is_dl2, named_models
 from cherenkov_pipeline.reconstruction.predict import predict_store
 from cherenkov_pipeline.store import EventStore
 from cherenkov_pipeline.training.parameters import input_parameters

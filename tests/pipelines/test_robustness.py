@@ -53,7 +53,7 @@ def test_card_holds_the_training_images_and_older_cards_load(trained, tmp_path):
 
 def test_reconstruction_compares_its_images_with_the_training(trained, path, tmp_path, caplog):
     files = FileSet("dl1", [{"path": str(path), **describe(path)}])
-    dl2 = run_plan(plan_reconstruction(files, ALL, ReconstructionParameters(), trained), tmp_path)
+    dl2 = run_plan(plan_reconstruction(files, ALL, ReconstructionParameters(), {}, trained), tmp_path)
     (record,) = dl2.records[0]["drift"]
     assert (record["n_images"], record["n_events"]) == (2 * N_EVENTS, N_EVENTS)
     caplog.clear()  # toy files do not tell how they were cleaned

@@ -22,7 +22,7 @@ def test_every_task_is_trained_evaluated_and_compared(pipelines):
 
 def test_default_needs_nothing_but_parameters_and_places(pipelines):
     free = {name for name in pipelines["__default__"].inputs() if not name.startswith("params:")}
-    assert free == {"mlflow_run"} | {f"{task}.checkpoints" for task in DEFAULT}
+    assert free == {"mlflow_run", "saved_models"} | {f"{task}.checkpoints" for task in DEFAULT}
 
 
 def test_training_has_one_output_that_takes_long(pipelines):

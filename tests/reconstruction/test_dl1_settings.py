@@ -75,13 +75,13 @@ def test_other_focal_length_is_refused(card, file):
 def test_simtel_files_are_not_converted_otherwise(card, test_data):
     loaded = []
     model, path = SimpleNamespace(card=card, load=lambda: loaded.append(True)), str(test_data / "simtel")
-    assert len(list_inputs(path, FileSet("dl1"), DL1Parameters(), model)) == len(find_inputs(path))
+    assert len(list_inputs(path, FileSet("dl1"), DL1Parameters(), {}, model)) == len(find_inputs(path))
     assert loaded  # a network that cannot be built is told before the conversion
     other = DL1Parameters(cleaning={"picture_threshold_pe": 9})
     with pytest.raises(UserError, match=r"single_tel \(cleaning\.picture_threshold_pe 9.0 instead of 8.0\)"):
-        list_inputs(path, FileSet("dl1"), other, model)
+        list_inputs(path, FileSet("dl1"), other, {}, model)
     unknown = SimpleNamespace(card=card.model_copy(update={"dl1_settings": None}), load=model.load)
-    assert list_inputs(path, FileSet("dl1"), other, unknown)
+    assert list_inputs(path, FileSet("dl1"), other, {}, unknown)
 
 
 @pytest.mark.parametrize("silent", ["file", "card"])

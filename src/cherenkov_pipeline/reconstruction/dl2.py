@@ -12,7 +12,7 @@ import logging
 import os
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ from cherenkov_pipeline.reconstruction.columns import EVENT, find_rows, take_row
 from cherenkov_pipeline.reconstruction.combine import combine
 from cherenkov_pipeline.reconstruction.drift import DriftCounter
 from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
-from cherenkov_pipeline.reconstruction.predict import match_models, predict_dl1, task_names, widest_first
+from cherenkov_pipeline.reconstruction.predict import match_models, predict_sets, task_names, widest_first
 from cherenkov_pipeline.reconstruction.stereo import is_stereo, predict_stereo_dl1
 from cherenkov_pipeline.revision import code_fingerprint
 from cherenkov_pipeline.tasks import DEPTH, Task, get_task
@@ -73,6 +73,9 @@ CONTAINERS: dict[str, type[Container]] = {
 }
 """Container of each property, ctapipe's where it has one."""
 
+MAIN = ""
+"""Name of the models that the pipeline takes without being told, beside those of further ones."""
+
 DATA_LEVELS = "CTA PRODUCT DATA LEVELS"
 ROOMS = ("dl1", "models", "reconstruction", "store", "tasks", "directions")
 """Code that makes the result."""
@@ -83,6 +86,7 @@ def plan_dl2(
     models: Sequence[TrainedModel],
     selection: SelectionParameters,
     parameters: ReconstructionParameters,
+    further: Mapping[str, TrainedModel] | None = None,
 ) -> FilePlan:
     """Plan the DL2 files of DL1 files.
 
@@ -94,6 +98,8 @@ def plan_dl2(
     selection : SelectionParameters
         Images that are predicted; the others stay in the files as invalid.
     parameters : ReconstructionParameters
+    further : mapping of str to TrainedModel, optional
+        Models of any tasks beside them: first part of their columns' names -> model.
 
     Returns
     -------
@@ -109,12 +115,14 @@ def plan_dl2(
     """
     if not len(dl1_files):
         raise UserError("There are no DL1 files to reconstruct: give a file, folder or glob.")
-    # stereo models must fit by themselves: their predictions stand beside those of single telescopes
-    modes = [group for group in _by_mode(models) if group] or [models]
+    sets = _sets(models, further)
+    prefixes = _check_distinct(sets, parameters)
     for path in dl1_files.paths:
-        for group in modes:
-            match_models(group, path)
-        _check_absent(path, models, parameters)
+        for group in sets.values():
+            # stereo models must fit by themselves: their predictions stand beside those of single telescopes
+            for one in [part for part in _by_mode(group) if part] or [group]:
+                match_models(one, path)
+        _check_absent(path, prefixes)
     digests = [
         record.get("fingerprint") or fingerprint_file(path)
         for path, record in zip(dl1_files.paths, dl1_files.records, strict=True)
@@ -122,7 +130,9 @@ def plan_dl2(
     jobs = [
         FileJob(
             name,
-            functools.partial(write_dl2, source=path, models=models, selection=selection, parameters=parameters),
+            functools.partial(
+                write_dl2, source=path, models=models, selection=selection, parameters=parameters, further=further
+            ),
         )
         for name, path in zip(_names(dl1_files.paths, digests), dl1_files.paths, strict=True)
     ]
@@ -131,8 +141,9 @@ def plan_dl2(
             digests,
             [trained.fingerprint for trained in models],
             [trained.card.references for trained in models],
+            {name: trained.fingerprint for name, trained in (further or {}).items()},
             selection,
-            parameters.model_dump(mode="json", exclude={"chunk_size", "drift"}),
+            parameters.model_dump(mode="json", exclude={"chunk_size", "drift", "models"}),
             code_fingerprint(*ROOMS),
         ),
         jobs,
@@ -146,6 +157,7 @@ def write_dl2(
     models: Sequence[TrainedModel],
     selection: SelectionParameters,
     parameters: ReconstructionParameters,
+    further: Mapping[str, TrainedModel] | None = None,
 ) -> dict[str, Any]:
     """Write the DL2 file of one DL1 file.
 
@@ -155,7 +167,7 @@ def write_dl2(
         File to write.
     source : path-like
         DL1 file.
-    models, selection, parameters
+    models, selection, parameters, further
         As for `plan_dl2`.
 
     Returns
@@ -164,38 +176,47 @@ def write_dl2(
         ``source``, ``n_events``, ``models`` (task -> prefix of its columns), and for each task ``n_images`` =
         ``n_valid`` + ``n_invalid``, ``reasons`` of the invalid ones with their numbers, and ``n_outside_validity``:
         images, valid or not, at zenith angles that the model's training data do not cover. The same of stereo models
-        under ``stereo_models`` and ``stereo_tasks``, which count ``n_events`` in place of images. ``drift``: how the
-        selected images compare with the training data, see `cherenkov_pipeline.reconstruction.drift`.
+        under ``stereo_models`` and ``stereo_tasks``, which count ``n_events`` in place of images. ``further``: these
+        four of each further model, by its name. ``drift``: how the selected images compare with the training data of
+        ``models``, see `cherenkov_pipeline.reconstruction.drift`.
     """
     path, source = Path(path), Path(source)
-    mono, stereo = _by_mode(models)
+    sets = _sets(models, further)
+    mono, stereo = ({name: _by_mode(group)[number] for name, group in sets.items()} for number in (0, 1))
+    mono = {name: group for name, group in mono.items() if group}
     drift = DriftCounter(models)
-    predictions = predict_dl1(mono, source, selection, parameters.chunk_size, drift.add) if mono else {}
+    predictions = predict_sets(mono, source, selection, parameters.chunk_size, drift.add)
     # once is enough: the images are the same
-    observe = None if mono else drift.add
-    stereo_predictions = predict_stereo_dl1(stereo, source, selection, parameters.chunk_size, observe)
+    observers = {MAIN: None if mono else drift.add}
+    stereo_predictions = {
+        name: predict_stereo_dl1(group, source, selection, parameters.chunk_size, observers.get(name))
+        for name, group in stereo.items()
+    }
     with HDF5Merger(output_path=path, dl1_images=parameters.keep_images, true_images=parameters.keep_images) as merger:
         merger(source)
     write_settings(path, read_settings(source))  # the merger drops them
     subarray = SubarrayDescription.from_hdf(path, focal_length_choice="EQUIVALENT")
-    names, stereo_names = _prefixes(mono, parameters), _prefixes(stereo, parameters)
-    record: dict[str, Any] = {"source": str(source), "models": names, "tasks": {}, "drift": drift.record()}
-    if stereo:
-        record |= {"stereo_models": stereo_names, "stereo_tasks": {}}
+    records: dict[str, dict[str, Any]] = {}
     with tables.open_file(path, "a") as file:
         events = read_table(file, DL1_SUBARRAY_TRIGGER_TABLE)[[*EVENT]]
-        record["n_events"] = len(events)
-        for task_name, table in predictions.items():
-            _write_task(file, get_task(task_name), names[task_name], table, events, subarray, parameters)
-            record["tasks"][task_name] = _counts(table, "images", source, task_name)
-        for task_name, table in stereo_predictions.items():
-            _write_stereo(file, get_task(task_name), stereo_names[task_name], table, events, subarray)
-            record["stereo_tasks"][task_name] = _counts(table, "events", source, task_name)
+        for name in sets:
+            names = _prefixes(mono.get(name, ()), name or parameters.prefix)
+            record = records[name] = {"models": names, "tasks": {}}
+            for task_name, table in predictions.get(name, {}).items():
+                _write_task(file, get_task(task_name), names[task_name], table, events, subarray, parameters)
+                record["tasks"][task_name] = _counts(table, "images", source, task_name)
+            if stereo[name]:
+                names = _prefixes(stereo[name], name or parameters.prefix)
+                record |= {"stereo_models": names, "stereo_tasks": {}}
+                for task_name, table in stereo_predictions[name].items():
+                    _write_stereo(file, get_task(task_name), names[task_name], table, events, subarray)
+                    record["stereo_tasks"][task_name] = _counts(table, "events", source, task_name)
         levels = str(file.root._v_attrs[DATA_LEVELS]).split(",")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", tables.NaturalNameWarning)
             file.root._v_attrs[DATA_LEVELS] = ",".join(dict.fromkeys([*levels, "DL2"]))
-    return record
+    main = records.pop(MAIN)
+    return {"source": str(source), "n_events": len(events), **main, "further": records, "drift": drift.record()}
 
 
 def _write_task(
@@ -291,19 +312,42 @@ def _by_mode(models: Sequence[TrainedModel]) -> tuple[list[TrainedModel], list[T
     return [one for one in models if not is_stereo(one)], [one for one in models if is_stereo(one)]
 
 
-def _prefixes(models: Sequence[TrainedModel], parameters: ReconstructionParameters) -> dict[str, str]:
-    """Prefix of each task's columns: of the model that goes before its others."""
+def _sets(
+    models: Sequence[TrainedModel], further: Mapping[str, TrainedModel] | None
+) -> dict[str, Sequence[TrainedModel]]:
+    """Models that are matched with telescopes and tasks by themselves, by the first part of their columns' names."""
+    return {MAIN: models, **{name: [trained] for name, trained in (further or {}).items()}}
+
+
+def _prefixes(models: Sequence[TrainedModel], prefix: str | None) -> dict[str, str]:
+    """Prefix of each task's columns: of the model that goes before its others, if none is given."""
     return {
-        name: f"{parameters.prefix or trained.card.name}_{name}"
+        name: f"{prefix or trained.card.name}_{name}"
         for trained in reversed(widest_first(models))
         for name in task_names([trained])
     }
 
 
-def _check_absent(path: Path, models: Sequence[TrainedModel], parameters: ReconstructionParameters) -> None:
+def _check_distinct(
+    sets: Mapping[str, Sequence[TrainedModel]], parameters: ReconstructionParameters
+) -> list[tuple[str, str]]:
+    """Property and prefix of all tables, which no two models may share."""
+    found: list[tuple[str, str]] = []
+    for name, models in sets.items():
+        own = [
+            (get_task(task).dl2_group, prefix) for task, prefix in _prefixes(models, name or parameters.prefix).items()
+        ]
+        if common := set(own).intersection(found):
+            raise UserError(
+                f"reconstruction.models.{name} would write {common.pop()[1]}, as another model does: name it otherwise."
+            )
+        found += own
+    return found
+
+
+def _check_absent(path: Path, prefixes: Sequence[tuple[str, str]]) -> None:
     with tables.open_file(path) as file:
-        for task_name, prefix in _prefixes(models, parameters).items():
-            group = get_task(task_name).dl2_group
+        for group, prefix in prefixes:
             if f"{DL2_SUBARRAY_GROUP}/{group}/{prefix}" in file.root:
                 raise UserError(
                     f"{path} has predictions of {group} named {prefix} already: choose another reconstruction.prefix."

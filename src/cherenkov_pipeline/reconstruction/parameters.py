@@ -1,6 +1,6 @@
 """Parameters of the reconstruction."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,11 @@ class ReconstructionParameters(Parameters):
 
     prefix: str | None = Field(
         None, pattern=r"^[A-Za-z]\w*$", description="First part of the DL2 columns' names; null: name of the model."
+    )
+    models: dict[Annotated[str, Field(pattern=r"^[A-Za-z]\w*$")], str] = Field(
+        {},
+        description="Further models, of any tasks: first part of their columns' names -> energy_model:<version>, "
+        "core_model (the newest), identifier of an MLflow run, or path.",
     )
     combination: Literal["predicted_error", "intensity", "none"] = Field(
         "predicted_error", description="Weights of an event's telescopes: by predicted error, charge, or none."

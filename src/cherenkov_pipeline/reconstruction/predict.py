@@ -1,7 +1,7 @@
 """Predictions, event by event: every event has its row, and what cannot be predicted is NaN with the reason."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -267,19 +267,14 @@ def predict_dl1(
     chunk_size: int = 2048,
     observe: Observer | None = None,
 ) -> dict[str, QTable]:
-    """Predict all images of a DL1 file with all models, in one pass over its images.
+    """Predict all images of a DL1 file with models of single telescopes, in one pass over its images.
 
     Parameters
     ----------
     models : sequence of TrainedModel
         Of one or more tasks and cameras. Where several of one task fit a camera, the first is taken.
-    path : path-like
-    selection : SelectionParameters
-        Images that are predicted; conditions on true values do not count.
-    chunk_size : int
-        Images in memory at a time.
-    observe : callable, optional
-        Looks at all images, each once.
+    path, selection, chunk_size, observe
+        As for `predict_sets`.
 
     Returns
     -------
@@ -292,27 +287,62 @@ def predict_dl1(
     UserError
         If a task has no model for any camera of the file.
     """
+    return predict_sets({"": models}, path, selection, chunk_size, observe)[""]
+
+
+def predict_sets(
+    sets: Mapping[str, Sequence[TrainedModel]],
+    path: str | os.PathLike,
+    selection: SelectionParameters,
+    chunk_size: int = 2048,
+    observe: Observer | None = None,
+) -> dict[str, dict[str, QTable]]:
+    """Predict all images of a DL1 file with several sets of models, in one pass over its images.
+
+    Parameters
+    ----------
+    sets : mapping
+        Name -> models, as `predict_dl1` takes them.
+    path : path-like
+    selection : SelectionParameters
+        Images that are predicted; conditions on true values do not count.
+    chunk_size : int
+        Images in memory at a time.
+    observe : callable, optional
+        Looks at all images, each once.
+
+    Returns
+    -------
+    dict
+        Name -> what `predict_dl1` gives for its models.
+
+    Raises
+    ------
+    UserError
+        If a task of a set has no model for any camera of the file.
+    """
     path = Path(path)
-    matched = match_models(models, path)
-    tables: dict[str, list[QTable]] = {task: [] for task in task_names(models)}
-    for telescope_type, (camera, by_task) in matched.items():
-        predictors = [
-            make_predictor(trained, camera) for trained in {id(one): one for one in by_task.values()}.values()
-        ]
+    matched = {name: match_models(models, path) for name, models in sets.items()}
+    tables: dict[str, dict[str, list[QTable]]] = {
+        name: {task: [] for task in task_names(models)} for name, models in sets.items()
+    }
+    for telescope_type, camera in cameras(path).items() if sets else ():
+        chosen = {name: found[telescope_type][1] for name, found in matched.items()}
+        models = {id(trained): trained for by_task in chosen.values() for trained in by_task.values()}
+        predictors = [make_predictor(trained, camera) for trained in models.values()]
         for chunk in iter_chunks(path, telescope_type, chunk_size):
             selected, _ = select(chunk.table, selection, use_truth=False)
             if observe:
                 observe(telescope_type, camera, chunk, selected)
-            found = {
-                task.name: table
-                for predictor, table in zip(predictors, predict_together(predictors, chunk, selected), strict=True)
-                for task in predictor.tasks
-                if by_task[task.name] is predictor.trained
-            }
-            for task, parts in tables.items():
-                parts.append(of_task(found[task], task) if task in found else unpredicted(chunk.table, task, camera))
+            found = dict(zip(models, predict_together(predictors, chunk, selected), strict=True))
+            for name, by_task in chosen.items():
+                for task, parts in tables[name].items():
+                    model = by_task.get(task)
+                    parts.append(of_task(found[id(model)], task) if model else unpredicted(chunk.table, task, camera))
     production = production_of(path)
-    return {task: _joined(parts, production) for task, parts in tables.items()}
+    return {
+        name: {task: _joined(parts, production) for task, parts in by_task.items()} for name, by_task in tables.items()
+    }
 
 
 def match_models(

@@ -47,19 +47,13 @@ def reconstruction_provenance(
 
 
 def _rows(record: Mapping[str, Any]) -> Iterator[tuple]:
-    models = {**record["models"], **{f"{task}, stereo": name for task, name in record.get("stereo_models", {}).items()}}
-    stereo = {f"{task}, stereo": counts for task, counts in record.get("stereo_tasks", {}).items()}
-    for task, counts in {**record["tasks"], **stereo}.items():
-        reasons = [f"{number} {reason}" for reason, number in counts["reasons"].items()]
-        if counts["n_outside_validity"]:
-            reasons.append(f"{counts['n_outside_validity']} at zenith angles that the model was not trained for")
-        detail = "; ".join([f"{task} by {models[task]}", *reasons])
-        item = Path(record["path"]).name
-        yield (
-            "prediction",
-            item,
-            record["fingerprint"],
-            counts["n_valid"] + counts["n_invalid"],
-            counts["n_valid"],
-            detail,
-        )
+    for made in (record, *record.get("further", {}).values()):
+        models = made["models"] | {f"{task}, stereo": name for task, name in made.get("stereo_models", {}).items()}
+        stereo = {f"{task}, stereo": counts for task, counts in made.get("stereo_tasks", {}).items()}
+        for task, counts in {**made["tasks"], **stereo}.items():
+            reasons = [f"{number} {reason}" for reason, number in counts["reasons"].items()]
+            if counts["n_outside_validity"]:
+                reasons.append(f"{counts['n_outside_validity']} at zenith angles that the model was not trained for")
+            detail = "; ".join([f"{task} by {models[task]}", *reasons])
+            n_read = counts["n_valid"] + counts["n_invalid"]
+            yield ("prediction", Path(record["path"]).name, record["fingerprint"], n_read, counts["n_valid"], detail)

@@ -6,8 +6,8 @@ from typing import Any
 
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.performance.parameters import ComparisonParameters, EvaluationParameters
-from cherenkov_pipeline.pipelines.comparison.references import ALL, is_dl2
 from cherenkov_pipeline.pipelines.flow import DataFrame, EventStores, Figure, QTable
+from cherenkov_pipeline.pipelines.references import ALL, is_dl2
 
 Candidates = dict[str, Any]
 
@@ -18,7 +18,7 @@ def choose_models_of(task: str | None) -> Callable[..., Candidates]:
     def choose_models(
         stores: EventStores, saved: dict[str, Path], comparison: ComparisonParameters, mlflow_run: str | None
     ) -> Candidates:
-        from cherenkov_pipeline.pipelines.comparison.references import all_saved, named_models
+        from cherenkov_pipeline.pipelines.references import all_saved, named_models
 
         if None not in (task, comparison.task) and task != comparison.task:
             raise UserError(f"comparison.task is {comparison.task}: kedro run --pipeline=comparison_{comparison.task}.")

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from cherenkov_pipeline.dl1.parameters import DL1Parameters, SelectionParameters
@@ -13,8 +14,18 @@ from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameter
 logger = logging.getLogger(__name__)
 
 
+def find_further_models(
+    reconstruction: ReconstructionParameters, saved: dict[str, Path], mlflow_run: str | None
+) -> dict[str, str]:
+    """Find the models that the user wants besides: path by name."""
+    from cherenkov_pipeline.pipelines.references import named_models
+
+    found = named_models(None, reconstruction.models, saved, mlflow_run)
+    return {name: str(path) for name, (_, path) in found.items()}
+
+
 def list_inputs(
-    input_path: str | None, point_source: FileSet, dl1: DL1Parameters, *models: SavedModel
+    input_path: str | None, point_source: FileSet, dl1: DL1Parameters, further: dict[str, str], *models: SavedModel
 ) -> list[dict[str, Any]]:
     """List the files to reconstruct: the user's, or the simulated point source; they must fit the models."""
     from cherenkov_pipeline.dl1.inputs import find_inputs, inputs_of
@@ -26,7 +37,7 @@ def list_inputs(
         )
     found = find_inputs(input_path) if input_path else inputs_of(point_source)
     if any(item.kind == "simtel" for item in found):
-        for model in models:
+        for model in (*models, *_load(further).values()):
             check_conversion(model.card, dl1)
             model.load()  # a network that cannot be built is told before the conversion, which may take hours
     return [asdict(item) for item in found]
@@ -36,13 +47,20 @@ def plan_reconstruction(
     dl1_files: FileSet,
     selection: SelectionParameters,
     reconstruction: ReconstructionParameters,
+    further: dict[str, str],
     *models: TrainedModel,
 ) -> FilePlan:
     """Plan a DL2 file for each DL1 file with an image, with the predictions of all models."""
     from cherenkov_pipeline.dl1.contents import with_events
     from cherenkov_pipeline.reconstruction.dl2 import plan_dl2
 
-    return plan_dl2(with_events(dl1_files), models, selection, reconstruction)
+    return plan_dl2(with_events(dl1_files), models, selection, reconstruction, _load(further))
+
+
+def _load(paths: dict[str, str]) -> dict[str, SavedModel]:
+    from cherenkov_pipeline.models.on_disk import SavedModel
+
+    return {name: SavedModel(path) for name, path in paths.items()}
 
 
 def gather_events(dl2_files: FileSet) -> QTable:
@@ -82,7 +100,12 @@ def tabulate_provenance(
 
 
 def write_report(
-    events: QTable, provenance: DataFrame, drift: QTable, dl2_files: FileSet, *models: TrainedModel
+    events: QTable,
+    provenance: DataFrame,
+    drift: QTable,
+    dl2_files: FileSet,
+    further: dict[str, str],
+    *models: TrainedModel,
 ) -> str:
     """Write the report of the reconstruction."""
     from datetime import UTC, datetime
@@ -90,8 +113,11 @@ def write_report(
     from cherenkov_pipeline.performance.report.reconstruction import reconstruction_report
     from cherenkov_pipeline.performance.report.render import render_report
 
-    facts = {
-        f"Model, {model.card.task}": f"{model.card.name}, {model.card.created:%Y-%m-%d %H:%M} UTC" for model in models
-    }
+    facts = {f"Model, {model.card.task}": _called(model) for model in models}
+    facts |= {f"Further, {name}, {model.card.task}": _called(model) for name, model in _load(further).items()}
     facts["DL2 files"] = ", ".join(str(path) for path in dl2_files.paths)
     return render_report(reconstruction_report(events, facts, provenance, datetime.now(UTC), drift))
+
+
+def _called(model: SavedModel) -> str:
+    return f"{model.card.name}, {model.card.created:%Y-%m-%d %H:%M} UTC"

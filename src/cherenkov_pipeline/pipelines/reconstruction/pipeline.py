@@ -8,6 +8,7 @@ from cherenkov_pipeline.pipelines.data_processing.nodes import plan_conversion
 from cherenkov_pipeline.pipelines.reconstruction.nodes import (
     compare_with_training,
     draw_energies,
+    find_further_models,
     gather_events,
     list_inputs,
     plan_reconstruction,
@@ -22,8 +23,14 @@ def create_pipeline(tasks: Sequence[str]) -> Pipeline:
     return Pipeline(
         [
             node(
+                find_further_models,
+                ["params:reconstruction", "saved_models", "mlflow_run"],
+                "further_models",
+                name="find_further_models",
+            ),
+            node(
                 list_inputs,
-                ["params:input_path", "simulated_point_source", "params:dl1", *models],
+                ["params:input_path", "simulated_point_source", "params:dl1", "further_models", *models],
                 "reconstruction_inputs",
                 name="list_reconstruction_inputs",
             ),
@@ -36,7 +43,7 @@ def create_pipeline(tasks: Sequence[str]) -> Pipeline:
             ),
             node(
                 plan_reconstruction,
-                ["reconstruction_dl1_files", "params:selection", "params:reconstruction", *models],
+                ["reconstruction_dl1_files", "params:selection", "params:reconstruction", "further_models", *models],
                 "dl2_files",
                 name="reconstruct_events",
                 tags="cpu",
@@ -57,7 +64,14 @@ def create_pipeline(tasks: Sequence[str]) -> Pipeline:
             ),
             node(
                 write_report,
-                ["reconstructed_events", "reconstruction_provenance", "reconstruction_drift", "dl2_files", *models],
+                [
+                    "reconstructed_events",
+                    "reconstruction_provenance",
+                    "reconstruction_drift",
+                    "dl2_files",
+                    "further_models",
+                    *models,
+                ],
                 "reconstruction_report",
                 name="write_reconstruction_report",
             ),

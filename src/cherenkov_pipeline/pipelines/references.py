@@ -1,4 +1,4 @@
-"""How users name the models to compare, and which files these are."""
+"""How users name saved models, and which files these are."""
 
 import glob
 import re
@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.pipelines.comparison.tracking import recorded_model
+from cherenkov_pipeline.pipelines.recorded import recorded_model
 
 RUN = re.compile(r"[0-9a-f]{32}")
 VERSION = re.compile(r"\d{4}-\d\d-\d\dT[\d.]+Z")
@@ -40,11 +40,12 @@ def named_models(
     ----------
     task : str or None
     references : mapping of str to str
-        By label: a version of the task's model, ``energy_model:<version>``, an MLflow run or a path.
+        By label: a version of the task's model, ``energy_model:<version>``, or ``energy_model``, the newest; an MLflow
+        run or a path.
     saved : mapping of str to Path
         All saved models, from `~cherenkov_pipeline.datasets.saved_models.SavedModelsDataset`.
     mlflow_run : str or None
-        Run of this comparison; None: nothing is tracked.
+        Present run; None: nothing is tracked.
 
     Raises
     ------
@@ -63,6 +64,8 @@ def _find(task: str | None, text: str, saved: Mapping[str, Path], mlflow_run: st
         text = f"{task}_model:{text}"
     if text in saved:
         return saved[text]
+    if newest := [path for key, path in saved.items() if key.partition(":")[0] == text]:
+        return newest[-1]
     name, _, version = text.partition("_model:")
     if version:
         known = ", ".join(key.partition(":")[2] for key in saved if key.startswith(f"{name}_model:")) or "none"
