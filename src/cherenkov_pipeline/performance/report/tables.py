@@ -116,10 +116,10 @@ def metrics_table(metrics: QTable, weighted: QTable, caption: str = "") -> Table
     columns = {
         "Metric": [Cell(name) for name in names],
         f"Value, {percent} interval": estimate_cells(shown, "value", ("low", "high")),
-        "Events": [cell(int(n)) for n in shown["n"]],
     }
     if len(weighted):
         columns["Weighted to spectra"] = estimate_cells(weighted, "value", ("low", "high"))
+    columns["Events"] = [cell(int(n)) for n in shown["n"]]
     return Table(tuple(columns), tuple(zip(*columns.values(), strict=True)), caption, in_summary=True)
 
 
