@@ -222,7 +222,8 @@ def test_mlflow_has_parameters_metrics_files_and_revision(kedro):
     metrics = dict(mlflow_rows(kedro, "SELECT key, value FROM latest_metrics"))
     assert np.isfinite(metrics["energy.resolution"])
     artifacts = {path.name for path in (kedro.data / "mlflow" / "artifacts").rglob("*") if path.is_file()}
-    assert {"model.keras", "model.card.json", "report.html", "resolution.png"} <= artifacts
+    assert {"model.keras", "model.card.json", "report.html"} <= artifacts
+    assert {f"resolution.{suffix}" for suffix in ("png", "pdf", "svg")} <= artifacts
 
 
 def test_mlflow_keeps_the_models_of_all_tasks(kedro):

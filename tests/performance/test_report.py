@@ -7,6 +7,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.table import QTable
+from matplotlib.figure import Figure
 
 from cherenkov_pipeline.performance.energy import energy_tables
 from cherenkov_pipeline.performance.plots.architecture import architecture
@@ -197,13 +198,17 @@ def test_figures_of_one_page_do_not_collide_and_are_reproducible(make_prediction
     assert first.replace("a-", "b-") == other
 
 
+def reconstructed(events: QTable, provenance, created) -> ReportContent:
+    return reconstruction_report(events, {"Input": "gamma_9ev.simtel.gz"}, provenance, Figure(), created)
+
+
 def test_reconstructed_events_are_listed_with_their_reasons(make_predictions, provenance, created):
     events = make_predictions(9)
     events["reason"] = ["no pixel survives the cleaning" if i == 4 else "" for i in range(9)]
     events["is_valid"][4] = False
     events["reco_energy"][4] = np.nan
     events["reco_energy_uncert"][4] = np.nan
-    content = reconstruction_report(events, {"Input": "gamma_9ev.simtel.gz"}, provenance, created)
+    content = reconstructed(events, provenance, created)
     assert "8 of 9 predictions are valid" in content.summary
     page = Page(render_report(content))
     assert page.tags.count("svg") == 1
@@ -217,7 +222,7 @@ def test_only_gammas_are_judged(make_predictions, provenance, created):
     events = make_predictions(9)
     events["true_shower_primary_id"][[2, 5]] = 101
     events["reco_energy"][[2, 5]] *= 100
-    content = reconstruction_report(events, {}, provenance, created)
+    content = reconstructed(events, provenance, created)
     gammas = events[events["true_shower_primary_id"] == 0]
     error = np.median(np.abs(gammas["reco_energy"] / gammas["true_energy"] - 1))
     assert f"of the 7 gammas with a known truth is {error:.2f}" in content.summary
@@ -226,23 +231,23 @@ def test_only_gammas_are_judged(make_predictions, provenance, created):
 def test_events_without_truth_need_no_figure(make_predictions, provenance, created):
     events = make_predictions(700)
     events.remove_column("true_energy")
-    content = reconstruction_report(events, {}, provenance, created)
+    content = reconstructed(events, provenance, created)
     page = Page(render_report(content))
     assert "svg" not in page.tags
     assert page.tags.count("tr") == 2 + 500 + len(provenance)
     assert any("first 500 of 700" in word for word in page.words)
-    Page(render_report(reconstruction_report(make_predictions(0), {}, provenance, created)))
+    Page(render_report(reconstructed(make_predictions(0), provenance, created)))
 
 
 def test_events_without_telescopes_or_energies_are_listed(make_predictions, make_events, provenance, created):
     """Predictions of stereo models, and of tasks without the energy."""
     events = make_predictions(5)
     events.remove_columns(["tel_id", "hillas_intensity"])
-    page = Page(render_report(reconstruction_report(events, {}, provenance, created)))
+    page = Page(render_report(reconstructed(events, provenance, created)))
     assert "svg" in page.tags
     assert "Tel." not in page.words
     assert {"Event", "E_reco [TeV]"} <= set(page.words)
-    page = Page(render_report(reconstruction_report(make_events(6), {}, provenance, created)))
+    page = Page(render_report(reconstructed(make_events(6), provenance, created)))
     assert "svg" not in page.tags
     assert "E_reco [TeV]" not in page.words
     assert "Gammaness" in page.words

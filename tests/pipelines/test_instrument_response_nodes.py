@@ -71,8 +71,10 @@ def test_all_outputs_are_made(gathered, parameters):
     assert len(tables) == len(TABLES)
     files = nodes.write_response_files(*gathered, cuts, parameters, EVALUATION)
     assert [len(extensions) for extensions in files] == [6, 6]
-    assert len(nodes.draw_response(cuts, parameters, EVALUATION, *tables)) == len(FIGURES)
-    page, summary = nodes.write_response_report(FileSet(""), gathered[0], cuts, parameters, EVALUATION, *tables)
+    figures = nodes.draw_response(cuts, parameters, EVALUATION, *tables)
+    assert len(figures) == len(FIGURES)
+    page, summary = nodes.write_response_report(FileSet(""), gathered[0], cuts, parameters, *tables, *figures)
+    assert page.count("<svg") == len(FIGURES)
     assert "gamma, proton" in page
     assert summary.startswith("# Instrument response of one telescope")
 

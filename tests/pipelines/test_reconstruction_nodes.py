@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 from ctapipe.io import TableLoader
+from matplotlib.figure import Figure
 from tests.store.toy_dl1 import ToyEvent, camera, subarray, write_dl1
 from tests.store.toy_store import ALL, build
 from tests.untrained import untrained
@@ -71,9 +72,8 @@ def test_energies_of_a_stereo_model_are_reported(modes, path, trained, tmp_path)
     assert len(events) == len(EVENTS)
     assert ("gammaness" in events.colnames) == ("mono" in modes)
     assert np.isfinite(events["reco_energy"][events["is_valid"]]).all()
-    draw_energies(events)
     provenance = reconstruction_provenance([], FileSet("dl1"), dl2)
-    content = reconstruction_report(events, {}, provenance, datetime(2026, 1, 2, tzinfo=UTC))
+    content = reconstruction_report(events, {}, provenance, draw_energies(events), datetime(2026, 1, 2, tzinfo=UTC))
     assert content.summary.startswith(f"{events['is_valid'].sum()} of {len(events)} predictions are valid")
     assert "<svg" in render_report(content)
 
@@ -86,7 +86,7 @@ def test_only_cards_are_read_where_nothing_is_predicted(path, trained, tmp_path,
     dl2 = run_plan(plan_reconstruction(described(path), ALL, ReconstructionParameters(), {}, saved), tmp_path / "dl2")
     drift = compare_with_training(dl2, ReconstructionParameters())
     provenance = reconstruction_provenance([], FileSet("dl1"), dl2)
-    assert "set_network" in write_report(gather_events(dl2), provenance, drift, dl2, {}, model)
+    assert "set_network" in write_report(gather_events(dl2), provenance, drift, Figure(), dl2, {}, model)
 
 
 def test_file_without_an_event_does_not_stop_the_others(path, trained, tmp_path):
@@ -128,7 +128,9 @@ def test_further_models_predict_the_same_files(path, trained, tmp_path):
     ]  # fmt: skip
     assert (predictions["n_out"] <= predictions["n_in"]).all()
     assert "reco_energy" not in gather_events(dl2).colnames  # the report is of the pipeline's own models
-    page = write_report(gather_events(dl2), rows, compare_with_training(dl2, wanted), dl2, further, trained["mono"])
+    page = write_report(
+        gather_events(dl2), rows, compare_with_training(dl2, wanted), Figure(), dl2, further, trained["mono"]
+    )
     assert "Further, array, energy" in page
 
 

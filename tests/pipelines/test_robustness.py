@@ -86,8 +86,9 @@ def test_robustness_from_files_to_pages(trained, path):
     assert metrics[numbers["headline"]]["ratio"] == 1  # the same images under both conditions
     assert not metrics[numbers["headline"]]["changed"]
     assert {one["value"] for one in numbers["conditions"]["light"]["0.1"]["metrics"].values()} == {None}
-    assert len(nodes.draw_robustness(table).axes) == 2
-    page, summary = nodes.write_report(table, drift, counts, trained)
+    figure = nodes.draw_robustness(table)
+    assert len(figure.axes) == 2
+    page, summary = nodes.write_report(table, drift, counts, figure, trained)
     assert "None of 2 conditions changes" in summary
     assert "<svg" in page
 

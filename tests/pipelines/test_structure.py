@@ -56,3 +56,13 @@ def test_alerts_need_nothing_but_parameters_and_a_place(pipelines):
     assert pipelines["grb_alerts_search"].inputs() == {"params:grb_alerts", "grb_alerts.checkpoints", "mlflow_run"}
     assert pipelines["grb_alerts_false_alarms"].inputs() == {"params:grb_alerts", "grb_alerts.ensemble"}
     assert {"grb_alerts.ensemble", "grb_alerts.report", "grb_alerts.experiments"} <= pipelines["grb_alerts"].datasets()
+
+
+@pytest.mark.parametrize(
+    "name", ["evaluate_energy", "evaluate_dl2_type", "robustness_energy", "instrument_response", "reconstruction"]
+)
+def test_reports_show_the_figures_that_are_kept(pipelines, name):
+    figures = {output for output in pipelines[name].all_outputs() if output.endswith("_figure")}
+    (report,) = (node for node in pipelines[name].nodes if any(output.endswith("report") for output in node.outputs))
+    assert figures
+    assert figures <= set(report.inputs)

@@ -146,7 +146,12 @@ def test_numbers_and_pages(table, drift, tmp_path):
     }
     row_of_counts = {"condition": "nominal", "setting": np.nan, "unit": "", "particle": "gamma", **counts}
     content = robustness_report(
-        again, drift, QTable(rows=[row_of_counts]), {"Model": "toy"}, datetime(2026, 1, 2, tzinfo=UTC)
+        again,
+        drift,
+        QTable(rows=[row_of_counts]),
+        robustness_figure(again),
+        {"Model": "toy"},
+        datetime(2026, 1, 2, tzinfo=UTC),
     )
     assert (
         content.summary

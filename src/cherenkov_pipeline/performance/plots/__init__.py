@@ -2,5 +2,5 @@
 
 One module a subject: `history` (training), `architecture` (layers), `energy`, `direction`, `type`, `regression` (any
 other quantity), `uncertainty`, `showers` (simulated ones), `agreement` (with reference figures), `response` (of the
-instrument); `style` and `curves` are shared.
+instrument); `style` and `curves` are shared, `formats` writes them to files.
 """

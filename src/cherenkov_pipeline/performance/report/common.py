@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from astropy.table import QTable
-from matplotlib.figure import Figure
 
-from cherenkov_pipeline.performance.report.content import Cell, Facts, KeyNumber, Section, Table
+from cherenkov_pipeline.performance.report.content import Cell, Drawing, Facts, KeyNumber, Section, Table
 from cherenkov_pipeline.performance.report.tables import (
     cell,
     estimate_cells,
@@ -98,7 +97,7 @@ def results(tables: Mapping[str, QTable]) -> tuple[Table, Facts]:
 
 def regression_sections(
     tables: Mapping[str, QTable],
-    figures: Mapping[str, Figure],
+    figures: Mapping[str, Drawing],
     per_energy: Captions,
     uncertainty: Captions,
     quantities: Mapping[str, str],
@@ -110,7 +109,7 @@ def regression_sections(
     ----------
     tables : mapping of str to QTable
         With ``metrics``, ``metrics_weighted``, ``per_energy`` and ``quarters``.
-    figures : mapping of str to Figure
+    figures : mapping of str to Drawing
         A figure that is not there is left out.
     per_energy, uncertainty : mapping
         Figures of the two sections with their titles and captions, as for `report.task.illustrations`.

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 
 import matplotlib.figure
 
+type Drawing = matplotlib.figure.Figure | str
+"""A figure, or the SVG that it was saved as."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -58,7 +61,7 @@ class Table:
 class Figure:
     """A drawing with its caption; ``wide`` figures take the whole width of the page."""
 
-    drawing: matplotlib.figure.Figure
+    drawing: Drawing
     title: str
     caption: str = ""
     wide: bool = False

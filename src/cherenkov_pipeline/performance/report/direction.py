@@ -20,6 +20,7 @@ from cherenkov_pipeline.performance.report.common import (
     rows_of,
     weights_convention,
 )
+from cherenkov_pipeline.performance.report.content import Drawing
 from cherenkov_pipeline.performance.report.gallery import ERROR_CAPTIONS, gallery_section
 from cherenkov_pipeline.performance.report.tables import format_number
 from cherenkov_pipeline.performance.report.task import TaskResult
@@ -94,14 +95,14 @@ def camera_figures(
     }
 
 
-def direction_result(tables: Mapping[str, QTable], figures: Mapping[str, matplotlib.figure.Figure]) -> TaskResult:
+def direction_result(tables: Mapping[str, QTable], figures: Mapping[str, Drawing]) -> TaskResult:
     """Make the direction's part of a report.
 
     Parameters
     ----------
     tables : mapping of str to QTable
         From `performance.direction.direction_tables`.
-    figures : mapping of str to Figure
+    figures : mapping of str to Drawing
         From `direction_figures` or `camera_figures` and from `report.gallery.gallery_figures`; a figure that is not
         there is left out.
     """

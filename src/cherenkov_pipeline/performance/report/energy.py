@@ -18,6 +18,7 @@ from cherenkov_pipeline.performance.report.common import (
     rows_of,
     weights_convention,
 )
+from cherenkov_pipeline.performance.report.content import Drawing
 from cherenkov_pipeline.performance.report.gallery import ERROR_CAPTIONS, gallery_section
 from cherenkov_pipeline.performance.report.tables import format_number
 from cherenkov_pipeline.performance.report.task import TaskResult
@@ -77,14 +78,14 @@ def energy_figures(
     }
 
 
-def energy_result(tables: Mapping[str, QTable], figures: Mapping[str, matplotlib.figure.Figure]) -> TaskResult:
+def energy_result(tables: Mapping[str, QTable], figures: Mapping[str, Drawing]) -> TaskResult:
     """Make the energy task's part of a report.
 
     Parameters
     ----------
     tables : mapping of str to QTable
         From `performance.energy.energy_tables`.
-    figures : mapping of str to Figure
+    figures : mapping of str to Drawing
         From `energy_figures` and `report.gallery.gallery_figures`; a figure that is not there is left out.
     """
     metrics = rows_of(tables["metrics"])

@@ -21,7 +21,7 @@ from cherenkov_pipeline.performance.gallery import (
 )
 from cherenkov_pipeline.performance.plots.camera import OTHER, RECO, TRUE, Mark, Panel, event_panels
 from cherenkov_pipeline.performance.report.common import Captions
-from cherenkov_pipeline.performance.report.content import Cell, Section, Table, Text
+from cherenkov_pipeline.performance.report.content import Cell, Drawing, Section, Table, Text
 from cherenkov_pipeline.performance.report.tables import cell, format_number
 from cherenkov_pipeline.performance.report.task import illustrations
 from cherenkov_pipeline.performance.sample import PRIMARY
@@ -175,7 +175,7 @@ def _gammaness(value: float) -> str:
 
 def gallery_section(
     table: QTable,
-    figures: Mapping[str, matplotlib.figure.Figure],
+    figures: Mapping[str, Drawing],
     captions: Captions,
     quantities: Mapping[str, str],
 ) -> Section:
@@ -185,7 +185,7 @@ def gallery_section(
     ----------
     table : QTable
         From `performance.gallery.choose_events`.
-    figures : mapping of str to Figure
+    figures : mapping of str to Drawing
         With those of `gallery_figures`; where none is there, the section says so.
     captions : mapping
         `ERROR_CAPTIONS` or `TYPE_CAPTIONS`.

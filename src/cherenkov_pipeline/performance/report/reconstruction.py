@@ -10,9 +10,9 @@ import pandas as pd
 from astropy.table import Table as AstropyTable
 
 from cherenkov_pipeline.directions import separation
-from cherenkov_pipeline.performance.plots.energy import true_against_reco
 from cherenkov_pipeline.performance.report.content import (
     Cell,
+    Drawing,
     Facts,
     Figure,
     KeyNumber,
@@ -66,6 +66,7 @@ def reconstruction_report(
     events: AstropyTable,
     facts: Mapping[str, str],
     provenance: pd.DataFrame,
+    figure: Drawing,
     created: datetime,
     drift: AstropyTable | None = None,
 ) -> ReportContent:
@@ -80,6 +81,8 @@ def reconstruction_report(
         What is worth knowing: inputs, models, where the DL2 files are.
     provenance : DataFrame
         ``step``, ``item``, ``fingerprint``, ``n_in``, ``n_out``, ``detail``.
+    figure : Drawing
+        Of `performance.plots.energy.true_against_reco`, of the events that are judged.
     created : datetime
         With time zone.
     drift : Table, optional
@@ -108,8 +111,7 @@ def reconstruction_report(
         number = format_number(int(known.sum()))
         typical.append(f"|E_reco/E_true − 1| of the {number} gammas with a known truth is {value}")
         key_numbers.append(KeyNumber("Median |E_reco/E_true − 1|", value))
-        caption = "Each gamma with its predicted error."
-        blocks.append(Figure(true_against_reco(events[gamma]), "Reconstructed against true energy", caption))
+        blocks.append(Figure(figure, "Reconstructed against true energy", "Each gamma with its predicted error."))
     angle = np.asarray(events["angle"])
     if np.isfinite(angle).any():
         value = f"{np.nanmedian(angle):.2f}°"

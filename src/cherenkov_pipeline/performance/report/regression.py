@@ -22,7 +22,7 @@ from cherenkov_pipeline.performance.report.common import (
     rows_of,
     weights_convention,
 )
-from cherenkov_pipeline.performance.report.content import Section
+from cherenkov_pipeline.performance.report.content import Drawing, Section
 from cherenkov_pipeline.performance.report.gallery import ERROR_CAPTIONS, gallery_section
 from cherenkov_pipeline.performance.report.tables import format_number
 from cherenkov_pipeline.performance.report.task import TaskResult, illustrations
@@ -62,9 +62,7 @@ def regression_figures(
     }
 
 
-def regression_result(
-    tables: Mapping[str, QTable], figures: Mapping[str, matplotlib.figure.Figure], quantity: Quantity
-) -> TaskResult:
+def regression_result(tables: Mapping[str, QTable], figures: Mapping[str, Drawing], quantity: Quantity) -> TaskResult:
     """Make the quantity's part of a report; a figure that is not there is left out."""
     metrics = rows_of(tables["metrics"])
     resolution = {quantity.resolution.name: "Resolution"}
@@ -129,7 +127,7 @@ def core_figures(
     return regression_figures(tables, model, CORE)
 
 
-def core_result(tables: Mapping[str, QTable], figures: Mapping[str, matplotlib.figure.Figure]) -> TaskResult:
+def core_result(tables: Mapping[str, QTable], figures: Mapping[str, Drawing]) -> TaskResult:
     """Make the core position's part of a report."""
     return regression_result(tables, figures, CORE)
 
@@ -141,6 +139,6 @@ def xmax_figures(
     return regression_figures(tables, model, XMAX)
 
 
-def xmax_result(tables: Mapping[str, QTable], figures: Mapping[str, matplotlib.figure.Figure]) -> TaskResult:
+def xmax_result(tables: Mapping[str, QTable], figures: Mapping[str, Drawing]) -> TaskResult:
     """Make the part of the depth of the shower maximum of a report."""
     return regression_result(tables, figures, XMAX)

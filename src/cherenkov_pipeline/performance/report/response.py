@@ -22,6 +22,7 @@ from cherenkov_pipeline.performance.published import (
 from cherenkov_pipeline.performance.report.common import bins_table
 from cherenkov_pipeline.performance.report.content import (
     Cell,
+    Drawing,
     Facts,
     Figure,
     KeyNumber,
@@ -76,7 +77,7 @@ def response_figures(
 def response_report(
     tables: Mapping[str, QTable],
     cuts: QTable,
-    figures: Mapping[str, matplotlib.figure.Figure],
+    figures: Mapping[str, Drawing],
     facts: Mapping[str, str],
     parameters: ResponseParameters,
     created: datetime,
@@ -88,7 +89,7 @@ def response_report(
     tables : mapping of str to QTable
         From `performance.response.tables.response_tables`.
     cuts : QTable
-    figures : mapping of str to Figure
+    figures : mapping of str to Drawing
         From `response_figures`.
     facts : mapping of str to str
         What is worth knowing: the DL2 files.
@@ -226,7 +227,7 @@ def _range(row: QTable.Row, name: str) -> str:
     return f"{format_number(low)} to {format_number(high)}"
 
 
-def _sensitivity_section(table: QTable, figure: matplotlib.figure.Figure, parameters: ResponseParameters) -> Section:
+def _sensitivity_section(table: QTable, figure: Drawing, parameters: ResponseParameters) -> Section:
     shown = table[table["n_gammas"] > 0]
     unit = f"{table['sensitivity'].unit:unicode}"
     header = ("E_reco [TeV]", "Gammas", "Protons", "Signal", "Background", "Crab units", unit, "Limited by")
@@ -260,7 +261,7 @@ def _sensitivity_section(table: QTable, figure: matplotlib.figure.Figure, parame
     )  # fmt: skip
 
 
-def _area_section(areas: QTable, figure: matplotlib.figure.Figure, compared: list[Comparison]) -> Section:
+def _area_section(areas: QTable, figure: Drawing, compared: list[Comparison]) -> Section:
     blocks = [
         Figure(
             figure,
@@ -293,7 +294,7 @@ def _area_section(areas: QTable, figure: matplotlib.figure.Figure, compared: lis
     return Section("Effective area", tuple(blocks))
 
 
-def _selection_section(cuts: QTable, figure: matplotlib.figure.Figure, parameters: ResponseParameters) -> Section:
+def _selection_section(cuts: QTable, figure: Drawing, parameters: ResponseParameters) -> Section:
     filled = cuts[np.isfinite(np.asarray(cuts["gammaness"]))]
     rows = tuple(
         (
@@ -315,7 +316,7 @@ def _selection_section(cuts: QTable, figure: matplotlib.figure.Figure, parameter
     return Section("Event selection", (Figure(figure, "Cuts per bin"), Table(header, rows, caption)))
 
 
-def _background_section(rates: QTable, figure: matplotlib.figure.Figure) -> Section:
+def _background_section(rates: QTable, figure: Drawing) -> Section:
     totals = {
         LABELS[stage]: f"{format_number(float(rates['rate'][rates['stage'] == stage].sum().to_value('Hz')))} Hz"
         for stage in dict.fromkeys(rates["stage"])

@@ -12,6 +12,7 @@ from cherenkov_pipeline.performance.plots.robustness import ratio_over_condition
 from cherenkov_pipeline.performance.report.common import intervals_convention
 from cherenkov_pipeline.performance.report.content import (
     Cell,
+    Drawing,
     Facts,
     Figure,
     KeyNumber,
@@ -51,7 +52,7 @@ def robustness_figure(table: QTable) -> matplotlib.figure.Figure:
 
 
 def robustness_report(
-    table: QTable, drift: QTable, counts: QTable, facts: Mapping[str, str], created: datetime
+    table: QTable, drift: QTable, counts: QTable, figure: Drawing, facts: Mapping[str, str], created: datetime
 ) -> ReportContent:
     """Put the report together.
 
@@ -61,6 +62,8 @@ def robustness_report(
         From `performance.robustness.table.robustness_table`.
     drift, counts : QTable
         From `performance.robustness.predictions.predict_conditions`.
+    figure : Drawing
+        From `robustness_figure`.
     facts : mapping of str to str
         What is worth knowing: the model.
     created : datetime
@@ -78,10 +81,7 @@ def robustness_report(
         summary=_summary(rows),
         key_numbers=_key_numbers(rows),
         sections=(
-            Section(
-                "Result",
-                (Figure(robustness_figure(table), "Ratio to the nominal condition", caption, True), _table(rows, True)),
-            ),
+            Section("Result", (Figure(figure, "Ratio to the nominal condition", caption, True), _table(rows, True))),
             Section("Further metrics", (_table(others, False),)),
             Section("What the drift check sees", (_drift_table(drift) if len(drift) else Text(_NO_CHECK),)),
             Section("Events", (_counts_table(counts),)),

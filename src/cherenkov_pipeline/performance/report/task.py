@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import matplotlib.figure
 import numpy as np
 import pandas as pd
 import yaml
@@ -14,6 +13,7 @@ from cherenkov_pipeline import __version__
 from cherenkov_pipeline.performance.report.content import (
     Cell,
     Details,
+    Drawing,
     Facts,
     Figure,
     KeyNumber,
@@ -106,7 +106,7 @@ def task_report(
     facts: RunFacts,
     cost: RunCost,
     result: TaskResult,
-    figures: Mapping[str, matplotlib.figure.Figure],
+    figures: Mapping[str, Drawing],
     model_summary: str,
     provenance: pd.DataFrame | None,
 ) -> ReportContent:
@@ -118,7 +118,7 @@ def task_report(
     cost : RunCost
     result : TaskResult
         From the task's module, such as `report.energy.energy_result`.
-    figures : mapping of str to Figure
+    figures : mapping of str to Drawing
         ``loss`` and ``architecture``; a figure that is not there is left out.
     model_summary : str
         Plain text, from Keras.
@@ -162,9 +162,7 @@ _MODEL_FIGURES = {
 }
 
 
-def illustrations(
-    captions: Mapping[str, Sequence], figures: Mapping[str, matplotlib.figure.Figure]
-) -> tuple[Figure, ...]:
+def illustrations(captions: Mapping[str, Sequence], figures: Mapping[str, Drawing]) -> tuple[Figure, ...]:
     """Join figures with their titles and captions, in the captions' order; those that are not there are left out."""
     return tuple(Figure(figures[name], *texts) for name, texts in captions.items() if name in figures)
 

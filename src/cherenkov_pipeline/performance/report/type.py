@@ -18,7 +18,7 @@ from cherenkov_pipeline.performance.report.common import (
     rows_of,
     weights_convention,
 )
-from cherenkov_pipeline.performance.report.content import Section
+from cherenkov_pipeline.performance.report.content import Drawing, Section
 from cherenkov_pipeline.performance.report.gallery import TYPE_CAPTIONS, gallery_section
 from cherenkov_pipeline.performance.report.tables import format_number
 from cherenkov_pipeline.performance.report.task import TaskResult, illustrations
@@ -70,14 +70,14 @@ def type_figures(
     }
 
 
-def type_result(tables: Mapping[str, QTable], figures: Mapping[str, matplotlib.figure.Figure]) -> TaskResult:
+def type_result(tables: Mapping[str, QTable], figures: Mapping[str, Drawing]) -> TaskResult:
     """Make the particle type's part of a report.
 
     Parameters
     ----------
     tables : mapping of str to QTable
         From `performance.type.type_tables`.
-    figures : mapping of str to Figure
+    figures : mapping of str to Drawing
         From `type_figures` and `report.gallery.gallery_figures`; a figure that is not there is left out.
     """
     metrics = rows_of(tables["metrics"])

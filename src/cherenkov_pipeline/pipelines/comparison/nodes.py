@@ -75,7 +75,7 @@ def compare_models(
     evaluation: EvaluationParameters,
     stores: EventStores | None = None,
     processing: DataFrame | None = None,
-) -> tuple[QTable, QTable, QTable, dict[str, Any], dict[str, Figure], dict[str, Figure], str, str]:
+) -> tuple[QTable, QTable, QTable, dict[str, Any], dict[str, Figure], str, str]:
     """Rank the models on their common events and write the report: tables, numbers, figures, page, summary.
 
     ``stores`` and their ``processing``, the provenance, are those of the models' events: of DL2 alone there are none.
@@ -97,23 +97,18 @@ def compare_models(
     comparison = compare(matched, QUALITIES[task], evaluation)
     tables = {label: EVALUATIONS[task].tables(table, evaluation) for label, table in matched.predictions.items()}
     published = published_for(models[0].mode, evaluation)
-
-    def drawn() -> dict[str, Figure]:
-        return {
-            **comparison_figures(comparison, costs, unstacked(histories)),
-            **overlays(task, tables, published, models[0].mode),
-        }
-
-    pictures = drawn()
+    figures = {
+        **comparison_figures(comparison, costs, unstacked(histories)),
+        **overlays(task, tables, published, models[0].mode),
+    }
     provenance = provenance_of(stores, processing) if stores else None
-    content = comparison_report(task, models, matched, comparison, costs, drawn(), provenance, datetime.now(UTC))
+    content = comparison_report(task, models, matched, comparison, costs, figures, provenance, datetime.now(UTC))
     return (
         comparison.metrics,
         comparison.differences,
         stacked({label: found["per_energy"] for label, found in tables.items()}),
         numbers(comparison, {one.label: one.file_fingerprint for one in models}),
-        {f"{name}.png": figure for name, figure in pictures.items()},
-        {f"{name}.pdf": figure for name, figure in pictures.items()},
+        figures,
         render_report(content),
         render_markdown(content),
     )

@@ -68,7 +68,6 @@ def _compare(*events: str) -> Node:
             "per_energy_table",
             "ranking",
             "figures",
-            "figures_pdf",
             "report",
             "summary",
         ],

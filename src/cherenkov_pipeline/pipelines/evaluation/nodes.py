@@ -7,7 +7,17 @@ from typing import Any
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.performance.evaluations import Evaluation
 from cherenkov_pipeline.performance.parameters import DL2Parameters, EvaluationParameters
-from cherenkov_pipeline.pipelines.flow import DataFrame, EventStores, Figure, QTable, TrainedModel
+from cherenkov_pipeline.pipelines.flow import (
+    DataFrame,
+    Drawing,
+    EventStores,
+    Figure,
+    QTable,
+    TrainedModel,
+    named_groups,
+)
+
+TRAINING_FIGURES = ("loss", "architecture")
 
 
 def predict_test_events(stores: EventStores, model: TrainedModel) -> tuple[QTable, dict[str, Any]]:
@@ -53,7 +63,7 @@ def _figures(
 ) -> dict[str, Figure]:
     from cherenkov_pipeline.performance.published import published_for
 
-    named = dict(zip(evaluation.table_names, tables, strict=True))
+    (named,) = named_groups(tables, evaluation.table_names)
     return evaluation.figures(named, name, published_for(mode, parameters))
 
 
@@ -68,11 +78,11 @@ def draw_gallery_with(evaluation: Evaluation) -> Callable[..., list[Figure]]:
 
 
 def draw_training(model: TrainedModel) -> tuple[Figure, Figure]:
-    """Draw the loss per epoch and the network's architecture."""
+    """Draw the loss per epoch and the network's architecture, in the order of `TRAINING_FIGURES`."""
     from cherenkov_pipeline.performance.report.training import training_figures
 
     figures = training_figures(model)
-    return figures["loss"], figures["architecture"]
+    return tuple(figures[name] for name in TRAINING_FIGURES)
 
 
 def provenance_of(stores: EventStores, provenance: DataFrame) -> DataFrame | None:
@@ -86,10 +96,7 @@ def provenance_of(stores: EventStores, provenance: DataFrame) -> DataFrame | Non
 
 
 def report_with(evaluation: Evaluation) -> Callable[..., tuple[str, str]]:
-    """Make the node function that writes the report of ``evaluation`` as a page and as a short summary.
-
-    The page holds the figures as drawings, not as the pictures that the catalog keeps: they are drawn once more.
-    """
+    """Make the node function that writes the report of ``evaluation`` as a page and as a short summary."""
 
     def write_report(
         stores: EventStores,
@@ -97,22 +104,20 @@ def report_with(evaluation: Evaluation) -> Callable[..., tuple[str, str]]:
         cost: dict[str, Any],
         predictions: QTable,
         provenance: DataFrame,
-        parameters: EvaluationParameters,
-        *tables: QTable,
+        *tables_and_figures: QTable | Drawing,
     ) -> tuple[str, str]:
         from cherenkov_pipeline.models.cost import summary_text
         from cherenkov_pipeline.performance.report.render import render_markdown, render_report
         from cherenkov_pipeline.performance.report.task import task_report
-        from cherenkov_pipeline.performance.report.training import run_cost, run_facts, training_figures
+        from cherenkov_pipeline.performance.report.training import run_cost, run_facts
 
-        named = dict(zip(evaluation.table_names, tables, strict=True))
-        figures = _figures(evaluation, tables, model.card.name, model.card.mode, parameters)
-        figures |= evaluation.gallery(named["gallery"], stores)
+        names = (*evaluation.figure_names, *evaluation.gallery_names, *TRAINING_FIGURES)
+        tables, figures = named_groups(tables_and_figures, evaluation.table_names, names)
         content = task_report(
             run_facts(model.card, len(predictions)),
             run_cost(model.card, cost),
-            evaluation.result(named, figures),
-            training_figures(model),
+            evaluation.result(tables, figures),
+            figures,
             summary_text(model.model),
             provenance_of(stores, provenance),
         )
@@ -155,7 +160,7 @@ def report_dl2_with(evaluation: Evaluation) -> Callable[..., tuple[str, str]]:
     """Make the node function that writes the report of what others predicted, as a page and as a short summary."""
 
     def write_report(
-        source: dict[str, Any], predictions: QTable, parameters: EvaluationParameters, *tables: QTable
+        source: dict[str, Any], predictions: QTable, *tables_and_figures: QTable | Drawing
     ) -> tuple[str, str]:
         from datetime import UTC, datetime
 
@@ -164,9 +169,7 @@ def report_dl2_with(evaluation: Evaluation) -> Callable[..., tuple[str, str]]:
         from cherenkov_pipeline.reconstruction.others import Method, method_provenance
 
         method = Method.model_validate(source["method"])
-        named = dict(zip(evaluation.table_names, tables, strict=True))
-        figures = _figures(evaluation, tables, source["name"], method.mode, parameters)
-        result = evaluation.result(named, figures)
+        result = evaluation.result(*named_groups(tables_and_figures, evaluation.table_names, evaluation.figure_names))
         provenance = method_provenance(method, predictions)
         content = dl2_report(source["name"], method, result, provenance, datetime.now(UTC))
         return render_report(content), render_markdown(content)

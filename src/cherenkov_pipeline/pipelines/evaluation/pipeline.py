@@ -4,6 +4,7 @@ from kedro.pipeline import Pipeline, node
 
 from cherenkov_pipeline.performance.evaluations import EVALUATIONS
 from cherenkov_pipeline.pipelines.evaluation.nodes import (
+    TRAINING_FIGURES,
     draw_dl2_with,
     draw_gallery_with,
     draw_training,
@@ -31,21 +32,28 @@ def create_pipeline(task: str, joint: str | None = None) -> Pipeline:
     name = f"{joint}_{task}" if joint else task
     tables = [f"{name}_table" for name in evaluation.table_names]
     figures = [f"{name}_figure" for name in evaluation.figure_names]
+    gallery = [f"{name}_figure" for name in evaluation.gallery_names]
+    training = [f"{name}_figure" for name in TRAINING_FIGURES]
     template = [
         node(predict_test_events, ["event_store", "model"], ["predictions", "cost"], name="predict_test_events"),
         node(tabulate_with(evaluation), ["predictions", "params:evaluation"], tables, name="tabulate"),
         node(summarize, "metrics_table", "metrics", name="summarize"),
         node(draw_with(evaluation), ["model", "params:evaluation", *tables], figures, name="draw"),
-        node(
-            draw_gallery_with(evaluation),
-            ["event_store", "gallery_table"],
-            [f"{name}_figure" for name in evaluation.gallery_names],
-            name="draw_gallery",
-        ),
-        node(draw_training, "model", ["loss_figure", "architecture_figure"], name="draw_training"),
+        node(draw_gallery_with(evaluation), ["event_store", "gallery_table"], gallery, name="draw_gallery"),
+        node(draw_training, "model", training, name="draw_training"),
         node(
             report_with(evaluation),
-            ["event_store", "model", "cost", "predictions", "processing_provenance", "params:evaluation", *tables],
+            [
+                "event_store",
+                "model",
+                "cost",
+                "predictions",
+                "processing_provenance",
+                *tables,
+                *figures,
+                *gallery,
+                *training,
+            ],
             ["report", "summary"],
             name="write_report",
         ),
@@ -80,7 +88,7 @@ def create_dl2_pipeline(task: str) -> Pipeline:
         node(draw_dl2_with(evaluation), ["source", "params:evaluation", *tables], figures, name="draw"),
         node(
             report_dl2_with(evaluation),
-            ["source", "predictions", "params:evaluation", *tables],
+            ["source", "predictions", *tables, *figures],
             ["report", "summary"],
             name="write_report",
         ),

@@ -6,7 +6,7 @@ from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileSet
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.response.parameters import ResponseParameters
-from cherenkov_pipeline.pipelines.flow import Figure, QTable
+from cherenkov_pipeline.pipelines.flow import Drawing, Figure, QTable, named_groups
 
 if TYPE_CHECKING:
     from astropy.io.fits import HDUList
@@ -70,8 +70,10 @@ def draw_response(
 ) -> list[Figure]:
     """Draw the figures of the response, in the order of their names."""
     from cherenkov_pipeline.performance.report.response import response_figures
+    from cherenkov_pipeline.performance.response.names import TABLES
 
-    return list(response_figures(_named(tables), cuts, parameters, evaluation).values())
+    (named,) = named_groups(tables, TABLES)
+    return list(response_figures(named, cuts, parameters, evaluation).values())
 
 
 def write_response_report(
@@ -79,26 +81,19 @@ def write_response_report(
     events: QTable,
     cuts: QTable,
     parameters: ResponseParameters,
-    evaluation: EvaluationParameters,
-    *tables: QTable,
+    *tables_and_figures: QTable | Drawing,
 ) -> tuple[str, str]:
     """Write the report of the response, as a page and as a short summary."""
     from datetime import UTC, datetime
 
     from cherenkov_pipeline.performance.report.render import render_markdown, render_report
-    from cherenkov_pipeline.performance.report.response import response_figures, response_report
+    from cherenkov_pipeline.performance.report.response import response_report
+    from cherenkov_pipeline.performance.response.names import FIGURES, TABLES
 
-    named = _named(tables)
+    tables, figures = named_groups(tables_and_figures, TABLES, FIGURES)
     facts = {
         "DL2 files": parameters.dl2_path or ", ".join(str(path) for path in dl2_files.paths),
         "Productions": ", ".join(sorted(set(events["production"]))),
     }
-    figures = response_figures(named, cuts, parameters, evaluation)
-    content = response_report(named, cuts, figures, facts, parameters, datetime.now(UTC))
+    content = response_report(tables, cuts, figures, facts, parameters, datetime.now(UTC))
     return render_report(content), render_markdown(content)
-
-
-def _named(tables: tuple[QTable, ...]) -> dict[str, QTable]:
-    from cherenkov_pipeline.performance.response.names import TABLES
-
-    return dict(zip(TABLES, tables, strict=True))

@@ -34,7 +34,7 @@ def create_pipeline() -> Pipeline:
         node(draw_response, ["cuts_table", *parameters, *tables], figures, name="draw"),
         node(
             write_response_report,
-            ["dl2_files", "events", "cuts_table", *parameters, *tables],
+            ["dl2_files", "events", "cuts_table", parameters[0], *tables, *figures],
             ["report", "summary"],
             name="write_report",
         ),

@@ -8,7 +8,7 @@ from typing import Any
 from cherenkov_pipeline.dl1.parameters import DL1Parameters, SelectionParameters
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FilePlan, FileSet
-from cherenkov_pipeline.pipelines.flow import DataFrame, Figure, QTable, SavedModel, TrainedModel
+from cherenkov_pipeline.pipelines.flow import DataFrame, Drawing, Figure, QTable, SavedModel, TrainedModel
 from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
 
 logger = logging.getLogger(__name__)
@@ -103,6 +103,7 @@ def write_report(
     events: QTable,
     provenance: DataFrame,
     drift: QTable,
+    figure: Drawing,
     dl2_files: FileSet,
     further: dict[str, str],
     *models: TrainedModel,
@@ -116,7 +117,7 @@ def write_report(
     facts = {f"Model, {model.card.task}": _called(model) for model in models}
     facts |= {f"Further, {name}, {model.card.task}": _called(model) for name, model in _load(further).items()}
     facts["DL2 files"] = ", ".join(str(path) for path in dl2_files.paths)
-    return render_report(reconstruction_report(events, facts, provenance, datetime.now(UTC), drift))
+    return render_report(reconstruction_report(events, facts, provenance, figure, datetime.now(UTC), drift))
 
 
 def _called(model: SavedModel) -> str:

@@ -68,6 +68,7 @@ def create_pipeline(tasks: Sequence[str]) -> Pipeline:
                     "reconstructed_events",
                     "reconstruction_provenance",
                     "reconstruction_drift",
+                    "reconstructed_energy_figure",
                     "dl2_files",
                     "further_models",
                     *models,

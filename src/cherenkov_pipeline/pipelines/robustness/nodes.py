@@ -7,7 +7,7 @@ from cherenkov_pipeline.dl1.parameters import DL1Parameters, SelectionParameters
 from cherenkov_pipeline.files import FilePlan, FileSet
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.robustness.parameters import RobustnessParameters
-from cherenkov_pipeline.pipelines.flow import Figure, QTable, TrainedModel
+from cherenkov_pipeline.pipelines.flow import Drawing, Figure, QTable, TrainedModel
 from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
 from cherenkov_pipeline.simulation.parameters import SimulationParameters
 
@@ -56,7 +56,7 @@ def draw_robustness(table: QTable) -> Figure:
     return robustness_figure(table)
 
 
-def write_report(table: QTable, drift: QTable, counts: QTable, model: TrainedModel) -> tuple[str, str]:
+def write_report(table: QTable, drift: QTable, counts: QTable, figure: Drawing, model: TrainedModel) -> tuple[str, str]:
     """Write the report, as a page and as a short summary."""
     from datetime import UTC, datetime
 
@@ -68,5 +68,5 @@ def write_report(table: QTable, drift: QTable, counts: QTable, model: TrainedMod
         "Model": f"{card.name} ({card.task}), {card.created:%Y-%m-%d %H:%M} UTC",
         "Training data": card.data.fingerprint,
     }
-    content = robustness_report(table, drift, counts, facts, datetime.now(UTC))
+    content = robustness_report(table, drift, counts, figure, facts, datetime.now(UTC))
     return render_report(content), render_markdown(content)

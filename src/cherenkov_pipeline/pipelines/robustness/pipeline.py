@@ -37,7 +37,7 @@ def create_pipeline(task: str) -> Pipeline:
         node(draw_robustness, "robustness_table", "robustness_figure", name="draw"),
         node(
             write_report,
-            ["robustness_table", "drift_table", "counts_table", "model"],
+            ["robustness_table", "drift_table", "counts_table", "robustness_figure", "model"],
             ["report", "summary"],
             name="write_report",
         ),
