@@ -220,7 +220,10 @@ def test_mlflow_has_parameters_metrics_files_and_revision(kedro):
     tags = dict(mlflow_rows(kedro, "SELECT key, value FROM tags"))
     assert {"git_revision", "data_fingerprint", "environment"} <= set(tags)
     metrics = dict(mlflow_rows(kedro, "SELECT key, value FROM latest_metrics"))
-    assert np.isfinite(metrics["energy.resolution"])
+    written = json.loads(kedro.latest("08_reporting/energy/metrics.json").read_text())
+    for part, name in (("value", "resolution"), ("low", "resolution_low"), ("high", "resolution_high")):
+        assert metrics[f"energy.{name}"] == written["resolution"][part]
+    assert written["mae"]["unit"] == "TeV"
     artifacts = {path.name for path in (kedro.data / "mlflow" / "artifacts").rglob("*") if path.is_file()}
     assert {"model.keras", "model.card.json", "report.html"} <= artifacts
     assert {f"resolution.{suffix}" for suffix in ("png", "pdf", "svg")} <= artifacts

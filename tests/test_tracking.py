@@ -16,6 +16,7 @@ from cherenkov_pipeline.tracking import (
     _earlier_run,
     _log_history,
     _register,
+    flatten_metrics,
     saved_path,
 )
 
@@ -48,6 +49,14 @@ def test_a_history_of_several_methods_has_a_curve_for_each(client, run):
     metrics = client.get_run(run).data.metrics
     assert metrics == {"alerts.cnn.loss": 0.5, "alerts.cnn.accuracy": 0.9, "alerts.drawing.loss": 2.0}
     assert len(client.get_metric_history(run, "alerts.drawing.loss")) == 1
+
+
+def test_metrics_are_flat_numbers_whatever_else_is_said_of_them():
+    estimate = {"value": 0.1, "low": 0.05, "high": None, "unit": "deg", "n": 7, "label": "Angular resolution"}
+    unknown = {"value": None, "low": None, "high": None, "unit": "", "n": 0, "label": "R²"}
+    metrics = {"angular_resolution": estimate, "r2": unknown, "inference_s": 3, "peak": np.inf, "device": "two cores"}
+    flat = flatten_metrics(metrics)
+    assert flat == {"angular_resolution": 0.1, "angular_resolution_low": 0.05, "inference_s": 3}
 
 
 def test_a_model_becomes_one_version_of_a_registered_model(client, run, tmp_path):

@@ -3,7 +3,7 @@
 MLflow stays out of nodes and datasets. A catalog entry says in its ``metadata`` what is to be recorded::
 
     metadata:
-      mlflow: {metrics: true}              # a flat JSON of numbers
+      mlflow: {metrics: true}              # a JSON of numbers, or of estimates, see `flatten_metrics`
       mlflow: {history: true}              # a table with a row for each epoch
       mlflow: {artifact_path: figures}     # what was saved: all files of the version
       mlflow: {tag: data_fingerprint}      # the fingerprint of a file set, saved or loaded
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 RUN_FILE = "CHERENKOV_RUN_FILE"
 """Environment variable that names the file with the identifier of the MLflow run."""
+
+ESTIMATE = {"value": "", "low": "_low", "high": "_high"}
+"""Parts of an estimate, and what MLflow's names of them end in."""
 
 
 class MlflowTracking:
@@ -120,7 +123,7 @@ class MlflowTracking:
         if wanted.get("history"):
             _log_history(client, run, prefix, data)
         if wanted.get("metrics"):
-            numbers = {f"{prefix}.{key}": value for key, value in data.items() if isinstance(value, int | float)}
+            numbers = {f"{prefix}.{name}": value for name, value in flatten_metrics(data).items()}
             _log_numbers(client, run, numbers, step=0)
         if "artifact_path" in wanted:
             # the folder of the version: a model has its card beside it
@@ -224,6 +227,26 @@ def _description(card: "ModelCard") -> str:
 def parameters_of(pipeline: Pipeline) -> set[str]:
     """Dotted names of the parameters that a pipeline takes."""
     return {name.removeprefix("params:") for name in pipeline.inputs() if name.startswith("params:")}
+
+
+def flatten_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Flatten what was measured: name -> finite number, as MLflow keeps them.
+
+    Parameters
+    ----------
+    metrics : mapping
+        Numbers by name, and estimates: their ``value``, ``low`` and ``high`` become ``name``, ``name_low`` and
+        ``name_high``, the rest is left out.
+
+    Returns
+    -------
+    dict of str to float
+    """
+    flat = {}
+    for name, found in metrics.items():
+        estimate = found if isinstance(found, Mapping) else {"value": found}
+        flat |= {name + suffix: estimate.get(part) for part, suffix in ESTIMATE.items()}
+    return {name: value for name, value in flat.items() if isinstance(value, int | float) and math.isfinite(value)}
 
 
 def flatten_parameters(parameters: Mapping[str, Any], names: set[str]) -> dict[str, str]:

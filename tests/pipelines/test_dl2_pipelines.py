@@ -33,7 +33,8 @@ def test_report_of_a_file(tmp_path):
     pipeline = create_dl2_pipeline("cameradirection")
     found = run(pipeline, dl2=DL2Parameters(path=str(path), name="CTLearn, first try"))
     assert found["report"].count("<svg") == len(EVALUATIONS["cameradirection"].figure_names)
-    assert found["metrics"]["angular_resolution"] > 0
+    assert found["metrics"]["angular_resolution"]["value"] > 0
+    assert found["metrics"]["angular_resolution"]["unit"] == "deg"
     assert "Nothing is known about which events CTLearn, first try learnt from" in found["summary"]
     assert "CTLearnCameraReconstructor" in found["report"]
     assert "There are no pictures: no event store" in found["report"]

@@ -18,10 +18,18 @@ from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.pipelines.evaluation.nodes import draw_dl2_with, draw_with, provenance_of, summarize
 
 
-def test_summary_is_flat_and_valid_json():
-    metrics = QTable({"metric": ["bias", "r2"], "value": [0.1, np.nan], "low": [0.0, np.nan], "high": [0.2, np.nan]})
+@pytest.mark.parametrize("read", [False, True], ids=["made", "read"])
+def test_summary_has_units_and_is_valid_json(read, tmp_path):
+    rows = [("mae", "MAE of E", 0.1, 0.0, 0.2, "TeV", 9), ("r2", "R² of E", np.nan, np.nan, np.nan, "", 0)]
+    metrics = QTable(rows=rows, names=("metric", "label", "value", "low", "high", "unit", "n"))
+    if read:
+        metrics.write(tmp_path / "metrics.ecsv")
+        metrics = QTable.read(tmp_path / "metrics.ecsv")  # an empty unit comes back masked
     summary = summarize(metrics)
-    assert summary == {"bias": 0.1, "bias_low": 0.0, "bias_high": 0.2}
+    assert summary == {
+        "mae": {"value": 0.1, "low": 0.0, "high": 0.2, "unit": "TeV", "n": 9, "label": "MAE of E"},
+        "r2": {"value": None, "low": None, "high": None, "unit": "", "n": 0, "label": "R² of E"},
+    }
     json.dumps(summary, allow_nan=False)
 
 

@@ -16,7 +16,7 @@ from astropy.table import QTable, Table, vstack
 from scipy.stats import rankdata
 
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.performance.metrics import percentile_bounds, replicas
+from cherenkov_pipeline.performance.metrics import as_json, percentile_bounds, replicas
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.qualities import PERFECT, Quality, shortfall
 from cherenkov_pipeline.performance.sample import KEYS, PRIMARY, Sample
@@ -279,6 +279,7 @@ def numbers(comparison: ModelComparison, fingerprints: Mapping[str, str]) -> dic
     headline = comparison.metrics.meta["headline"]
     ranked = rows_of_metric(comparison.metrics, headline)
     columns = ("value", "low", "high", "unit", "n", "rank")
+    difference = ("better", "other", "advantage", "low", "high", "unit", "significant")
     return {
         "headline": headline,
         "best": next(iter(ranked)),
@@ -288,20 +289,15 @@ def numbers(comparison: ModelComparison, fingerprints: Mapping[str, str]) -> dic
                 "file_fingerprint": fingerprints[label],
                 "rank": int(row["rank"]),
                 "metrics": {
-                    str(found["metric"]): {name: _json(found[name]) for name in columns}
+                    str(found["metric"]): {name: as_json(found[name]) for name in columns}
                     for found in comparison.metrics[comparison.metrics["model"] == label]
                 },
             }
             for label, row in ranked.items()
         },
         "differences": [
-            {name: _json(row[name]) for name in ("better", "other", "advantage", "low", "high", "unit", "significant")}
+            {name: as_json(row[name]) for name in difference}
             for row in comparison.differences
             if row["metric"] == headline
         ],
     }
-
-
-def _json(value: Any) -> Any:
-    plain = value.item() if isinstance(value, np.generic) else value
-    return None if isinstance(plain, float) and not np.isfinite(plain) else plain

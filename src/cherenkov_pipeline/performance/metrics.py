@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from astropy.table import QTable
@@ -179,6 +180,25 @@ def metrics_table(
     table.meta["resamples"] = parameters.resamples
     table.meta["interval"] = "percentile bootstrap over showers"
     return table
+
+
+def metrics_numbers(metrics: QTable) -> dict[str, dict[str, Any]]:
+    """Give a metrics table as plain values, for programs: metric -> its columns; what is not finite is null."""
+    return {
+        str(row["metric"]): {
+            **{name: as_json(row[name]) for name in ("value", "low", "high")},
+            "unit": str(row["unit"]) if row["unit"] else "",  # an empty text is masked in a table that was read
+            "n": int(row["n"]),
+            "label": str(row["label"]),
+        }
+        for row in metrics
+    }
+
+
+def as_json(value: Any) -> Any:
+    """Make a value of a table one that JSON has; what is not finite is null."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(plain, float) and not np.isfinite(plain) else plain
 
 
 def grouped_metrics(

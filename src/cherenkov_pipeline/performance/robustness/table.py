@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from astropy.table import QTable
 
-from cherenkov_pipeline.performance.metrics import Metric, percentile_bounds, replicas
+from cherenkov_pipeline.performance.metrics import Metric, as_json, percentile_bounds, replicas
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.qualities import QUALITIES, Quality
 from cherenkov_pipeline.performance.robustness.conditions import NOMINAL
@@ -150,12 +150,11 @@ def robustness_numbers(table: QTable) -> dict[str, Any]:
     for row in table:
         settings = numbers["conditions"].setdefault(str(row["condition"]), {})
         setting = settings.setdefault(setting_text(row), {"noticed": str(row["noticed"]), "metrics": {}})
-        values = {name: float(row[name]) for name in names}
         setting["metrics"][str(row["metric"])] = {
             "unit": str(row["unit"]),
             "n": int(row["n"]),
             "changed": bool(row["changed"]),
-            **{name: value if np.isfinite(value) else None for name, value in values.items()},
+            **{name: as_json(row[name]) for name in names},
         }
     return numbers
 

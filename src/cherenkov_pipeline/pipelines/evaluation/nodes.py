@@ -1,6 +1,5 @@
 """Nodes of the evaluation, the same for every task."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -38,14 +37,11 @@ def tabulate_with(evaluation: Evaluation) -> Callable[..., list[QTable]]:
     return tabulate
 
 
-def summarize(metrics: QTable) -> dict[str, float]:
-    """Flatten the metrics: name -> value, and its interval."""
-    summary = {}
-    for row in metrics:
-        summary[row["metric"]] = float(row["value"])
-        summary[f"{row['metric']}_low"] = float(row["low"])
-        summary[f"{row['metric']}_high"] = float(row["high"])
-    return {name: value for name, value in summary.items() if math.isfinite(value)}  # JSON has no others
+def summarize(metrics: QTable) -> dict[str, dict[str, Any]]:
+    """Give the metrics as plain values with their intervals and units."""
+    from cherenkov_pipeline.performance.metrics import metrics_numbers
+
+    return metrics_numbers(metrics)
 
 
 def draw_with(evaluation: Evaluation) -> Callable[..., list[Figure]]:
