@@ -18,6 +18,7 @@ from cherenkov_pipeline.performance.qualities import QUALITIES
 from cherenkov_pipeline.performance.report.comparison import comparison_figures, comparison_report
 from cherenkov_pipeline.performance.report.content import Figure, Table
 from cherenkov_pipeline.performance.report.overlays import overlays
+from cherenkov_pipeline.performance.report.published import beside_models
 from cherenkov_pipeline.performance.report.render import render_markdown, render_report
 from cherenkov_pipeline.tasks import TASKS
 
@@ -91,6 +92,16 @@ def test_report_tells_who_is_better(predictions, parameters, history, provenance
     assert not re.search(r"""(?:src|href|url)\s*[=(]\s*["']?https?:""", page)
     assert len(page) < 5_000_000
     assert "| Rank | Model |" in render_markdown(content)
+
+
+@pytest.mark.parametrize("mode", ["mono", "stereo"])
+def test_figures_after_cuts_are_listed_beside_whole_events_alone(mode):
+    for task, n in (("energy", 1), ("skydirection", 1), ("type", 0), ("core", 0)):
+        rows = [row for section in beside_models(task, mode) for table in section.blocks for row in table.rows]
+        assert [row[1].text for row in rows if row[2].text == "after cuts"] == n * (mode == "stereo") * [
+            "thin ResNet, stereo"
+        ]
+        assert all(row[5].text for row in rows)
 
 
 def test_models_that_predict_the_same_are_named(make_predictions, parameters, history):

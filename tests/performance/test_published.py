@@ -1,3 +1,4 @@
+import astropy.units as u
 import numpy as np
 import pytest
 from astropy.table import QTable
@@ -5,6 +6,7 @@ from astropy.table import QTable
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.published import (
     ctlearn,
+    ctlearn_after_cuts,
     published_for,
     random_forest_direction,
     random_forest_energy,
@@ -72,3 +74,18 @@ def test_ctlearn_points_have_their_sources():
     directions = ctlearn("angular_resolution", "stereo")
     np.testing.assert_allclose(directions["true_energy_low"].to_value("TeV"), [0.9, 2, 5.5, 40])
     assert ctlearn("auc", "mono")["value"][0] == 0.853
+
+
+def test_ctlearns_figures_after_cuts_say_what_they_hold_for():
+    for quantity, low, high, energy in (
+        ("angular_resolution", 0.072 * u.deg, 0.08 * u.deg, np.nan),
+        ("energy_resolution", 0.09, 0.09, np.nan),
+        ("sensitivity", 1.8e-12 * u.erg / u.cm**2 / u.s, 1.8e-12 * u.erg / u.cm**2 / u.s, 10),
+    ):
+        found = ctlearn_after_cuts(quantity)
+        assert found.meta["label"] == "CTLearn, stereo (published; after cuts)"
+        assert found.meta["observation_hours"] == 50
+        assert u.isclose(found["low"][0], low)
+        assert u.isclose(found["high"][0], high)
+        np.testing.assert_equal(found["energy"].to_value("TeV"), [energy])
+        assert all(found["source"])

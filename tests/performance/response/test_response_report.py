@@ -8,6 +8,7 @@ from astropy.table import QTable
 from cherenkov_pipeline.performance.published import effective_areas
 from cherenkov_pipeline.performance.report.render import render_markdown, render_report
 from cherenkov_pipeline.performance.report.response import area_comparisons, response_figures, response_report
+from cherenkov_pipeline.performance.report.tables import format_number
 from cherenkov_pipeline.performance.response import ResponseParameters
 from cherenkov_pipeline.performance.response.names import FIGURES, TABLES
 from cherenkov_pipeline.performance.response.tables import make_sample, response_cuts, response_tables
@@ -120,3 +121,45 @@ def test_published_areas_are_drawn_for_one_telescope_alone(response, evaluation,
             (forest,) = (line for line in figures[name].axes[0].lines if "published" in str(line.get_label()))
             assert ("stereo" in forest.get_label()) == (level == "subarray")
     assert "arXiv" in effective_areas().meta["source"]
+
+
+def labels_of(figure) -> list[str]:
+    return [str(artist.get_label()) for artist in (*figure.axes[0].lines, *figure.axes[0].patches)]
+
+
+@pytest.mark.parametrize(
+    ("options", "evaluated", "drawn"),
+    [
+        ({"level": "subarray"}, {}, {"energy", "direction", "sensitivity"}),
+        ({"level": "subarray", "observation_time": "5 h"}, {}, {"energy", "direction"}),
+        ({"level": "subarray"}, {"published_curve": None}, set()),
+        ({"level": "telescope"}, {}, set()),
+    ],
+)
+def test_figures_after_cuts_stand_beside_those_of_an_array(response, evaluation, options, evaluated, drawn):
+    cuts, tables = response
+    figures = response_figures(tables, cuts, ResponseParameters(**options), evaluation.model_copy(update=evaluated))
+    assert {name for name, figure in figures.items() if any("after cuts" in one for one in labels_of(figure))} == drawn
+    if "sensitivity" in drawn:
+        assert figures["sensitivity"].axes[0].get_ylim()[0] < 1.8e-12
+    assert not any("no cuts" in label for figure in figures.values() for label in labels_of(figure))
+
+
+def test_figures_after_cuts_are_listed_with_what_is_here(response, parameters, evaluation, created):
+    cuts, tables = response
+
+    def listed(options: ResponseParameters) -> dict[str, list[str]]:
+        content, _ = page(cuts, tables, options, evaluation, created)
+        found = [block for one in content.sections if one.title == "Published by CTLearn" for block in one.blocks]
+        return {row[0].text: [cell.text for cell in row[1:4]] for table in found for row in table.rows}
+
+    shown = listed(parameters)
+    curve = tables["sensitivity"]
+    (at,) = np.flatnonzero((curve["reco_energy_low"] <= 10 * u.TeV) & (curve["reco_energy_high"] > 10 * u.TeV))
+    here = curve["sensitivity"][at]
+    assert shown.pop(f"Sensitivity [{here.unit:unicode}]") == ["10 TeV", "1.80e−12", format_number(here.value)]
+    directions = tables["direction"]["angular_resolution"][tables["direction"]["drawn"]].value
+    bounds = f"{format_number(directions.min())} to {format_number(directions.max())}"
+    assert shown["Angular resolution [°]"] == ["not told", "0.0720 to 0.0800", bounds]
+    assert listed(parameters.model_copy(update={"observation_time": 5 * u.h})) == shown
+    assert listed(ResponseParameters(level="telescope")) == {}

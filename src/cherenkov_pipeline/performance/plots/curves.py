@@ -91,6 +91,20 @@ def draw_published_points(axes: Axes, points: QTable) -> None:
     axes.plot(np.sqrt(low * high), points["value"], "D", color=MUTED, markersize=5, label=points.meta["label"])
 
 
+def draw_published_after_cuts(axes: Axes, found: QTable) -> None:
+    """Draw published values whose energy is not told as a grey band over all energies.
+
+    Parameters
+    ----------
+    axes : Axes
+    found : QTable
+        From `performance.published.ctlearn_after_cuts`.
+    """
+    label = f"{found.meta['label'].removesuffix(')')}, energy not told)"
+    for low, high in zip(found["low"].value, found["high"].value, strict=True):
+        axes.axhspan(low, high, color=MUTED, alpha=0.4, linewidth=1.4, zorder=1, label=label)
+
+
 def frame_energy(
     axes: Axes, curves: Mapping[str, QTable], energy: str = "true_energy", label: str = "True energy [TeV]"
 ) -> None:

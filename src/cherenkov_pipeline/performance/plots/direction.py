@@ -12,6 +12,7 @@ from cherenkov_pipeline.performance.plots.curves import (
     draw_curve,
     draw_pairs,
     draw_published,
+    draw_published_after_cuts,
     draw_published_points,
     frame_energy,
     largest_drawn,
@@ -32,7 +33,10 @@ from cherenkov_pipeline.performance.statistics import ONE_SIGMA
 
 @styled
 def angular_resolution(
-    curves: Mapping[str, QTable], published: QTable | None = None, points: QTable | None = None
+    curves: Mapping[str, QTable],
+    published: QTable | None = None,
+    points: QTable | None = None,
+    after_cuts: QTable | None = None,
 ) -> Figure:
     """Draw the 68.27 % containment per bin of true energy.
 
@@ -45,6 +49,8 @@ def angular_resolution(
         so that these are drawn beside in the same broken line.
     points : QTable, optional
         Published values of `performance.published.ctlearn`.
+    after_cuts : QTable, optional
+        Those of `performance.published.ctlearn_after_cuts`, for curves of events after cuts.
     """
     figure = new_figure()
     axes = figure.subplots()
@@ -54,6 +60,8 @@ def angular_resolution(
         draw_published(axes, published, "angular_resolution")
     if points is not None:
         draw_published_points(axes, points)
+    if after_cuts is not None:
+        draw_published_after_cuts(axes, after_cuts)
     top = 1.25 * largest_drawn(curves, "angular_resolution", "angular_resolution_high")
     axes.set_ylim(0, float(np.clip(top, 0.2, 6)))
     axes.set_ylabel("Angular resolution [deg]")

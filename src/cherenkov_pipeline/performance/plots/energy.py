@@ -13,6 +13,7 @@ from cherenkov_pipeline.performance.plots.curves import (
     draw_curve,
     draw_pairs,
     draw_published,
+    draw_published_after_cuts,
     draw_published_points,
     frame_energy,
     largest_drawn,
@@ -38,7 +39,10 @@ FEW = 100
 
 @styled
 def energy_resolution(
-    curves: Mapping[str, QTable], published: QTable | None = None, points: QTable | None = None
+    curves: Mapping[str, QTable],
+    published: QTable | None = None,
+    points: QTable | None = None,
+    after_cuts: QTable | None = None,
 ) -> Figure:
     """Draw the energy resolution per bin of true energy.
 
@@ -51,6 +55,8 @@ def energy_resolution(
         that this quantity of the models is drawn beside it in the same broken line.
     points : QTable, optional
         Published values of `performance.published.ctlearn`.
+    after_cuts : QTable, optional
+        Those of `performance.published.ctlearn_after_cuts`, for curves of events after cuts.
     """
     figure = new_figure()
     axes = figure.subplots()
@@ -62,6 +68,8 @@ def energy_resolution(
         draw_published(axes, published, "quantile_68")
     if points is not None:
         draw_published_points(axes, points)
+    if after_cuts is not None:
+        draw_published_after_cuts(axes, after_cuts)
     top = 1.25 * largest_drawn(curves, "resolution_high", "quantile_68_high")
     axes.set_ylim(0, float(np.clip(top, 0.3, 1.5)))
     axes.set_ylabel("Energy resolution (ΔE/E)")

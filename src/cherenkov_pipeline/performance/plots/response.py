@@ -124,7 +124,7 @@ def selection_cuts(cuts: QTable) -> Figure:
 
 
 @styled
-def sensitivity(table: QTable, label: str) -> Figure:
+def sensitivity(table: QTable, label: str, published: QTable | None = None) -> Figure:
     """Draw the differential sensitivity beside the flux of the Crab nebula.
 
     Parameters
@@ -133,6 +133,8 @@ def sensitivity(table: QTable, label: str) -> Figure:
         From `performance.response.sensitivity.differential_sensitivity`.
     label : str
         Of the curve: observation time and conditions.
+    published : QTable, optional
+        From `performance.published.ctlearn_after_cuts`.
     """
     figure = new_figure(width=6.6, height=4.8)
     axes = figure.subplots()
@@ -143,10 +145,15 @@ def sensitivity(table: QTable, label: str) -> Figure:
     crab = (CRAB_HEGRA(energy) * energy**2).to_value(unit)
     for share, style in ((1, "-"), (0.1, "--")):
         axes.plot(energy.value, share * crab, style, color=MUTED, linewidth=1.2, label=f"{100 * share:g} % of the Crab")
+    points = np.empty(0)
+    if published is not None:
+        points = published["low"].to_value(unit)
+        energies = published["energy"].to_value("TeV")
+        axes.plot(energies, points, "D", color=MUTED, markeredgecolor=INK, markersize=7, label=published.meta["label"])
     _log(axes, f"E² dN/dE [{unit:unicode}]")
     drawn = np.asarray(table["sensitivity"])[np.asarray(table["drawn"])]
     if len(drawn):
-        axes.set_ylim(drawn.min() / 10, max(drawn.max(), crab.max()) * 3)
+        axes.set_ylim(min(drawn.min() / 10, 0.6 * points.min(initial=np.inf)), max(drawn.max(), crab.max()) * 3)
     axes.legend(loc="upper right", fontsize=8.5)
     return figure
 

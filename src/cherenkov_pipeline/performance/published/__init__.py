@@ -2,6 +2,8 @@
 
 from importlib.resources import as_file, files
 
+import astropy.units as u
+import numpy as np
 from astropy.table import QTable
 
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
@@ -88,6 +90,30 @@ def ctlearn(quantity: str, mode: str) -> QTable:
     chosen = table[(table["quantity"] == quantity) & (table["mode"] == mode)]
     chosen.meta["label"] = f"CTLearn, {mode} (published; no cuts)"
     chosen.remove_columns(["quantity", "mode"])
+    return chosen
+
+
+def ctlearn_after_cuts(quantity: str) -> QTable:
+    """Values that CTLearn reached on simulated SST-1M events that both telescopes saw, after cuts.
+
+    Parameters
+    ----------
+    quantity : str
+        ``angular_resolution``, ``energy_resolution`` or ``sensitivity``.
+
+    Returns
+    -------
+    QTable
+        ``model``, ``energy`` in TeV (NaN: it is not told), ``low`` and ``high`` (equal where one value is given),
+        ``source``; without rows where nothing is published. ``meta`` holds ``label``, ``conventions`` and
+        ``observation_hours``, the time of the sensitivity.
+    """
+    table = _read("ctlearn_after_cuts.ecsv")
+    chosen = table[table["quantity"] == quantity]
+    unit = u.Unit(str(chosen["unit"][0])) if len(chosen) else u.one
+    for name in ("low", "high"):
+        chosen[name] = np.asarray(chosen[name]) << unit
+    chosen.remove_columns(["quantity", "unit"])
     return chosen
 
 

@@ -14,7 +14,6 @@ from cherenkov_pipeline.performance.comparison import Matched, ModelComparison, 
 from cherenkov_pipeline.performance.plots import comparison as plots
 from cherenkov_pipeline.performance.plots.curves import shared_legend
 from cherenkov_pipeline.performance.plots.history import loss_curves
-from cherenkov_pipeline.performance.published import ctlearn
 from cherenkov_pipeline.performance.report.common import intervals_convention
 from cherenkov_pipeline.performance.report.content import (
     Cell,
@@ -28,6 +27,7 @@ from cherenkov_pipeline.performance.report.content import (
 )
 from cherenkov_pipeline.performance.report.others import unknown_cost, unknown_training
 from cherenkov_pipeline.performance.report.overlays import CAPTIONS
+from cherenkov_pipeline.performance.report.published import beside_models
 from cherenkov_pipeline.performance.report.tables import MISSING, cell, format_estimate, format_number, table_of
 from cherenkov_pipeline.performance.report.task import footer, illustrations, productions_text, provenance_section
 from cherenkov_pipeline.tasks import get_task
@@ -105,7 +105,7 @@ def comparison_report(
         *([Section("Training", illustrations(_FIGURES["Training"], figures))] if "loss" in figures else []),
         Section("Models", (_models_table(candidates),)),
         Section("Events", (_events_table(matched, comparison.n_used),)),
-        *_published(task),
+        *beside_models(task, candidates[0].mode),
         Section("Conventions", (Facts(_conventions(comparison.metrics, models=len(costs) > 0, others=others)),)),
         *([provenance_section(provenance)] if len(costs) else []),
     )
@@ -331,46 +331,6 @@ def _events_table(matched: Matched, n_used: int) -> Table:
         "make up every number on this page."
     )
     return Table(("Model", "Events", "Left out", "Common", "Not predicted", "Predicted"), rows, caption)
-
-
-def _published(task: str) -> tuple[Section, ...]:
-    found = [
-        (quantity, mode, row)
-        for quantity in _PUBLISHED.get(task, ())
-        for mode in ("mono", "stereo")
-        for row in ctlearn(quantity, mode)
-    ]
-    if not found:
-        return ()
-    rows = tuple(
-        (
-            Cell(quantity.replace("_", " ")),
-            Cell(f"{row['model']}, {mode}"),
-            Cell(_energies(row)),
-            cell(float(row["value"])),
-            Cell(str(row["source"])),
-        )
-        for quantity, mode, row in found
-    )
-    caption = "Of other events, without cuts: an orientation, not a comparison. Angles in degrees."
-    return (
-        Section("Published by CTLearn", (Table(("Quantity", "Model", "E_true", "Value", "Source"), rows, caption),)),
-    )
-
-
-_PUBLISHED = {
-    "energy": ("energy_resolution",),
-    "type": ("auc", "accuracy"),
-    "skydirection": ("angular_resolution",),
-    "cameradirection": ("angular_resolution",),
-}
-
-
-def _energies(row: QTable.Row) -> str:
-    low, high = (row[f"true_energy_{side}"].to_value("TeV") for side in ("low", "high"))
-    if np.isnan(low):
-        return "all"
-    return f"{low:g} TeV" if low == high else f"{low:g} to {high:g} TeV"
 
 
 def _conventions(metrics: QTable, models: bool, others: Sequence[str]) -> dict[str, str]:

@@ -31,6 +31,7 @@ from cherenkov_pipeline.performance.report.content import (
     Table,
     Text,
 )
+from cherenkov_pipeline.performance.report.published import after_cuts, beside_response
 from cherenkov_pipeline.performance.report.tables import cell, format_number
 from cherenkov_pipeline.performance.report.task import footer, productions_text
 from cherenkov_pipeline.performance.response.parameters import ResponseParameters
@@ -58,19 +59,28 @@ def response_figures(
     Returns
     -------
     dict of str to Figure
-        By the names in `performance.response.names.FIGURES`. Published areas are those of one telescope: they are not
-        drawn beside those of an array.
+        By the names in `performance.response.names.FIGURES`. Published areas are those of one telescope, CTLearn's
+        figures after cuts those of an array: each is drawn beside the like.
     """
     curve = published_for("mono" if parameters.level == "telescope" else "stereo", evaluation)
+    published = after_cuts(parameters) if curve else {}
     return {
         "areas": plots.effective_areas(
             tables["areas"], LABELS, effective_areas() if parameters.level == "telescope" else None
         ),
         "cuts": plots.selection_cuts(cuts),
-        "energy": energy_resolution({NAME: tables["energy"]}, random_forest_energy(curve) if curve else None),
-        "direction": angular_resolution({NAME: tables["direction"]}, random_forest_direction(curve) if curve else None),
+        "energy": energy_resolution(
+            {NAME: tables["energy"]},
+            random_forest_energy(curve) if curve else None,
+            after_cuts=published.get("energy_resolution"),
+        ),
+        "direction": angular_resolution(
+            {NAME: tables["direction"]},
+            random_forest_direction(curve) if curve else None,
+            after_cuts=published.get("angular_resolution"),
+        ),
         "background": plots.background_rates(tables["background"], LABELS),
-        "sensitivity": plots.sensitivity(tables["sensitivity"], _conditions(parameters)),
+        "sensitivity": plots.sensitivity(tables["sensitivity"], _conditions(parameters), published.get("sensitivity")),
     }
 
 
@@ -120,6 +130,7 @@ def response_report(
                 ),
             ),
             _background_section(tables["background"], figures["background"]),
+            *beside_response(tables, parameters),
             Section("Events", (_counts(tables["counts"]), Facts(dict(facts)))),
             _conventions(parameters),
         ),
