@@ -11,6 +11,7 @@ from astropy.table import QTable
 
 from cherenkov_pipeline.performance.candidates import Candidate
 from cherenkov_pipeline.performance.comparison import compare, match_predictions
+from cherenkov_pipeline.performance.contest import provenance_table
 from cherenkov_pipeline.performance.energy import energy_tables
 from cherenkov_pipeline.performance.evaluations import EVALUATIONS
 from cherenkov_pipeline.performance.plots.curves import colors_of
@@ -59,7 +60,9 @@ def report_of(predictions, parameters, history, provenance=None):
     figures = comparison_figures(comparison, costs, dict.fromkeys(predictions, history))
     figures |= overlays("energy", tables, "mono_tel1", "mono")
     models = [candidate(label) for label in predictions]
-    content = comparison_report("energy", models, matched, comparison, costs, figures, provenance, models[0].created)
+    content = comparison_report(
+        "energy", models, matched, comparison, costs, figures, provenance, provenance_table({}), models[0].created
+    )
     return content, figures
 
 

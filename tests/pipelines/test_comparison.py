@@ -140,6 +140,11 @@ def test_dl2_of_others_is_compared_on_the_events_that_all_have(store, saved, ctl
     assert "Nothing is known about which events CTLearn learnt from" in found["report"]
     assert "nothing is known about the cost of CTLearn" in found["summary"] + found["report"]
     assert {"ranking", "cost", "loss"} <= set(found["figures"])
+    provenance = found["report"].rpartition("Provenance")[2]
+    assert "999" in provenance  # of our own test events
+    assert "does not say what was thrown" in provenance
+    n_read = int((np.asarray(store.table["event_id"]) % 40 != 9).sum())  # of all events, test events or not
+    assert f">{n_read}<" in provenance
 
 
 def test_references_to_dl2_files_are_told_from_others(tmp_path, folder):

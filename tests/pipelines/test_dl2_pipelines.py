@@ -9,6 +9,7 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline
 from kedro.runner import SequentialRunner
 from tests.reconstruction.ctlearn_dl2 import write_ctlearn
+from tests.reconstruction.other_dl2 import write_other_dl2
 from tests.store.toy_dl1 import camera, subarray
 from tests.toy_events import toy_events
 
@@ -75,6 +76,19 @@ def test_files_alone_are_compared(paths):
     assert found["ranking"]["n_events"] == 25  # gammas among the 50 events that both have
     assert not {"cost", "loss"} & set(found["figures"])
     assert "Nothing is known about which events a and b learnt from" in found["report"]
+
+
+def test_comparison_says_what_was_thrown_for_each(tmp_path):
+    paths = {
+        label: write_other_dl2(tmp_path / f"{label}.dl2.h5", primary=0, obs_id=1, thrown={"n_showers": n})
+        for label, n in (("a", 1000), ("b", 700))
+    }
+    page = compared(**{label: str(path) for label, path in paths.items()})["report"].rpartition("Provenance")[2]
+    rows = [re.findall(r"<td[^>]*>([^<]*)<", row) for row in page.split("<tr>")]
+    assert [[*row[:3], *row[4:6]] for row in rows if "thrown" in row] == [
+        ["a", "thrown", "gamma", "2,000", "30"],
+        ["b", "thrown", "gamma", "1,400", "30"],
+    ]
 
 
 def test_files_that_cannot_be_compared_are_refused(paths):

@@ -6,15 +6,17 @@ What others predicted comes from their DL2 files, whose events are found again a
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 from astropy.table import QTable
 
+from cherenkov_pipeline.dl1.provenance import COLUMNS
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.saved import load_model
 from cherenkov_pipeline.performance.candidates import Candidate, check_distinct
 from cherenkov_pipeline.performance.common_events import as_in
-from cherenkov_pipeline.performance.comparison import stacked
+from cherenkov_pipeline.performance.comparison import MODEL, stacked
 from cherenkov_pipeline.reconstruction.measure import predict_and_measure
-from cherenkov_pipeline.reconstruction.others import fingerprints_of, read_method
+from cherenkov_pipeline.reconstruction.others import fingerprints_of, method_provenance, read_method
 from cherenkov_pipeline.store import EventStore, JoinedStores
 
 CHUNK = 2048
@@ -22,7 +24,9 @@ HISTORY = ("epoch", "loss", "val_loss", "learning_rate")
 COSTS = ("parameters", "layers", "gflops", "training_s", "inference_s", "inference_ms_per_event")
 
 
-def contest(candidates: Sequence[Candidate], store: EventStore | JoinedStores | None) -> tuple[QTable, QTable, QTable]:
+def contest(
+    candidates: Sequence[Candidate], store: EventStore | JoinedStores | None
+) -> tuple[QTable, QTable, QTable, QTable]:
     """Predict the test events of a store with every model, one after the other, and read what others predicted.
 
     Parameters
@@ -42,13 +46,15 @@ def contest(candidates: Sequence[Candidate], store: EventStore | JoinedStores | 
         memory of all of them, and left out. Of DL2 files no cost is known: they are left out.
     histories : QTable
         One row an epoch and model: ``model``, ``epoch``, ``loss``, ``val_loss``, ``learning_rate``; of models alone.
+    provenance : QTable
+        Of DL2 files alone, as `provenance_table` gives it.
 
     Raises
     ------
     UserError
         If a file is not the one that was chosen, two models are the same, or one does not fit the store.
     """
-    predictions, fingerprints, costs = {}, {}, []
+    predictions, fingerprints, costs, provenance = {}, {}, [], {}
     histories = {one.label: QTable({name: np.empty(0) for name in HISTORY}) for one in candidates}
     models = [one for one in candidates if one.method is None]
     if models:
@@ -65,8 +71,27 @@ def contest(candidates: Sequence[Candidate], store: EventStore | JoinedStores | 
         if one.method is not None:
             _check_unchanged(one, fingerprints_of(one.method.paths) == one.method.file_fingerprints)
             table = read_method(one.method)
+            provenance[one.label] = method_provenance(one.method, table)
             predictions[one.label] = as_in(table, next(iter(predictions.values()))) if predictions else table
-    return stacked(predictions), _cost_table(costs), stacked(histories)
+    return stacked(predictions), _cost_table(costs), stacked(histories), provenance_table(provenance)
+
+
+def provenance_table(provenance: Mapping[str, pd.DataFrame]) -> QTable:
+    """Join where the predictions of several methods come from.
+
+    Parameters
+    ----------
+    provenance : mapping of str to DataFrame
+        From `cherenkov_pipeline.reconstruction.others.method_provenance`, by label.
+
+    Returns
+    -------
+    QTable
+        ``model`` and `~cherenkov_pipeline.dl1.provenance.COLUMNS`; numbers that are not known are masked.
+    """
+    rows = [(label, *row) for label, found in provenance.items() for row in found.itertuples(index=False)]
+    table = pd.DataFrame(rows, columns=[MODEL, *COLUMNS]).astype({"n_in": "Int64", "n_out": "Int64"})
+    return QTable.from_pandas(table)
 
 
 def _check_unchanged(candidate: Candidate, unchanged: bool) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 from astropy.table import QTable
 
 from cherenkov_pipeline.performance.candidates import Candidate
-from cherenkov_pipeline.performance.comparison import Matched, ModelComparison, against_best, rows_of_metric
+from cherenkov_pipeline.performance.comparison import MODEL, Matched, ModelComparison, against_best, rows_of_metric
 from cherenkov_pipeline.performance.plots import comparison as plots
 from cherenkov_pipeline.performance.plots.curves import shared_legend
 from cherenkov_pipeline.performance.plots.history import loss_curves
@@ -29,7 +29,13 @@ from cherenkov_pipeline.performance.report.others import unknown_cost, unknown_t
 from cherenkov_pipeline.performance.report.overlays import CAPTIONS
 from cherenkov_pipeline.performance.report.published import beside_models
 from cherenkov_pipeline.performance.report.tables import MISSING, cell, format_estimate, format_number, table_of
-from cherenkov_pipeline.performance.report.task import footer, illustrations, productions_text, provenance_section
+from cherenkov_pipeline.performance.report.task import (
+    PROVENANCE,
+    footer,
+    illustrations,
+    productions_text,
+    provenance_section,
+)
 from cherenkov_pipeline.tasks import get_task
 
 BEST, CLOSE = "★", "≈"
@@ -59,6 +65,7 @@ def comparison_report(
     costs: QTable,
     figures: Mapping[str, matplotlib.figure.Figure],
     provenance: pd.DataFrame | None,
+    dl2_provenance: QTable,
     created: datetime,
 ) -> ReportContent:
     """Put the report of a comparison together.
@@ -77,6 +84,8 @@ def comparison_report(
         Those of `comparison_figures` and `report.overlays.overlays`.
     provenance : DataFrame or None
         Of the events that models predict, as `report.task.task_report` takes it; not shown of DL2 files alone.
+    dl2_provenance : QTable
+        Of what is in DL2 files, from `performance.contest.contest`.
     created : datetime
         With time zone.
     """
@@ -107,7 +116,10 @@ def comparison_report(
         Section("Events", (_events_table(matched, comparison.n_used),)),
         *beside_models(task, candidates[0].mode),
         Section("Conventions", (Facts(_conventions(comparison.metrics, models=len(costs) > 0, others=others)),)),
-        *([provenance_section(provenance)] if len(costs) else []),
+        Section(
+            "Provenance",
+            (*(provenance_section(provenance).blocks if len(costs) else ()), *_provenance_of_files(dl2_provenance)),
+        ),
     )
     return ReportContent(
         kind=f"Comparison · {task}",
@@ -331,6 +343,13 @@ def _events_table(matched: Matched, n_used: int) -> Table:
         "make up every number on this page."
     )
     return Table(("Model", "Events", "Left out", "Common", "Not predicted", "Predicted"), rows, caption)
+
+
+def _provenance_of_files(provenance: QTable) -> tuple[Text | Table, ...]:
+    if not len(provenance):
+        return ()
+    explanation = Text("What was thrown to get the events of the DL2 files, and what these hold.")
+    return explanation, table_of(provenance.to_pandas(), names={MODEL: "Model", **PROVENANCE})
 
 
 def _conventions(metrics: QTable, models: bool, others: Sequence[str]) -> dict[str, str]:

@@ -29,6 +29,16 @@ if TYPE_CHECKING:
 
 LISTED_PRODUCTIONS = 4
 
+PROVENANCE = {
+    "step": "Step",
+    "item": "Item",
+    "fingerprint": "Fingerprint",
+    "n_in": "In",
+    "n_out": "Out",
+    "detail": "Detail",
+}
+"""Columns of a table of provenance with their headers."""
+
 
 @dataclass(frozen=True)
 class RunFacts:
@@ -213,16 +223,8 @@ def provenance_section(provenance: pd.DataFrame | None) -> Section:
             "--load-versions=processing_provenance:..."
         )
         return Section("Provenance", (Text(missing),))
-    names = {
-        "step": "Step",
-        "item": "Item",
-        "fingerprint": "Fingerprint",
-        "n_in": "In",
-        "n_out": "Out",
-        "detail": "Detail",
-    }
     explanation = Text("Every step from the raw files to this page: what went in, what came out, and why.")
-    return Section("Provenance", (explanation, table_of(provenance, names=names)))
+    return Section("Provenance", (explanation, table_of(provenance, names=PROVENANCE)))
 
 
 def productions_text(names: "ArrayLike") -> str:

@@ -51,8 +51,8 @@ def _candidates(task: str | None, models: dict[str, Any], stores: EventStores, d
     return {"task": found, "models": [one.model_dump(mode="json") for one in candidates]}
 
 
-def predict_with_all(stores: EventStores, candidates: Candidates) -> tuple[QTable, QTable, QTable]:
-    """Predict the test events with every model, and read what others predicted; also costs and histories."""
+def predict_with_all(stores: EventStores, candidates: Candidates) -> tuple[QTable, QTable, QTable, QTable]:
+    """Predict the test events with every model, and read what others predicted: also costs, histories, provenance."""
     from cherenkov_pipeline.performance.candidates import Candidate
     from cherenkov_pipeline.performance.contest import contest
     from cherenkov_pipeline.store import store_for
@@ -62,7 +62,7 @@ def predict_with_all(stores: EventStores, candidates: Candidates) -> tuple[QTabl
     return contest(found, store_for(found[0].mode, stores) if has_models else None)
 
 
-def read_dl2(candidates: Candidates) -> tuple[QTable, QTable, QTable]:
+def read_dl2(candidates: Candidates) -> tuple[QTable, QTable, QTable, QTable]:
     """Read what is in DL2 files, as `predict_with_all` without a model."""
     return predict_with_all({}, candidates)
 
@@ -72,6 +72,7 @@ def compare_models(
     predictions: QTable,
     costs: QTable,
     histories: QTable,
+    dl2_provenance: QTable,
     evaluation: EvaluationParameters,
     stores: EventStores | None = None,
     processing: DataFrame | None = None,
@@ -102,7 +103,9 @@ def compare_models(
         **overlays(task, tables, published, models[0].mode),
     }
     provenance = provenance_of(stores, processing) if stores else None
-    content = comparison_report(task, models, matched, comparison, costs, figures, provenance, datetime.now(UTC))
+    content = comparison_report(
+        task, models, matched, comparison, costs, figures, provenance, dl2_provenance, datetime.now(UTC)
+    )
     return (
         comparison.metrics,
         comparison.differences,

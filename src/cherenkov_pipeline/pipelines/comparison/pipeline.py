@@ -13,7 +13,7 @@ from cherenkov_pipeline.pipelines.comparison.nodes import (
 EVENTS = ("event_store", "processing_provenance")
 """What models predict, and where it comes from."""
 
-READ = ["predictions", "costs_table", "histories_table"]
+READ = ["predictions", "costs_table", "histories_table", "provenance_table"]
 
 
 def create_pipeline(task: str | None = None) -> Pipeline:
@@ -61,7 +61,7 @@ def create_dl2_pipeline() -> Pipeline:
 def _compare(*events: str) -> Node:
     return node(
         compare_models,
-        ["candidates", "predictions", "costs_table", "histories_table", "params:evaluation", *events],
+        ["candidates", *READ, "params:evaluation", *events],
         [
             "metrics_table",
             "differences_table",
