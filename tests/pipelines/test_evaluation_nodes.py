@@ -21,11 +21,13 @@ from cherenkov_pipeline.pipelines.evaluation.nodes import draw_dl2_with, draw_wi
 @pytest.mark.parametrize("read", [False, True], ids=["made", "read"])
 def test_summary_has_units_and_is_valid_json(read, tmp_path):
     rows = [("mae", "MAE of E", 0.1, 0.0, 0.2, "TeV", 9), ("r2", "R² of E", np.nan, np.nan, np.nan, "", 0)]
-    metrics = QTable(rows=rows, names=("metric", "label", "value", "low", "high", "unit", "n"))
+    names = ("metric", "label", "value", "low", "high", "unit", "n")
+    metrics, weighted = QTable(rows=rows, names=names), QTable(rows=rows[:1], names=names)
     if read:
         metrics.write(tmp_path / "metrics.ecsv")
         metrics = QTable.read(tmp_path / "metrics.ecsv")  # an empty unit comes back masked
-    summary = summarize(metrics)
+    summary = summarize(metrics, weighted)
+    assert summary.pop("weighted_mae") == summary["mae"]
     assert summary == {
         "mae": {"value": 0.1, "low": 0.0, "high": 0.2, "unit": "TeV", "n": 9, "label": "MAE of E"},
         "r2": {"value": None, "low": None, "high": None, "unit": "", "n": 0, "label": "R² of E"},

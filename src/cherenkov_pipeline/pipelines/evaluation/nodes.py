@@ -37,11 +37,12 @@ def tabulate_with(evaluation: Evaluation) -> Callable[..., list[QTable]]:
     return tabulate
 
 
-def summarize(metrics: QTable) -> dict[str, dict[str, Any]]:
-    """Give the metrics as plain values with their intervals and units."""
+def summarize(metrics: QTable, weighted: QTable) -> dict[str, dict[str, Any]]:
+    """Give the metrics as plain values with their intervals and units; weighted ones begin with ``weighted_``."""
     from cherenkov_pipeline.performance.metrics import metrics_numbers
 
-    return metrics_numbers(metrics)
+    further = {f"weighted_{name}": numbers for name, numbers in metrics_numbers(weighted).items()}
+    return metrics_numbers(metrics) | further
 
 
 def draw_with(evaluation: Evaluation) -> Callable[..., list[Figure]]:

@@ -37,7 +37,7 @@ def create_pipeline(task: str, joint: str | None = None) -> Pipeline:
     template = [
         node(predict_test_events, ["event_store", "model"], ["predictions", "cost"], name="predict_test_events"),
         node(tabulate_with(evaluation), ["predictions", "params:evaluation"], tables, name="tabulate"),
-        node(summarize, "metrics_table", "metrics", name="summarize"),
+        node(summarize, ["metrics_table", "metrics_weighted_table"], "metrics", name="summarize"),
         node(draw_with(evaluation), ["model", "params:evaluation", *tables], figures, name="draw"),
         node(draw_gallery_with(evaluation), ["event_store", "gallery_table"], gallery, name="draw_gallery"),
         node(draw_training, "model", training, name="draw_training"),
@@ -84,7 +84,7 @@ def create_dl2_pipeline(task: str) -> Pipeline:
     template = [
         node(read_dl2_of(task), "params:dl2", ["predictions", "source"], name="read_dl2"),
         node(tabulate_with(evaluation), ["predictions", "params:evaluation"], tables, name="tabulate"),
-        node(summarize, "metrics_table", "metrics", name="summarize"),
+        node(summarize, ["metrics_table", "metrics_weighted_table"], "metrics", name="summarize"),
         node(draw_dl2_with(evaluation), ["source", "params:evaluation", *tables], figures, name="draw"),
         node(
             report_dl2_with(evaluation),
