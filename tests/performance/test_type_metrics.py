@@ -146,7 +146,7 @@ def test_bins_need_enough_of_both_classes(make_events, parameters, kept):
 
 def shown(tables: dict[str, QTable]) -> dict[str, tuple[str, str]]:
     """Value and interval of each metric, as a report has them."""
-    rows = metrics_table(tables["metrics"], tables["metrics_weighted"]).rows
+    rows = metrics_table(tables["metrics"], weighted=tables["metrics_weighted"]).rows
     return {name.text: (value.text, value.note) for name, value, *_ in rows}
 
 

@@ -92,7 +92,7 @@ def results(tables: Mapping[str, QTable]) -> tuple[Table, Facts]:
     caption = "Small: intervals by bootstrap over showers."
     if len(weighted):
         caption += f" Weighted: {weights_convention(weighted)}."
-    return metrics_table(metrics, weighted, caption), event_facts(metrics)
+    return metrics_table(metrics, caption, weighted), event_facts(metrics)
 
 
 def regression_sections(

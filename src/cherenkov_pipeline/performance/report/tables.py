@@ -99,16 +99,16 @@ def estimate_cells(table: QTable, quantity: str, bounds: tuple[str, str] | None 
     return [Cell(text, _finite(value), interval) for value, text, interval in found]
 
 
-def metrics_table(metrics: QTable, weighted: QTable, caption: str = "") -> Table:
+def metrics_table(metrics: QTable, caption: str = "", weighted: QTable | None = None) -> Table:
     """Make the metrics table of a report, without the numbers of events.
 
     Parameters
     ----------
     metrics : QTable
         From `performance.metrics.metrics_table`.
-    weighted : QTable
-        The same metrics from `performance.weighting.weighted_metrics`, in a column of their own; without a row, none.
     caption : str
+    weighted : QTable, optional
+        The same metrics from `performance.weighting.weighted_metrics`, in a column of their own; without a row, none.
     """
     percent = f"{100 * metrics.meta.get('confidence', 0.95):g} %"
     shown = metrics[[not _is_count(row) for row in metrics]]
@@ -117,7 +117,7 @@ def metrics_table(metrics: QTable, weighted: QTable, caption: str = "") -> Table
         "Metric": [Cell(name) for name in names],
         f"Value, {percent} interval": estimate_cells(shown, "value", ("low", "high")),
     }
-    if len(weighted):
+    if weighted is not None and len(weighted):
         columns["Weighted to spectra"] = estimate_cells(weighted, "value", ("low", "high"))
     columns["Events"] = [cell(int(n)) for n in shown["n"]]
     return Table(tuple(columns), tuple(zip(*columns.values(), strict=True)), caption, in_summary=True)
