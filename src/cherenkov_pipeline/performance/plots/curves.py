@@ -131,7 +131,7 @@ def colors_of(curves: Mapping[str, Any]) -> dict[str, str]:
 
 @styled
 def shared_legend(figure: Figure) -> Figure:
-    """Put the legend of a figure with several models above its axes, where it hides nothing."""
+    """Put the legend of a figure, wide or of several models, above its axes, where it hides nothing."""
     with_legend = [axes for axes in figure.axes if axes.get_legend() is not None]
     handles, labels = (with_legend or figure.axes)[0].get_legend_handles_labels()
     for axes in with_legend:

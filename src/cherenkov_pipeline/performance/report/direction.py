@@ -8,6 +8,7 @@ from astropy.table import QTable
 
 from cherenkov_pipeline.performance.plots import direction as plots
 from cherenkov_pipeline.performance.plots import uncertainty
+from cherenkov_pipeline.performance.plots.curves import shared_legend
 from cherenkov_pipeline.performance.published import random_forest_direction
 from cherenkov_pipeline.performance.report.common import (
     GAMMA_EVENTS,
@@ -73,7 +74,7 @@ def direction_figures(
     forest = random_forest_direction(published) if published else None
     curves = {model: tables["per_energy"]}
     return {
-        "resolution": plots.angular_resolution(curves, forest),
+        "resolution": shared_legend(plots.angular_resolution(curves, forest)),
         "within": plots.share_within({model: tables["within"]}),
         "theta2": plots.theta_squared(tables["theta2"]),
         "field_of_view": plots.field_of_view(tables["field_of_view"]),

@@ -7,6 +7,7 @@ from astropy.table import QTable
 
 from cherenkov_pipeline.performance.plots import energy as plots
 from cherenkov_pipeline.performance.plots import uncertainty
+from cherenkov_pipeline.performance.plots.curves import shared_legend
 from cherenkov_pipeline.performance.published import random_forest_energy
 from cherenkov_pipeline.performance.report.common import (
     Rows,
@@ -67,8 +68,8 @@ def energy_figures(
     forest = random_forest_energy(published) if published else None
     curves = {model: tables["per_energy"]}
     return {
-        "resolution": plots.energy_resolution(curves, forest),
-        "bias": plots.energy_bias(curves, forest),
+        "resolution": shared_legend(plots.energy_resolution(curves, forest)),
+        "bias": shared_legend(plots.energy_bias(curves, forest)),
         "migration": plots.migration_matrix(tables["migration"]),
         "distribution": plots.energy_distribution(tables["distribution"]),
         "pulls": uncertainty.pull_distribution(tables["pulls"]),
