@@ -1,7 +1,7 @@
 import astropy.units as u
 import numpy as np
 import pytest
-from astropy.coordinates import AltAz, SkyCoord
+from astropy.coordinates import AltAz
 from ctapipe.coordinates import NominalFrame
 from tests.store.toy_dl1 import ToyEvent, camera, subarray, write_dl1
 from tests.store.toy_store import build
@@ -125,7 +125,7 @@ def test_positions_are_where_ctapipe_sees_them():
         lamp = AltAz(az=np.arctan2(-west, north) * u.rad, alt=np.arctan2(up, np.hypot(north, west)) * u.rad)
         pointing = AltAz(az=azimuth[number] * u.rad, alt=altitude[number] * u.rad)
         # not ctapipe's altaz_to_nominal: it fails where gammapy has made a frame with an origin in the same process
-        seen = SkyCoord(lamp).transform_to(NominalFrame(origin=pointing))
+        seen = lamp.transform_to(NominalFrame(origin=pointing))
         lon, lat = (angle.to_value(u.rad) for angle in (seen.fov_lon, seen.fov_lat))
         np.testing.assert_allclose(lon, np.arctan2(a[number], c[number]), atol=1e-6)
         np.testing.assert_allclose(lat, np.arctan2(b[number], np.hypot(a[number], c[number])), atol=1e-6)
