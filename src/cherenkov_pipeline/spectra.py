@@ -32,6 +32,9 @@ THROWN_SPECTRUM = ("energy_min", "energy_max", "spectral_index")
 THROWN = "thrown"
 """Key of what was thrown, in the metadata of predictions and in what a store tells of its DL1 files."""
 
+ROUNDING = 1e-5
+"""Energies are kept in single precision: those at an edge count as within."""
+
 
 def flux(spectrum: float | str, energy: "ArrayLike") -> np.ndarray:
     """Flux at energies [TeV], in any unit: the shape alone is meant."""
@@ -72,10 +75,6 @@ def thrown_per_energy(thrown: Sequence[Mapping[str, Any]], energy: "ArrayLike") 
         within = (energy >= low * (1 - ROUNDING)) & (energy <= high * (1 + ROUNDING))
         density[within] += one["n_thrown"] * energy[within] ** power / _integral(power, low, high)
     return density
-
-
-ROUNDING = 1e-5
-"""Energies are kept in single precision: those at an edge count as within."""
 
 
 def _integral(power: float, low: float, high: float) -> float:

@@ -371,3 +371,10 @@ def test_files_are_not_opened_where_their_records_tell_enough(gamma_file, proton
     plan = plan_store(FileSet("toys", records), ALL, StoreParameters())
     assert opened == [str(gamma_file)]
     assert plan.fingerprint == plan_store(file_set(gamma_file, proton_file), ALL, StoreParameters()).fingerprint
+
+
+def test_plan_changes_with_the_code_of_every_room_that_makes_a_store(gamma_file, monkeypatch):
+    rooms = set()
+    monkeypatch.setattr("cherenkov_pipeline.store.build.code_fingerprint", lambda *names: rooms.update(names))
+    plan_store(file_set(gamma_file), ALL, StoreParameters())
+    assert rooms >= {"dl1", "store", "spectra"}  # the last one says how showers were thrown

@@ -94,7 +94,7 @@ def thrown_spectra(paths: Sequence[Path]) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        For each particle and spectrum: ``true_shower_primary_id``, ``n_thrown`` (showers times their uses), and and
+        For each particle and spectrum: ``true_shower_primary_id``, ``n_thrown`` (showers times their uses) and
         `cherenkov_pipeline.spectra.THROWN_SPECTRUM`. Empty if a file does not say.
     """
     try:

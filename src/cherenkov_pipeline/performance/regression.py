@@ -150,7 +150,10 @@ def regression_sample(predictions: Table, quantity: Quantity) -> Sample:
 
 
 def regression_tables(predictions: Table, parameters: EvaluationParameters, quantity: Quantity) -> dict[str, QTable]:
-    """Make every table: ``metrics``, ``metrics_weighted``, ``per_energy``, ``distribution`` (of the errors), ...
+    """Make every table of a quantity that is regressed.
+
+    These are ``metrics``, ``metrics_weighted``, ``per_energy``, ``distribution`` (of the errors), ``quarters`` and
+    ``gallery``.
 
     Parameters
     ----------

@@ -50,7 +50,7 @@ def recorded_model(run_id: str, task: str | None, server: bool) -> Path:
     except MlflowException as error:
         raise UserError(f"Cannot read the MLflow run {run_id}: {str(error).splitlines()[0]}") from error
     if len(fitting) > 1:
-        raise UserError(f"The MLflow run {run_id} recorded {len(fitting)} models: choose one, comparison.task=...")
+        raise UserError(f"The MLflow run {run_id} recorded {len(fitting)} models: choose one by its version or path.")
     of_task = f" of {task}" if task else ""
     raise UserError(
         f"The MLflow run {run_id} recorded no model{of_task}: name the run of a training, or a model's path."

@@ -60,7 +60,7 @@ def _find(task: str | None, text: str, saved: Mapping[str, Path], mlflow_run: st
         return recorded_model(text, task, server=mlflow_run is not None)
     if VERSION.fullmatch(text):
         if task is None:
-            raise UserError(f"{text} may be a version of any task: write energy_model:{text}, or set comparison.task.")
+            raise UserError(f"{text} may be a version of any task: say of which, as in energy_model:{text}.")
         text = f"{task}_model:{text}"
     if text in saved:
         return saved[text]

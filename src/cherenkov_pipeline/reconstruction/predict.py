@@ -326,7 +326,7 @@ def predict_sets(
     tables: dict[str, dict[str, list[QTable]]] = {
         name: {task: [] for task in task_names(models)} for name, models in sets.items()
     }
-    for telescope_type, camera in cameras(path).items() if sets else ():
+    for telescope_type, (camera, _) in next(iter(matched.values()), {}).items():
         chosen = {name: found[telescope_type][1] for name, found in matched.items()}
         models = {id(trained): trained for by_task in chosen.values() for trained in by_task.values()}
         predictors = [make_predictor(trained, camera) for trained in models.values()]

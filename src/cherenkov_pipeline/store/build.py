@@ -95,7 +95,7 @@ def plan_store(dl1_files: FileSet, selection: SelectionParameters, parameters: S
                 selection,
                 parameters.split,
                 LAYOUT_VERSION,
-                code_fingerprint("dl1", "store"),
+                code_fingerprint("dl1", "store", "spectra"),
             )
             function = functools.partial(
                 build_part,

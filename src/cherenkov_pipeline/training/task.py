@@ -55,7 +55,7 @@ STATELESS = {"resume", "in_memory", "tensorboard"}
 VALIDITY = ("true_energy", "telescope_pointing_altitude")
 """Columns whose ranges stand in the card."""
 
-ROOMS = ("models", "training", "store", "tasks", "directions")
+ROOMS = ("models", "training", "store", "tasks", "directions", "spectra")
 """Code that makes the result."""
 
 

@@ -96,7 +96,8 @@ def compare_models(
     task, models = candidates["task"], [Candidate.model_validate(one) for one in candidates["models"]]
     matched = match_predictions(unstacked(predictions))
     comparison = compare(matched, QUALITIES[task], evaluation)
-    tables = {label: EVALUATIONS[task].tables(table, evaluation) for label, table in matched.predictions.items()}
+    unweighted = evaluation.model_copy(update={"spectra": {}})  # as all that is compared: nobody would see the others
+    tables = {label: EVALUATIONS[task].tables(table, unweighted) for label, table in matched.predictions.items()}
     published = published_for(models[0].mode, evaluation)
     figures = {
         **comparison_figures(comparison, costs, unstacked(histories)),

@@ -111,14 +111,14 @@ def write_report(
     """Write the report of the reconstruction."""
     from datetime import UTC, datetime
 
+    from cherenkov_pipeline.models.on_disk import read_card
     from cherenkov_pipeline.performance.report.reconstruction import reconstruction_report
     from cherenkov_pipeline.performance.report.render import render_report
 
-    facts = {f"Model, {model.card.task}": _called(model) for model in models}
-    facts |= {f"Further, {name}, {model.card.task}": _called(model) for name, model in _load(further).items()}
+    cards = {f"Model, {model.card.task}": model.card for model in models}
+    for name, path in further.items():
+        card = read_card(path)
+        cards[f"Further, {name}, {card.task}"] = card
+    facts = {label: f"{card.name}, {card.created:%Y-%m-%d %H:%M} UTC" for label, card in cards.items()}
     facts["DL2 files"] = ", ".join(str(path) for path in dl2_files.paths)
     return render_report(reconstruction_report(events, facts, provenance, figure, datetime.now(UTC), drift))
-
-
-def _called(model: SavedModel) -> str:
-    return f"{model.card.name}, {model.card.created:%Y-%m-%d %H:%M} UTC"
