@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cherenkov_pipeline.alerts.simulation.disturbances import draw_disturbance
+from cherenkov_pipeline.alerts.simulation.earth import hidden_share
 from cherenkov_pipeline.alerts.simulation.events import Event, Source, draw_event
 from cherenkov_pipeline.alerts.simulation.frames import Window, find_peak, sky_image
 from cherenkov_pipeline.alerts.simulation.instrument import SKY, coding_fraction
@@ -72,6 +73,23 @@ def test_earth_that_is_not_fitted_bends_the_sky():
         for share in (0.0, 1.0)
     )
     assert bent > 1.3 * fitted
+
+
+def test_sources_do_not_shine_through_the_earth():
+    """In a long window the Earth moves across a field of which a short one sees all."""
+    long = Window(1310.72, "8-50 keV")
+    limb = replace(draw_disturbance("earth_limb", 1.0, np.random.default_rng(3)), unfitted=0.0, glow=None)
+    hidden = hidden_share(limb.earth, long.timescale)
+    candidates = coding_fraction() > 0.5
+    row, column = np.unravel_index(np.argmax(np.where(candidates & (hidden < 1), hidden, -1)), hidden.shape)
+    assert hidden[row, column] > 0.5
+    event = replace(EVENT, others=(Source(float(row), float(column), crab=0.2),))
+    free, behind = (
+        _images(replace(event, disturbance=disturbance), long, long, n=6)[:, row, column].mean()
+        for disturbance in (EVENT.disturbance, limb)
+    )
+    assert behind == pytest.approx((1 - hidden[row, column]) * free, rel=0.35, abs=1.0)
+    assert behind < 0.7 * free
 
 
 def test_peak_is_searched_where_the_mask_is_seen_and_no_source_is_known():

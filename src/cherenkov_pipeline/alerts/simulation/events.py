@@ -46,7 +46,7 @@ class Source:
     crab : float
         Flux in units of the Crab; 0 where `snr` sets it.
     snr : float
-        Signal to noise expected in the first alert; 0 where `crab` sets it.
+        Signal to noise expected in the first alert, while the Earth does not hide it; 0 where `crab` sets it.
     cleaned : bool
         Whether it is subtracted on board, all but a twentieth.
     """

@@ -64,12 +64,12 @@ def sky_image(
         (`SKY`, `SKY`) float32, signal to noise.
     """
     level = _background_level(window, parameters)
-    open_field = level * background_shape(event.pattern)
-    earth = event.disturbance.earth
-    seen = (
-        open_field if earth is None else level * background_shape(event.pattern, hidden_share(earth, window.timescale))
-    )
-    sources = _source_counts(event, window, first, parameters)
+    open_field = seen = level * background_shape(event.pattern)
+    earth, hidden = event.disturbance.earth, None
+    if earth is not None:
+        hidden = hidden_share(earth, window.timescale)
+        seen = level * background_shape(event.pattern, hidden)
+    sources = _source_counts(event, window, first, hidden, parameters)
     counts = rng.poisson(seen + sources + _disturbance_counts(event, window, first, parameters))[None]
     decode = decoder(event.pattern)
     background = decode.fit_background(counts)
@@ -78,8 +78,10 @@ def sky_image(
     return decode.snr(counts, background)[0]
 
 
-def _source_counts(event: Event, window: Window, first: Window, parameters: AlertSimulationParameters) -> np.ndarray:
-    """Sum the expected counts of all sources: (80, 80)."""
+def _source_counts(
+    event: Event, window: Window, first: Window, hidden: np.ndarray | None, parameters: AlertSimulationParameters
+) -> np.ndarray:
+    """Sum the expected counts of all sources while the Earth does not hide them: (80, 80)."""
     growth = _growth(event, window, first, parameters)
     crab = parameters.bands[window.band].crab.value * window.timescale / (OPEN_FRACTION * DETECTOR**2)
     total = np.zeros((DETECTOR, DETECTOR))
@@ -91,6 +93,8 @@ def _source_counts(event: Event, window: Window, first: Window, parameters: Aler
         else:
             counts = _open_counts(event.pattern, source, first, parameters) * growth
         counts *= _RESIDUAL if source.cleaned else 1
+        if hidden is not None:
+            counts *= 1 - hidden[_pixel(source)]
         total += counts * shadow(mask_pattern(event.pattern), source.row, source.column)
     return total
 
@@ -155,7 +159,7 @@ def _open_counts(pattern: int, source: Source, first: Window, parameters: AlertS
 
     From (n S)² = SNR² (V_b + n V_s): S and V_s the decoded shadow of one count, V_b the variance of the background.
     """
-    row, column = (int(np.clip(round(at), 0, SKY - 1)) for at in (source.row, source.column))
+    row, column = _pixel(source)
     signal, variance = decoder(pattern).at(shadow(mask_pattern(pattern), source.row, source.column), row, column)
     if signal < 1:  # at the border of the field, behind closed elements alone
         return 0.0
@@ -163,3 +167,9 @@ def _open_counts(pattern: int, source: Source, first: Window, parameters: AlertS
     noise = level * decoder(pattern).at(background_shape(pattern), row, column)[1]
     own = source.snr**2 * variance
     return (own + math.sqrt(own**2 + 4 * signal**2 * source.snr**2 * noise)) / (2 * signal**2)
+
+
+def _pixel(source: Source) -> tuple[int, int]:
+    """Give the sky pixel in which a source stands."""
+    row, column = (int(np.clip(round(at), 0, SKY - 1)) for at in (source.row, source.column))
+    return row, column
