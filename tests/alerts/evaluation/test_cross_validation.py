@@ -45,6 +45,18 @@ def test_every_image_is_predicted_once_a_repeat(found):
     assert right.mean() > 0.9
 
 
+@pytest.mark.parametrize("by", ["burst", "source"])
+def test_intervals_take_together_what_is_not_divided(by, tmp_path):
+    images = toy_images(160)
+    images.table["burst_id"] = [f"b{row}" for row in range(160)]
+    images.table["source_name"] = [f"s{row // 4}" for row in range(160)]
+    methods = {name: METHODS[name] for name in ("forest", "snr")}
+    ensemble = ENSEMBLE.model_copy(update={"detectors": ()})
+    folds = CrossValidationParameters(folds=2, by=by)
+    table = validate(images, methods, ensemble, folds, tmp_path).predictions
+    assert len(np.unique(table["group"])) == {"burst": 160, "source": 40}[by]
+
+
 def test_verdicts_are_given_by_thresholds_of_other_folds(found):
     table = found.predictions
     assert set(table["verdict"]) <= {"real", "false", "unsure"}

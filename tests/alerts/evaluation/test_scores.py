@@ -169,10 +169,15 @@ def test_winning_probability_is_that_of_the_chosen_class():
 
 
 def test_right_is_blue_and_wrong_is_orange():
-    figure = plots.winning_probabilities(LOGIT, IS_REAL, 0.8)
+    figure = plots.winning_probabilities(LOGIT, IS_REAL, {"true source": 0.8, "false alert": 0.9})
     labels = figure.axes[0].get_legend().get_texts()
     right = int(((LOGIT > 0) == IS_REAL).sum())
-    assert [text.get_text() for text in labels] == [f"right, {right}", f"wrong, {N - right}", "threshold 0.8"]
+    assert [text.get_text() for text in labels] == [
+        f"right, {right}",
+        f"wrong, {N - right}",
+        "true source from 0.8",
+        "false alert from 0.9",
+    ]
     patches = figure.axes[0].patches
     assert [patch.get_facecolor()[:3] for patch in patches[:2]] == [
         pytest.approx((0, 0x72 / 255, 0xB2 / 255)),

@@ -66,7 +66,7 @@ def ablation_table(
     truths = {"accuracy": is_real}
     if "true_is_real" in images.table.colnames:
         truths["true_accuracy"] = np.asarray(images.table["true_is_real"], dtype=bool)
-    group = groups(images.table)[row]
+    group = groups(images.table, parameters.by)[row]
     first, found = next(iter(variants)), {}
     for column, truth in truths.items():
         rights = {name: np.concatenate(parts) == truth[row] for name, parts in said.items()}

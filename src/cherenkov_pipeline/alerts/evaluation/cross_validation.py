@@ -43,7 +43,7 @@ class CrossValidated:
     ----------
     predictions : Table
         One row an image and repeat: ``row`` (of the images), ``repeat``, ``fold``, ``group``, ``is_real`` (label),
-        ``valid_fraction``, for each method ``logit_<name>``, ``probability_ensemble`` and ``verdict``.
+        ``valid_fraction``, ``snr_mismatch``, for each method ``logit_<name>``, ``probability_ensemble``, ``verdict``.
     others : dict of str to Table
         The same of other images, such as those of the mask pattern that was held back, judged by the models of every
         fold.
@@ -97,7 +97,7 @@ def validate(
             name: train_method(f"{name}, fold {repeat + 1}.{number + 1}", images, splits, method, folder, pretraining)
             for name, method in methods.items()
         }
-        fold = _Fold(repeat, number, images, splits, trained, ensemble)
+        fold = _Fold(repeat, number, images, splits, trained, ensemble, parameters.by)
         ensembles.append(fold.pooled)
         tested.append(fold.table(images, np.flatnonzero(splits == "test")))
         if calibration is not None:
@@ -126,6 +126,7 @@ class _Fold:
     splits: np.ndarray
     trained: Mapping[str, TrainedMethod]
     ensemble: EnsembleParameters
+    by: str
 
     @cached_property
     def pooled(self) -> Pooled:
@@ -149,9 +150,9 @@ class _Fold:
                 "row": rows,
                 "repeat": np.full(len(rows), self.repeat),
                 "fold": np.full(len(rows), self.number),
-                "group": groups(images.table)[rows],
+                "group": groups(images.table, self.by)[rows],
                 "is_real": np.asarray(images.table["is_real"], dtype=bool)[rows],
-                "valid_fraction": some.valid_fraction,
+                **some.quality,
                 **{f"logit_{name}": values for name, values in logits.items()},
                 "probability_ensemble": self.pooled.probability(logits),
             }
@@ -169,14 +170,14 @@ def _with_thresholds(pooled: Pooled, known: Table) -> Pooled:
         np.asarray(known["probability_ensemble"]),
         np.asarray(known["is_real"]),
         np.asarray(known["group"]),
-        pooled.is_usable(_logits(known, pooled), known["valid_fraction"], _scores(known, pooled)),
+        pooled.is_usable(_logits(known, pooled), known, _scores(known, pooled)),
         pooled.parameters,
     )
     return replace(pooled, thresholds=thresholds)
 
 
 def _decide(pooled: Pooled, table: Table) -> np.ndarray:
-    return pooled.decide(_logits(table, pooled), np.asarray(table["valid_fraction"]), _scores(table, pooled))
+    return pooled.decide(_logits(table, pooled), table, _scores(table, pooled))
 
 
 def _logits(table: Table, pooled: Pooled) -> dict[str, np.ndarray]:

@@ -41,7 +41,9 @@ def accuracy_curves(history: QTable, name: str = "") -> Figure:
 
 
 @styled
-def winning_probabilities(logits: np.ndarray, is_real: np.ndarray, threshold: float | None = None) -> Figure:
+def winning_probabilities(
+    logits: np.ndarray, is_real: np.ndarray, thresholds: Mapping[str, float] | None = None
+) -> Figure:
     """Draw how certain right and wrong decisions are: indicator D, from which a threshold can be read.
 
     Parameters
@@ -50,8 +52,8 @@ def winning_probabilities(logits: np.ndarray, is_real: np.ndarray, threshold: fl
         (n,), of test images.
     is_real : ndarray of bool
         (n,), labels.
-    threshold : float, optional
-        A line at this confidence.
+    thresholds : mapping, optional
+        Name -> a confidence at which there is a line.
     """
     winning, right = winning_probability(logits), (logits > 0) == np.asarray(is_real, dtype=bool)
     figure = new_figure()
@@ -60,8 +62,8 @@ def winning_probabilities(logits: np.ndarray, is_real: np.ndarray, threshold: fl
     counts = [np.histogram(winning[chosen], edges)[0] for chosen in (right, ~right)]
     axes.stairs(counts[0], edges, fill=True, color=BLUE, alpha=0.75, label=f"right, {right.sum():,}")
     axes.stairs(counts[1], edges, fill=True, color=ORANGE, label=f"wrong, {(~right).sum():,}")
-    if threshold is not None:
-        axes.axvline(threshold, color=INK, linewidth=1.2, linestyle="--", label=f"threshold {threshold:g}")
+    for (name, threshold), style in zip((thresholds or {}).items(), ("--", ":"), strict=False):
+        axes.axvline(threshold, color=INK, linewidth=1.2, linestyle=style, label=f"{name} from {threshold:g}")
     axes.set_yscale("symlog", linthresh=10)  # one wrong among a hundred right ones is to be seen
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set(xlim=(0.5, 1), xlabel="Probability of the class that wins", ylabel="Test images")

@@ -8,16 +8,25 @@ from typing import Any
 import matplotlib.figure
 import numpy as np
 from astropy.table import QTable, Table, vstack
+from scipy.special import logit
 
 from cherenkov_pipeline.alerts.ensemble import Pooled
 from cherenkov_pipeline.alerts.evaluation import parts, plots, scores
 from cherenkov_pipeline.alerts.evaluation.experiments import COLUMNS
 from cherenkov_pipeline.alerts.evaluation.gallery import gallery, wrong_images
 from cherenkov_pipeline.alerts.evaluation.indicators import LAST_EPOCHS, indicators
+from cherenkov_pipeline.alerts.evaluation.promise import promise_table
 from cherenkov_pipeline.alerts.images import SubImages
 from cherenkov_pipeline.alerts.project import AlertParameters
-from cherenkov_pipeline.alerts.verdict import sigmoid
-from cherenkov_pipeline.alerts.workflow import CALIBRATION, HELD_BACK, logits_of, pool_members, scores_of
+from cherenkov_pipeline.alerts.verdict import NAMES, sigmoid
+from cherenkov_pipeline.alerts.workflow import (
+    CALIBRATION,
+    HELD_BACK,
+    calibration_rows,
+    logits_of,
+    pool_members,
+    scores_of,
+)
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.report.common import rows_of
 from cherenkov_pipeline.performance.report.content import (
@@ -43,9 +52,10 @@ class Evaluated:
     tables : dict of str to Table
         ``scores`` and ``verdicts`` (metrics of the ensemble, on the test images), ``held_back`` (both, of the other
         mask pattern), ``truth`` (both, of the test images against what was simulated, where that is known),
-        ``strata``, ``comparison``, ``indicators``, ``wrong`` (test images that the ensemble has wrong).
+        ``strata``, ``comparison``, ``indicators``, ``promise``, ``wrong`` (test images that the ensemble has wrong).
     figures : dict of str to Figure
-        ``reliability``, ``risk_coverage``, ``strata``, ``wrong``; ``curves_<method>``, ``winning_<method>``.
+        ``winning`` (of the ensemble), ``reliability``, ``risk_coverage``, ``strata``, ``wrong``; ``curves_<method>``,
+        ``winning_<method>``.
     pooled : Pooled
     """
 
@@ -90,7 +100,10 @@ def evaluate(images: SubImages, predictions: QTable, histories: QTable, paramete
         settings,
     )
     tables["wrong"] = wrong_images(images.table[tested], probabilities[ENSEMBLE])
+    tables["promise"] = _promise(predictions, pooled)
+    said = {NAMES[name]: one.value for name, one in pooled.thresholds.items() if one.value is not None}
     figures = {
+        "winning": plots.winning_probabilities(logit(probabilities[ENSEMBLE]), is_real, said),
         "wrong": gallery(images[tested], tables["wrong"]),
         "reliability": plots.reliability({ENSEMBLE: scores.reliability_table(probabilities[ENSEMBLE], is_real)}),
         "risk_coverage": plots.risk_coverage(
@@ -116,14 +129,20 @@ def _scored(predictions: QTable, pooled: Pooled, settings: EvaluationParameters)
     """Metrics of the ensemble's probabilities and of its verdicts."""
     is_real, own = np.asarray(predictions["is_real"]), np.asarray(predictions["group"])
     logits = logits_of(predictions, pooled.members)
-    verdicts = pooled.decide(
-        logits, np.asarray(predictions["valid_fraction"]), scores_of(predictions, tuple(pooled.limits))
-    )
+    verdicts = pooled.decide(logits, predictions, scores_of(predictions, tuple(pooled.limits)))
     columns = scores.probability_columns(pooled.probability(logits), is_real)
     return (
         scores.score_table(columns, scores.METRICS, own, settings),
         scores.score_table(scores.verdict_columns(verdicts, is_real), scores.VERDICT_METRICS, own, settings),
     )
+
+
+def _promise(predictions: QTable, pooled: Pooled) -> QTable:
+    """How often the promise is broken when the images for the thresholds are drawn anew."""
+    logits, scored = logits_of(predictions, pooled.members), scores_of(predictions, tuple(pooled.limits))
+    chosen = calibration_rows(predictions) & pooled.is_usable(logits, predictions, scored)
+    columns = (np.asarray(predictions[name])[chosen] for name in ("is_real", "group"))
+    return promise_table(pooled.probability(logits)[chosen], *columns, pooled.parameters)
 
 
 def flat_metrics(evaluated: Evaluated) -> dict[str, float]:
@@ -221,7 +240,14 @@ def report(
                 (
                     metrics_table(tables["scores"], "Test images; intervals by bootstrap over bursts."),
                     metrics_table(tables["verdicts"], f"Verdicts; the thresholds are from {calibrated}."),
+                    Figure(
+                        figures["winning"],
+                        "Probabilities of the ensemble",
+                        "Indicator D: probability of the class that wins, right in blue and wrong in orange, and the"
+                        " thresholds of the verdicts.",
+                    ),
                     thresholds,
+                    _redraws(tables["promise"]),
                     event_facts(tables["scores"]),
                     Figure(
                         figures["reliability"],
@@ -332,6 +358,30 @@ def _pictures(figures: Mapping[str, matplotlib.figure.Figure], parameters: Alert
                 )
             )
     return found
+
+
+def _redraws(table: QTable) -> ReportTable:
+    header = ("Verdict", "Images", "Promised", "With a threshold", "Wrong, mean", "Promise broken", "At most")
+    rows = [
+        tuple(
+            cell(value)
+            for value in (
+                NAMES[row["verdict"]],
+                int(row["n"]),
+                f"{100 * row['alpha']:g} %",
+                f"{100 * row['given']:g} %",
+                f"{100 * row['wrong']:.2f} %" if row["given"] else None,
+                f"{100 * row['broken']:g} %",
+                f"{100 * row['delta']:g} %",
+            )
+        )
+        for row in table
+    ]
+    caption = (
+        f"The promise put to the test: the images for the thresholds are drawn anew {table.meta['n_redraws']} times,"
+        " with replacement; it is broken where more verdicts than promised are wrong among all of them."
+    )
+    return ReportTable(header, tuple(rows), caption)
 
 
 def _wrong(table: Table) -> ReportTable:
