@@ -2,12 +2,15 @@ import csv
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 
+from cherenkov_pipeline.alerts.columns import from_columns
 from cherenkov_pipeline.alerts.files import read_sub_images, write_sub_images
 from cherenkov_pipeline.alerts.images import CENTER, MISSING, SIZE, SOURCE, SubImages
 from cherenkov_pipeline.alerts.simulation.parameters import AlertSimulationParameters
 from cherenkov_pipeline.alerts.simulation.sample import simulate_sample
+from cherenkov_pipeline.alerts.splits import groups
 from cherenkov_pipeline.errors import UserError
 
 
@@ -92,6 +95,14 @@ def test_own_layout_with_few_names(tmp_path, name):
     assert read.table["image_id"][1] == "own-000001"
     assert read.table["burst_id"].tolist() == read.table["image_id"].tolist()
     assert read.is_complete.tolist() == [True, True, False, True]
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT])
+def test_without_a_name_images_do_not_belong_together(missing):
+    columns = {"image": _images(), "is_real": [1, 0, 1, 0], "burst_id": ["a", missing, missing, "a"]}
+    images, _ = from_columns(columns, "own")
+    assert images.table["burst_id"].tolist() == ["a", "", "", "a"]
+    assert groups(images.table).tolist() == [0, 1, 2, 0]
 
 
 def test_images_that_differ_in_shape(tmp_path):

@@ -14,6 +14,7 @@ from kedro.io import Version
 from tests.alerts.project_parameters import project_parameters
 
 from cherenkov_pipeline.alerts import workflow
+from cherenkov_pipeline.alerts.assembly import assemble
 from cherenkov_pipeline.alerts.bundle import Bundle, newest_bundle
 from cherenkov_pipeline.alerts.evaluation import report
 from cherenkov_pipeline.alerts.files import write_sub_images
@@ -25,6 +26,7 @@ from cherenkov_pipeline.datasets.alert_bundle import AlertBundleDataset
 from cherenkov_pipeline.datasets.astropy_table import AstropyTableDataset
 from cherenkov_pipeline.datasets.experiments import ExperimentsDataset
 from cherenkov_pipeline.datasets.sub_images import SubImagesDataset
+from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.performance.report.render import render_markdown, render_report
 from kedro_command import Kedro
 
@@ -142,10 +144,17 @@ def test_bundle_says_what_the_pipeline_said(left):
         for name, kind in (("unusual_drawing", "autoencoder"), ("unusual_features", "isolation_forest")):
             expected = some[f"anomaly_{name}"][number] / pooled.limits[name]
             assert verdict.anomalies[kind] == pytest.approx(float(expected), rel=1e-3)
-    expected = pooled.decide(
-        logits, np.asarray(some["valid_fraction"]), workflow.scores_of(some, parameters.ensemble.detectors)
-    )
+    expected = pooled.decide(logits, some, workflow.scores_of(some, parameters.ensemble.detectors))
     assert [one.verdict for one in verdicts] == list(expected)
+
+
+def test_networks_that_were_replaced_meanwhile_are_not_put_together(left):
+    """Such as by a training that was killed before its predictions were written."""
+    member = left.parameters.ensemble.members[0]
+    others = left.predictions.copy()
+    others[f"logit_{member}"] += 0.5
+    with pytest.raises(UserError, match=f"{member}.* is not the network whose predictions"):
+        assemble(left.images, left.splits, others, left.parameters, left.folder)
 
 
 def test_bundle_knows_what_it_was_made_from(left):

@@ -55,6 +55,27 @@ def test_brightest_usable_pixel_is_the_trigger_where_none_is_named():
     assert codes[CENTER - 17, CENTER - 6] == MISSING
 
 
+def test_complete_images_have_their_trigger_in_the_middle():
+    """A known source may be brighter."""
+    image = _image((SIZE, SIZE))
+    image[CENTER, CENTER], image[10, 40] = 9, 30
+    snr, codes = place(image)
+    np.testing.assert_array_equal(snr, image.astype(np.float32))
+    assert own_numbers(snr, codes)[0] == 9
+    image[CENTER, CENTER] = np.nan
+    assert place(image)[0][CENTER, CENTER] == 30
+
+
+def test_numbers_that_do_not_belong_to_the_image_are_seen():
+    image = _image((SIZE, SIZE))
+    image[CENTER, CENTER + 1] = 12  # a pixel beside
+    snr, codes = place(image)
+    dark = np.where(codes == MISSING, np.nan, -1).astype(np.float32)
+    table = Table({"image_id": list("abcde"), "snr_max": [12.0, 6.0, 36.0, 12.0, np.nan], "snr_std": np.ones(5)})
+    images = SubImages(np.stack([snr, snr, snr, dark, snr]), np.stack([codes] * 5), table)
+    np.testing.assert_allclose(images.snr_mismatch, [1, 2, 3, np.inf, np.inf])
+
+
 def test_other_sources_have_their_code_but_not_where_data_are_missing():
     image = _image((SIZE, SIZE))
     image[10, 10] = np.nan
@@ -86,13 +107,17 @@ def test_trigger_outside_is_refused():
         place(np.zeros((5, 6)), (5, 0))
 
 
-def test_own_numbers_are_of_usable_pixels():
+def test_own_numbers_are_of_trigger_and_usable_pixels():
     image = _image((SIZE, 40))
-    image[3, 4], image[5, 6], usable = 30, 20, np.ones(image.shape, dtype=bool)
+    image[3, 4], image[5, 6], image[CENTER, CENTER] = 30, 20, 9  # not usable, another source, the trigger
+    usable = np.ones(image.shape, dtype=bool)
     usable[3, :20] = False
     placed = place(image, (CENTER, CENTER), usable, sources=[(5, 6)])
     expected = np.float32(image[usable]).astype(float)
-    assert own_numbers(*placed) == pytest.approx((20, expected.std()))
+    assert own_numbers(*placed) == pytest.approx((9, expected.std()))
+    codes = placed[1].copy()
+    codes[CENTER - 1 : CENTER + 2, CENTER - 1 : CENTER + 2] = MISSING
+    assert own_numbers(placed[0], codes)[0] == 20
     assert np.isnan(own_numbers(placed[0], np.full((SIZE, SIZE), MISSING))).all()
 
 

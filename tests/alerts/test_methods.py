@@ -7,6 +7,8 @@ from cherenkov_pipeline.alerts.autoencoder import train_autoencoder
 from cherenkov_pipeline.alerts.methods import train_method
 from cherenkov_pipeline.alerts.parameters import preset
 from cherenkov_pipeline.alerts.preparation import prepare
+from cherenkov_pipeline.alerts.pretraining import Pretraining
+from cherenkov_pipeline.alerts.simulation.parameters import AlertSimulationParameters
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.export import run_onnx
 
@@ -40,6 +42,21 @@ def test_every_method_is_trained_and_asked_alike(name, tmp_path):
     if name in ("random_forest", "isolation_forest"):
         right = (trained.logits > 0) == np.asarray(IMAGES.table["is_real"])
         assert right[SPLITS == "test"].mean() > 0.8
+
+
+def test_forest_learns_from_frames_of_other_masks_too(tmp_path):
+    pretraining = Pretraining(AlertSimulationParameters(), tmp_path)
+    few = np.array(["test"] * 100 + ["validation"] * 16 + ["train"] * 4)
+    method = preset("random_forest_frames", frames={"n_images": 200}, **CHANGES["random_forest"])
+    trained = train_method("x", IMAGES, few, method, tmp_path, pretraining)
+    alone = train_method("x", IMAGES, few, preset("random_forest", **CHANGES["random_forest"]), tmp_path, pretraining)
+    frames = pretraining.images(method.frames)
+    assert set(frames.table["mask_pattern"]) <= set(method.frames.mask_patterns)
+    right = {
+        name: ((one.logit(frames) > 0) == np.asarray(frames.table["is_real"])).mean()
+        for name, one in (("frames", trained), ("alone", alone))
+    }
+    assert right["frames"] > 0.98 > 0.9 > right["alone"]
 
 
 def test_anomalies_are_told_from_what_is_usual_not_by_the_test_labels(tmp_path):

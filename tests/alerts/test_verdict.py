@@ -9,7 +9,7 @@ from tests.alerts.toy_bundle import PREPARATIONS, single_file
 from tests.alerts.toy_images import toy_images
 
 from cherenkov_pipeline.alerts.guarantee import Threshold
-from cherenkov_pipeline.alerts.images import MISSING, SIZE
+from cherenkov_pipeline.alerts.images import CENTER, MISSING, SIZE
 from cherenkov_pipeline.alerts.preparation import prepare
 from cherenkov_pipeline.alerts.verdict import FALSE, REAL, UNSURE, judge, percent, warm_up
 from cherenkov_pipeline.errors import UserError
@@ -31,6 +31,7 @@ def lenient(bundle, **changes):
         "thresholds": thresholds,
         "largest_disagreement": 1.0,
         "smallest_valid_fraction": 0.0,
+        "largest_mismatch": 1e9,
         "anomaly": anomaly.model_copy(update=detectors),
     }
     return with_card(bundle, **defaults | changes)
@@ -128,11 +129,21 @@ def test_each_reason_is_listed(bundle):
     )
     images = toy_images(1)
     images.codes[0, :30], images.snr[0, :20] = MISSING, np.nan
+    images.table["snr_max"] *= 2
     (verdict,) = judge(strict, images)
     assert verdict.verdict == UNSURE
-    assert set(codes(verdict)) >= {"members_disagree", "few_valid_pixels", "anomalous"}
+    assert set(codes(verdict)) >= {"members_disagree", "few_valid_pixels", "inconsistent_numbers", "anomalous"}
     assert codes(verdict).count("anomalous") == 2
     assert all(reason.sentence.endswith(".") for reason in verdict.reasons)
+
+
+@pytest.mark.parametrize("factor", [0.1, 0.5, 1.0, 2.0, 100.0])
+def test_snr_max_that_is_not_of_the_image_makes_it_unsure(bundle, factor):
+    """Such as that of another alert, or the one that belongs to snr_std."""
+    images = toy_images(3)
+    images.table["snr_max"] = factor * images.snr[:, CENTER, CENTER].astype(float)
+    for verdict in judge(lenient(bundle, largest_mismatch=1.5), images):
+        assert codes(verdict) == ([] if factor == 1 else ["inconsistent_numbers"])
 
 
 class Silent:

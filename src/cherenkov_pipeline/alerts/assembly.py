@@ -9,6 +9,7 @@ from astropy.table import QTable, Table
 from cherenkov_pipeline import __version__
 from cherenkov_pipeline.alerts.bundle import (
     EMBEDDING,
+    LOGIT,
     Anomaly,
     Autoencoder,
     BundleCard,
@@ -21,6 +22,10 @@ from cherenkov_pipeline.alerts.ensemble import Pooled
 from cherenkov_pipeline.alerts.images import SubImages
 from cherenkov_pipeline.alerts.project import AlertParameters
 from cherenkov_pipeline.alerts.workflow import AUTOENCODER, FOREST, MEMBERS, NETWORK, pool_members
+from cherenkov_pipeline.errors import UserError
+
+N_CHECKED = 32
+"""Images whose predictions are made again, to see that networks and calibration belong together."""
 
 
 def assemble(
@@ -40,6 +45,11 @@ def assemble(
     card : BundleCard
     files : dict
         Name in the bundle -> file, for `~cherenkov_pipeline.alerts.bundle.write_bundle`.
+
+    Raises
+    ------
+    UserError
+        If a network in the folder is not the one that the predictions are of.
     """
     from cherenkov_pipeline.alerts.training import data_fingerprint, load_card
     from cherenkov_pipeline.models.card import now, software_versions
@@ -53,6 +63,7 @@ def assemble(
         card, file = load_card(folder / name / "model.keras"), f"{name}.onnx"
         files[file] = folder / name / NETWORK
         members.append(Member(file=file, name=name, preparation=card.preparation, n_training=card.data.n_train))
+        _check_network(files[file], members[-1], images, predictions)
     near = members[-1]
     embeddings = _in_parts(training, near, lambda inputs: run_onnx(files[near.file], inputs)[EMBEDDING])
     neighbours = folder / "neighbours.npz"
@@ -80,11 +91,26 @@ def assemble(
             thresholds=pooled.thresholds,
             largest_disagreement=parameters.ensemble.largest_disagreement,
             smallest_valid_fraction=parameters.ensemble.smallest_valid_fraction,
+            largest_mismatch=parameters.ensemble.largest_mismatch,
             anomaly=_anomaly(pooled, parameters, folder, files),
             neighbours=TrainingImages(file="neighbours.npz", member=near.name),
         ),
         files,
     )
+
+
+def _check_network(path: Path, member: Member, images: SubImages, predictions: QTable) -> None:
+    """Refuse a network with which others are calibrated: a training that was cut off may have replaced it."""
+    from cherenkov_pipeline.models.export import run_onnx
+
+    some = images[:N_CHECKED]
+    found = _in_parts(some, member, lambda inputs: run_onnx(path, inputs)[LOGIT]).reshape(len(some))
+    expected = np.asarray(predictions[f"logit_{member.name}"])[: len(some)]
+    if not np.allclose(found, expected, rtol=0.02, atol=0.02):
+        raise UserError(
+            f"{path} is not the network whose predictions are calibrated: train again, with kedro run"
+            " --pipeline=grb_alerts."
+        )
 
 
 def _anomaly(pooled: Pooled, parameters: AlertParameters, folder: Path, files: dict[str, Path]) -> Anomaly:

@@ -95,6 +95,9 @@ class BundleCard(Parameters):
         ge=0, le=1, description="Range of the members' probabilities above which they disagree."
     )
     smallest_valid_fraction: float = Field(ge=0, le=1, description="Share of usable pixels below which there are few.")
+    largest_mismatch: float = Field(
+        1.5, ge=1, description="Factor between snr_max and the trigger's pixel above which they do not belong together."
+    )
     anomaly: Anomaly = Anomaly()
     neighbours: TrainingImages | None = None
 

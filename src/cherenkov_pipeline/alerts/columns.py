@@ -13,6 +13,7 @@ from cherenkov_pipeline.alerts.images import (
     SOURCE,
     TRIGGER,
     SubImages,
+    find_trigger,
     own_numbers,
     place,
 )
@@ -46,9 +47,9 @@ def from_columns(columns: Mapping[Any, Sequence], origin: str) -> tuple[SubImage
     ----------
     columns : mapping of str to sequence
         One entry an image. Of those in `NAMES`, only the images must be there: tables of numbers (rows, columns), NaN
-        where there are no data. Without ``trigger`` (row, column) it is the brightest pixel; without ``snr_max`` and
-        ``snr_std`` they are `images.own_numbers`. ``codes`` are as of `SubImages`, ``usable`` is true or false by
-        pixel. Columns of other names are kept if they hold texts or numbers.
+        where there are no data. Without ``trigger`` (row, column) it is that of `images.find_trigger`; without
+        ``snr_max`` and ``snr_std`` they are `images.own_numbers`. ``codes`` are as of `SubImages`, ``usable`` is true
+        or false by pixel. Columns of other names are kept if they hold texts or numbers.
     origin : str
         Where they come from, for messages.
 
@@ -120,7 +121,7 @@ def _place(pixels: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         if not np.isin(values, (MISSING, *range(1, TRIGGER + 1))).all():
             raise UserError(f"The codes are {MISSING} to {TRIGGER}. Received: {np.unique(values)[:8].tolist()}")
         if trigger is None:
-            trigger = np.unravel_index(np.argmax(np.where(usable & np.isfinite(image), image, -np.inf)), image.shape)
+            trigger = find_trigger(image, usable & np.isfinite(image))
         # any finite image can be placed: here that of the codes
         there, _ = place(values.astype(float), trigger, usable & np.isfinite(image))
         codes[(there == SOURCE) & (codes != TRIGGER)] = SOURCE
@@ -172,7 +173,11 @@ def _table(
 
 
 def _texts(values: Iterable) -> np.ndarray:
-    return np.array([value.decode() if isinstance(value, bytes) else str(value) for value in values])
+    """Texts of cells; empty ones where there is no value."""
+    from pandas import isna
+
+    texts = [value.decode() if isinstance(value, bytes) else value for value in values]
+    return np.array(["" if isna(text) else str(text) for text in texts])
 
 
 def _positive(values: Sequence, name: str, origin: str) -> np.ndarray:

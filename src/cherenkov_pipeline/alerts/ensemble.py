@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from astropy.table import Table
 from pydantic import Field
 
-from cherenkov_pipeline.alerts.guarantee import Threshold, find_threshold, one_each
+from cherenkov_pipeline.alerts.guarantee import GRID, Threshold, find_threshold, one_each
 from cherenkov_pipeline.alerts.verdict import FALSE, REAL, UNSURE, sigmoid
 from cherenkov_pipeline.config import Parameters
 from cherenkov_pipeline.errors import UserError
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 FEWEST_TO_CALIBRATE = 20
 """Validation images that a temperature, a single number, is fitted to at least."""
 
-OTHER_REASONS = ("members_disagree", "few_valid_pixels", "anomalous")
+OTHER_REASONS = ("members_disagree", "few_valid_pixels", "inconsistent_numbers", "anomalous")
 """Codes of what makes unsure whatever the confidence."""
 
 
@@ -35,11 +36,17 @@ class EnsembleParameters(Parameters):
     alpha_real: float = Field(0.05, gt=0, lt=0.5, description="Largest share of wrong verdicts among true sources.")
     alpha_false: float = Field(0.05, gt=0, lt=0.5, description="Largest share of wrong verdicts among false alerts.")
     delta: float = Field(0.1, gt=0, lt=0.5, description="Probability that the share is larger all the same.")
+    smallest_confidence: float = Field(
+        0.8, ge=0.5, le=0.999, description="No threshold lies below, whatever it could promise on average."
+    )
     largest_disagreement: float = Field(
         0.6, ge=0, le=1, description="Range of the members' probabilities above which they disagree."
     )
     smallest_valid_fraction: float = Field(
         0.15, ge=0, le=1, description="Share of usable pixels below which there are few."
+    )
+    largest_mismatch: float = Field(
+        1.5, ge=1, description="Factor between snr_max and the trigger's pixel above which they do not belong together."
     )
     anomaly_quantile: float = Field(
         0.995, gt=0.5, le=1, description="Share of the validation images that are no anomaly, for each detector."
@@ -49,6 +56,11 @@ class EnsembleParameters(Parameters):
     def alpha(self) -> dict[str, float]:
         """Largest share of wrong verdicts of each class."""
         return {REAL: self.alpha_real, FALSE: self.alpha_false}
+
+    @property
+    def grid(self) -> tuple[float, ...]:
+        """Thresholds that are tried, from the strictest on."""
+        return (*(threshold for threshold in GRID if threshold > self.smallest_confidence), self.smallest_confidence)
 
 
 @dataclass(frozen=True)
@@ -80,17 +92,17 @@ class Pooled:
     def is_usable(
         self,
         logits: Mapping[str, np.ndarray],
-        valid_fraction: np.ndarray,
+        quality: Mapping[str, np.ndarray] | Table,
         scores: Mapping[str, np.ndarray] | None = None,
     ) -> np.ndarray:
         """Tell where nothing but confidence decides: (n,) bool; see `decide`."""
-        reasons = other_reasons(_stacked(logits, self.members), self, valid_fraction, scores)
+        reasons = other_reasons(_stacked(logits, self.members), self, quality, scores)
         return ~np.any(list(reasons.values()), axis=0)
 
     def decide(
         self,
         logits: Mapping[str, np.ndarray],
-        valid_fraction: np.ndarray,
+        quality: Mapping[str, np.ndarray] | Table,
         scores: Mapping[str, np.ndarray] | None = None,
     ) -> np.ndarray:
         """Tell the verdicts.
@@ -99,8 +111,8 @@ class Pooled:
         ----------
         logits : mapping
             Member -> (n,).
-        valid_fraction : ndarray
-            (n,), of the images' pixels.
+        quality : mapping or Table
+            From `~cherenkov_pipeline.alerts.images.SubImages.quality`, or with such columns.
         scores : mapping, optional
             Anomaly detector -> (n,).
 
@@ -116,12 +128,15 @@ class Pooled:
         for name, threshold in self.thresholds.items():
             if threshold.value is not None:
                 needed[leaning == name] = threshold.value
-        unsure = ~(confidence >= needed) | ~self.is_usable(logits, valid_fraction, scores)
+        unsure = ~(confidence >= needed) | ~self.is_usable(logits, quality, scores)
         return np.where(unsure, UNSURE, leaning)
 
 
 def other_reasons(
-    logits: np.ndarray, pooled: Pooled, valid_fraction: np.ndarray, scores: Mapping[str, np.ndarray] | None
+    logits: np.ndarray,
+    pooled: Pooled,
+    quality: Mapping[str, np.ndarray] | Table,
+    scores: Mapping[str, np.ndarray] | None,
 ) -> dict[str, np.ndarray]:
     """Find what makes unsure whatever the confidence: code of `OTHER_REASONS` -> (n,) bool."""
     own = sigmoid(logits / pooled.temperature)
@@ -130,7 +145,8 @@ def other_reasons(
         anomalous |= ~(np.asarray(values) <= pooled.limits[name])
     return {
         "members_disagree": np.ptp(own, axis=0) > pooled.parameters.largest_disagreement,
-        "few_valid_pixels": np.asarray(valid_fraction) < pooled.parameters.smallest_valid_fraction,
+        "few_valid_pixels": np.asarray(quality["valid_fraction"]) < pooled.parameters.smallest_valid_fraction,
+        "inconsistent_numbers": ~(np.asarray(quality["snr_mismatch"]) <= pooled.parameters.largest_mismatch),
         "anomalous": anomalous,
     }
 
@@ -165,7 +181,7 @@ def pool(
     groups: np.ndarray,
     validation: np.ndarray,
     calibration: np.ndarray,
-    valid_fraction: np.ndarray,
+    quality: Mapping[str, np.ndarray] | Table,
     parameters: EnsembleParameters,
     scores: Mapping[str, np.ndarray] | None = None,
     seed: int = 0,
@@ -184,8 +200,8 @@ def pool(
         (n,), images for temperature and limits; the networks' trainings were stopped by them.
     calibration : ndarray of bool
         (n,), images for the thresholds: nothing was fitted to them.
-    valid_fraction : ndarray
-        (n,), of the images' pixels.
+    quality : mapping or Table
+        From `~cherenkov_pipeline.alerts.images.SubImages.quality`, or with such columns.
     parameters : EnsembleParameters
     scores : mapping, optional
         Anomaly detector -> (n,).
@@ -209,7 +225,7 @@ def pool(
     own = {name: values[validation] for name, values in chosen.items()}
     temperature = fit_temperature(own, is_real[validation], parameters.members)
     before = Pooled(parameters.members, temperature, {}, limits, parameters)
-    usable = calibration & before.is_usable(chosen, valid_fraction, scores)
+    usable = calibration & before.is_usable(chosen, quality, scores)
     thresholds = find_thresholds(before.probability(chosen), is_real, groups, usable, parameters, seed)
     return Pooled(parameters.members, temperature, thresholds, limits, parameters)
 
@@ -250,7 +266,7 @@ def find_thresholds(
         leaning = rows[(probability[rows] >= 0.5) == (name == REAL)]
         confidence = np.maximum(probability, 1 - probability)[leaning]
         wrong = np.asarray(is_real, dtype=bool)[leaning] != (name == REAL)
-        thresholds[name] = find_threshold(confidence, wrong, parameters.alpha[name], parameters.delta)
+        thresholds[name] = find_threshold(confidence, wrong, parameters.alpha[name], parameters.delta, parameters.grid)
     return thresholds
 
 

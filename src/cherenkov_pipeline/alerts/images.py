@@ -75,6 +75,18 @@ class SubImages:
         """(n,) bool, every pixel may be used."""
         return (self.codes != MISSING).all(axis=(1, 2))
 
+    @property
+    def snr_mismatch(self) -> np.ndarray:
+        """(n,), at least 1: factor between ``snr_max`` and the brightest pixel at the trigger; inf: none above 0."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            factor = np.asarray(self.table["snr_max"], dtype=float) / _at_trigger(self.snr, self.codes)
+            return np.where(factor > 0, np.maximum(factor, 1 / factor), np.inf)
+
+    @property
+    def quality(self) -> dict[str, np.ndarray]:
+        """What may make unsure whatever the models say, each (n,)."""
+        return {"valid_fraction": self.valid_fraction, "snr_mismatch": self.snr_mismatch}
+
 
 def place(
     image: np.ndarray,
@@ -90,7 +102,7 @@ def place(
     image : ndarray
         (rows, columns), signal to noise; values that are not finite are missing.
     trigger : (int, int), optional
-        Row and column of the pixel that triggered. Default: the brightest one.
+        Row and column of the pixel that triggered. Default: from `find_trigger`.
     usable : ndarray of bool, optional
         Same shape; False at the edge of the field, where too little of the mask is seen.
     sources : sequence of (int, int)
@@ -118,9 +130,7 @@ def place(
     known = np.isfinite(image) if usable is None else np.isfinite(image) & np.asarray(usable, dtype=bool)
     if not known.any():
         raise UserError("A sub-image has at least one pixel with a finite value.")
-    if trigger is None:
-        trigger = np.unravel_index(np.argmax(np.where(known, image, -np.inf)), image.shape)
-    row, column = (int(value) for value in trigger)
+    row, column = (int(value) for value in (find_trigger(image, known) if trigger is None else trigger))
     if not (0 <= row < image.shape[0] and 0 <= column < image.shape[1]):
         raise UserError(f"The trigger lies within its image of {image.shape} pixels. Received: {(row, column)}")
     snr = np.full((SIZE, SIZE), np.nan, dtype=np.float32)
@@ -136,6 +146,14 @@ def place(
     return snr, codes
 
 
+def find_trigger(image: np.ndarray, usable: np.ndarray) -> tuple[int, int]:
+    """Find the trigger's pixel: the middle of a complete image, where it is usable; else the brightest usable one."""
+    if image.shape == (SIZE, SIZE) and usable[CENTER, CENTER]:
+        return CENTER, CENTER
+    row, column = np.unravel_index(np.argmax(np.where(usable, image, -np.inf)), image.shape)
+    return int(row), int(column)
+
+
 def own_numbers(snr: np.ndarray, codes: np.ndarray) -> tuple[float, float]:
     """Measure what stands for ``snr_max`` and ``snr_std`` where those of the whole sky image are not known.
 
@@ -147,10 +165,18 @@ def own_numbers(snr: np.ndarray, codes: np.ndarray) -> tuple[float, float]:
     Returns
     -------
     snr_max, snr_std : float
-        Highest value and standard deviation of the usable pixels; NaN where there are none.
+        Highest value at the trigger, and standard deviation of the usable pixels; NaN where there are none.
     """
     usable = snr[codes != MISSING].astype(float)
-    return (float(usable.max()), float(usable.std())) if usable.size else (np.nan, np.nan)
+    return (float(_at_trigger(snr, codes)), float(usable.std())) if usable.size else (np.nan, np.nan)
+
+
+def _at_trigger(snr: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Highest usable value within a pixel of the trigger, where its place may be rounded; else of all: (...)."""
+    pixels = np.where((codes != MISSING) & np.isfinite(snr), snr, -np.inf)
+    around = slice(CENTER - 1, CENTER + 2)
+    near = pixels[..., around, around].max(axis=(-2, -1))
+    return np.where(np.isfinite(near), near, pixels.max(axis=(-2, -1))).astype(float)
 
 
 def _overlap(trigger: int, size: int) -> tuple[slice, slice]:

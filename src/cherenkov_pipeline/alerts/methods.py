@@ -85,7 +85,7 @@ def train_method(
     folder : Path
         For states of trainings.
     pretraining : Pretraining, optional
-        Of the weights ``simulated``.
+        Of the weights ``simulated``, and of forests' frames.
 
     Raises
     ------
@@ -108,8 +108,12 @@ def train_method(
         )
     if isinstance(method, ForestMethod):
         columns = [FEATURES.index(feature) for feature in method.features]
-        features = hand_features(images)[:, columns]
-        trees = grow(features[training], is_real[training], method.forest, method.seed)
+        known, labels = hand_features(images[training]), is_real[training]
+        if method.frames and pretraining:
+            frames = pretraining.images(method.frames)
+            known = np.concatenate([known, hand_features(frames)])
+            labels = np.concatenate([labels, np.asarray(frames.table["is_real"], dtype=bool)])
+        trees = grow(known[:, columns], labels, method.forest, method.seed)
 
         def logit(others: SubImages) -> np.ndarray:
             share = trees.leaf_values(hand_features(others)[:, columns])[..., 0].mean(axis=1, dtype=float)

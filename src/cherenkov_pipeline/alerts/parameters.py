@@ -61,13 +61,19 @@ class LearningParameters(Parameters):
         return 1.0 if self.backbone_learning_rate is None else self.backbone_learning_rate / head
 
 
-class PretrainingParameters(Parameters):
-    """How the weights ``simulated`` are learnt."""
+class FrameParameters(Parameters):
+    """Simulated frames of other masks, to learn from beside the images."""
 
-    n_images: int = Field(1024, ge=40, le=1_000_000, description="Simulated sub-images, one in five not for training.")
+    n_images: int = Field(1024, ge=40, le=1_000_000, description="Simulated sub-images.")
     mask_patterns: tuple[PositiveInt, ...] = Field(
         (1001, 1002, 1003, 1004), min_length=1, description="Mask patterns, none of which other data have."
     )
+    seed: int = Field(1, ge=0, lt=2**32, description="Of the simulation.")
+
+
+class PretrainingParameters(FrameParameters):
+    """How the weights ``simulated`` are learnt; one frame in five is not for training."""
+
     largest_size: int = Field(
         112, ge=8, le=512, description="Pixels along each side, where the method reads more than that."
     )
@@ -77,7 +83,6 @@ class PretrainingParameters(Parameters):
         optimizer=OptimizerParameters(name="adamw", learning_rate=1e-3),
         schedule=CosineSchedule(warmup_epochs=0.5),
     )
-    seed: int = Field(1, ge=0, lt=2**32, description="Of the simulation.")
 
 
 class NetworkMethod(Parameters):
@@ -105,9 +110,9 @@ class NetworkMethod(Parameters):
         return self
 
     @property
-    def begins_with_simulated(self) -> bool:
-        """Whether the weights are learnt from simulated frames."""
-        return self.weights == "simulated"
+    def frames(self) -> PretrainingParameters | None:
+        """Simulated frames that the weights are learnt from; None: it begins with others."""
+        return self.pretraining if self.weights == "simulated" else None
 
 
 class AnomalyMethod(Parameters):
@@ -141,6 +146,9 @@ class ForestMethod(Parameters):
     method: Literal["random_forest"]
     features: tuple[Literal[FEATURES], ...] = Field(FEATURES, min_length=1, description="Features that it sees.")
     forest: ForestParameters = ForestParameters(n_trees_classification=300)
+    frames: FrameParameters | None = Field(
+        None, description="Simulated frames of other masks that it learns from beside the training images."
+    )
     seed: int = Field(0, ge=0, lt=2**32)
 
 
@@ -158,13 +166,15 @@ def _talk(epochs: int, head: float, layer4: float) -> dict[str, Any]:
     }
 
 
+_FRAMES = {"n_images": 8192}
+
 _SMALL_TRANSFER = {
     "method": "cnn_transfer",
     "weights": "simulated",
     # what a small network averages over the whole image does not tell what the trigger itself looks like
     "preparation": {"features": True},
     # small networks are quick: they can see as many frames as they can learn from
-    "pretraining": {"n_images": 8192, "training": {"epochs": 15}},
+    "pretraining": {**_FRAMES, "training": {"epochs": 15}},
     "training": {
         "epochs": 30,
         "optimizer": {"name": "adam", "learning_rate": 1e-3},
@@ -224,12 +234,14 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "isolation_forest": {"method": "isolation_forest"},
     "random_forest": {"method": "random_forest"},
+    "random_forest_frames": {"method": "random_forest", "frames": _FRAMES},
     "random_forest_snr": {"method": "random_forest", "features": ["log_snr_max", "log_snr_std"]},
     "talk_1": _talk(30, 1e-4, 1e-5),
     "talk_2": _talk(200, 1e-6, 1e-6),
     "talk_3": _talk(200, 1e-4, 1e-4),
 }
-"""Configurations by name: of each method, the baseline on two numbers alone, and the talk's three final models."""
+"""Configurations by name: of each method, the baseline with all frames that small networks see before and that on two
+numbers alone, and the talk's three final models."""
 
 
 def _kind(value: Any) -> str:

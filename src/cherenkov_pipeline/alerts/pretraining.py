@@ -13,7 +13,7 @@ import numpy as np
 from cherenkov_pipeline.alerts.augmentation import AugmentationParameters
 from cherenkov_pipeline.alerts.files import read_sub_images, write_sub_images
 from cherenkov_pipeline.alerts.images import SubImages
-from cherenkov_pipeline.alerts.parameters import NetworkMethod
+from cherenkov_pipeline.alerts.parameters import FrameParameters, NetworkMethod
 from cherenkov_pipeline.alerts.simulation.parameters import AlertSimulationParameters
 from cherenkov_pipeline.alerts.splits import SplitParameters, split
 from cherenkov_pipeline.files import atomic_path, fingerprint, locked
@@ -76,9 +76,9 @@ class Pretraining:
         UserError
             As `~cherenkov_pipeline.alerts.training.train_network`.
         """
-        if not method.begins_with_simulated:
+        if method.frames is None:
             return None
-        learner, frames = _learner(method), self._frames(method)
+        learner, frames = _learner(method), self._simulation(method.frames)
         path = self.folder / f"{fingerprint(learner, frames, code_fingerprint(*ROOMS))}.keras"
         if path.is_file():
             logger.info("The weights learnt from simulated frames are there: %s.", path)
@@ -86,7 +86,7 @@ class Pretraining:
 
         from cherenkov_pipeline.alerts.training import train_network
 
-        images = self._images(frames)
+        images = self.images(method.frames)
         splits = split(images.table, SplitParameters(train=0.8, validation=0.1, test=0.1))
         trained = train_network("pre-training", images, splits, learner, self.folder / "states")
         tested = splits != "train"
@@ -98,19 +98,13 @@ class Pretraining:
             trained.network.save(part)
         return path
 
-    def _frames(self, method: NetworkMethod) -> AlertSimulationParameters:
-        own = method.pretraining
-        return self.simulation.model_copy(
-            update={
-                "n_images": own.n_images,
-                "mask_patterns": own.mask_patterns,
-                "seed": own.seed,
-                "label_noise": 0.0,
-            }
-        )
+    def _simulation(self, frames: FrameParameters) -> AlertSimulationParameters:
+        own = {name: getattr(frames, name) for name in FrameParameters.model_fields}
+        return self.simulation.model_copy(update={**own, "label_noise": 0.0})
 
-    def _images(self, frames: AlertSimulationParameters) -> SubImages:
+    def images(self, parameters: FrameParameters) -> SubImages:
         """Simulate frames, or read those that were simulated before."""
+        frames = self._simulation(parameters)
         path = self.folder / f"frames_{fingerprint(frames, code_fingerprint(*SIMULATION))}.h5"
         with locked(self.folder):
             if not path.is_file():

@@ -8,6 +8,8 @@ from cherenkov_pipeline.alerts.ensemble import EnsembleParameters
 from cherenkov_pipeline.alerts.images import CAUSES, REAL_CAUSES
 from cherenkov_pipeline.alerts.parameters import (
     AutoencoderMethod,
+    ForestMethod,
+    FrameParameters,
     IsolationForestMethod,
     Method,
     MethodParameters,
@@ -73,12 +75,11 @@ class AlertParameters(Parameters):
     def _weights_from_other_masks(self) -> Self:
         known = {*self.simulation.mask_patterns, self.simulation.held_back_pattern}
         for name, method in {**self.chosen, **self.variants}.items():
-            if not (isinstance(method, NetworkMethod) and method.begins_with_simulated):
-                continue
-            if shared := known & {*method.pretraining.mask_patterns}:
+            frames = _frames_of(method)
+            if shared := known & {*(frames.mask_patterns if frames else ())}:
                 raise ValueError(
                     f"{name}: the mask patterns {sorted(shared)} of its pre-training are also those of the simulated"
-                    " images: take others, which its weights may know"
+                    " images: take others, which it may know"
                 )
         return self
 
@@ -86,10 +87,10 @@ class AlertParameters(Parameters):
     def _weights_from_other_events(self) -> Self:
         own = range(self.simulation.seed, self.simulation.seed + N_PARTS)
         for name, method in {**self.chosen, **self.variants}.items():
-            if isinstance(method, NetworkMethod) and method.begins_with_simulated and method.pretraining.seed in own:
+            if (frames := _frames_of(method)) and frames.seed in own:
                 raise ValueError(
-                    f"{name}: its pre-training has the seed {method.pretraining.seed}, and the simulated images have"
-                    f" {own[0]} to {own[-1]}: its weights would know the same bursts; take another"
+                    f"{name}: its pre-training has the seed {frames.seed}, and the simulated images have"
+                    f" {own[0]} to {own[-1]}: it would know the same bursts; take another"
                 )
         return self
 
@@ -107,3 +108,8 @@ class AlertParameters(Parameters):
     def variants(self) -> dict[str, Method]:
         """Name -> parameters of each variant of the ablation."""
         return {name: one.method for name, one in self.ablation.items()}
+
+
+def _frames_of(method: Method) -> FrameParameters | None:
+    """Find the simulated frames that a method learns from beside the images."""
+    return method.frames if isinstance(method, NetworkMethod | ForestMethod) else None

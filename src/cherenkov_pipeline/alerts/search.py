@@ -55,7 +55,7 @@ def search_method(
         data_fingerprint(images, splits.astype("U10")),
         method,
         search.identity,
-        pretraining.fingerprint if pretraining and method.begins_with_simulated else None,
+        pretraining.fingerprint if pretraining and method.frames else None,
         code_fingerprint(*ROOMS),
     )
 

@@ -38,8 +38,8 @@ class Reason:
     Attributes
     ----------
     code : str
-        ``below_threshold``, ``no_valid_threshold``, ``members_disagree``, ``few_valid_pixels``, ``anomalous`` or
-        ``not_computable``.
+        ``below_threshold``, ``no_valid_threshold``, ``members_disagree``, ``few_valid_pixels``,
+        ``inconsistent_numbers``, ``anomalous`` or ``not_computable``.
     sentence : str
         The same for people.
     """
@@ -178,7 +178,7 @@ def _judge_together(bundle: Bundle, images: SubImages) -> list[Verdict]:
     cams = _cams([output[CAM] for output in outputs.values()])
     near = bundle.card.neighbours
     neighbours = _nearest(bundle, outputs[near.member][EMBEDDING]) if near else [()] * len(images)
-    valid_fraction = images.valid_fraction
+    quality = images.quality
     verdicts = []
     for row in range(len(images)):
         p_real, scores = float(pooled[row]), {name: float(values[row]) for name, values in anomalies.items()}
@@ -186,7 +186,14 @@ def _judge_together(bundle: Bundle, images: SubImages) -> list[Verdict]:
         leaning = REAL if is_number and p_real >= 0.5 else FALSE
         threshold = bundle.card.thresholds[leaning].value
         reasons = (
-            _reasons(bundle, leaning, p_real, members[:, row], float(valid_fraction[row]), scores)
+            _reasons(
+                bundle,
+                leaning,
+                p_real,
+                members[:, row],
+                {name: float(values[row]) for name, values in quality.items()},
+                scores,
+            )
             if is_number
             else [Reason("not_computable", "A model gave no number for this image.")]
         )
@@ -205,7 +212,7 @@ def _judge_together(bundle: Bundle, images: SubImages) -> list[Verdict]:
                 neighbours=neighbours[row],
                 image_snr=float(images.table["snr_max"][row]),
                 snr_std=float(images.table["snr_std"][row]),
-                valid_fraction=float(valid_fraction[row]),
+                valid_fraction=float(quality["valid_fraction"][row]),
                 latency_ms=0.0,
             )
         )
@@ -220,7 +227,12 @@ def sigmoid(logit: np.ndarray) -> np.ndarray:
 
 
 def _reasons(
-    bundle: Bundle, leaning: str, p_real: float, members: np.ndarray, valid_fraction: float, scores: dict[str, float]
+    bundle: Bundle,
+    leaning: str,
+    p_real: float,
+    members: np.ndarray,
+    quality: dict[str, float],
+    scores: dict[str, float],
 ) -> list[Reason]:
     """Everything that speaks against a verdict."""
     card, reasons = bundle.card, []
@@ -251,12 +263,20 @@ def _reasons(
                 f" {100 * card.largest_disagreement:.0f}).",
             )
         )
-    if valid_fraction < card.smallest_valid_fraction:
+    if (valid_fraction := quality["valid_fraction"]) < card.smallest_valid_fraction:
         reasons.append(
             Reason(
                 "few_valid_pixels",
                 f"Only {percent(valid_fraction)} of the pixels can be used (at least"
                 f" {percent(card.smallest_valid_fraction)} needed).",
+            )
+        )
+    if not quality["snr_mismatch"] <= card.largest_mismatch:
+        reasons.append(
+            Reason(
+                "inconsistent_numbers",
+                f"snr_max and the pixel at the trigger do not belong together: they differ by a factor of"
+                f" {quality['snr_mismatch']:.3g} (at most {card.largest_mismatch:g}).",
             )
         )
     reasons += [

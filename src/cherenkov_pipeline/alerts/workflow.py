@@ -127,8 +127,8 @@ def train_methods(
     Returns
     -------
     predictions : QTable
-        One row an image: ``image_id``, ``split``, ``is_real``, ``group``, ``valid_fraction``, ``logit_<method>``,
-        ``anomaly_<method>`` of those that score.
+        One row an image: ``image_id``, ``split``, ``is_real``, ``group``, ``valid_fraction``, ``snr_mismatch``,
+        ``logit_<method>``, ``anomaly_<method>`` of those that score.
     histories : QTable
         One row an epoch of each network, by ``method``.
     experiments : list of dict
@@ -155,7 +155,7 @@ def train_methods(
             "split": names,
             "is_real": is_real,
             "group": groups(images.table, parameters.split.by),
-            "valid_fraction": images.valid_fraction,
+            **images.quality,
         }
     )
     histories, experiments = [], []
@@ -212,18 +212,22 @@ def keep(trained: Any, folder: Path) -> None:
 
 def pool_members(predictions: QTable, parameters: AlertParameters) -> Pooled:
     """Calibrate the ensemble: temperature and limits by the validation images, thresholds by images of their own."""
-    split = np.asarray(predictions["split"])
-    calibration = split == (CALIBRATION if (split == CALIBRATION).any() else "test")
     return pool(
         logits_of(predictions, parameters.ensemble.members),
         np.asarray(predictions["is_real"]),
         np.asarray(predictions["group"]),
-        split == "validation",
-        calibration,
-        np.asarray(predictions["valid_fraction"]),
+        np.asarray(predictions["split"]) == "validation",
+        calibration_rows(predictions),
+        predictions,
         parameters.ensemble,
         scores_of(predictions, parameters.ensemble.detectors),
     )
+
+
+def calibration_rows(predictions: Table) -> np.ndarray:
+    """Images for the thresholds, (n,) bool: those that are for nothing else, or else the test images."""
+    split = np.asarray(predictions["split"])
+    return split == (CALIBRATION if (split == CALIBRATION).any() else "test")
 
 
 def logits_of(predictions: Table, methods: tuple[str, ...]) -> dict[str, np.ndarray]:
