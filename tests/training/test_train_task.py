@@ -322,3 +322,27 @@ def test_tensorboards_logs_stand_beside_the_states(store, tmp_path, monkeypatch)
     train(store, tmp_path, tensorboard=True)
     (folder,) = (tmp_path / "states").iterdir()
     assert made == [str(folder / "tensorboard")]
+
+
+def nameless(inputs):
+    """Backbone of operations that Keras names."""
+    return keras.ops.mean(keras.ops.cast(inputs["image"] > 0, "float32"), axis=(1, 2))
+
+
+def test_a_training_is_found_again_whatever_was_built_before(store, tmp_path):
+    model = ModelParameters(name=f"{__name__}:nameless")
+
+    def stop(row):
+        raise BegunError
+
+    with pytest.raises(BegunError):
+        train_task(store, "energy", model, INPUTS, TrainingParameters(**SHORT | {"epochs": 2}), tmp_path, watch=stop)
+    epochs = []
+    trained = train_task(
+        store, "energy", model, INPUTS, TrainingParameters(**SHORT | {"epochs": 2}), tmp_path, watch=epochs.append
+    )
+    assert [row["epoch"] for row in epochs] == [1, 2]
+    again = train_task(store, "energy", model, INPUTS, TrainingParameters(**SHORT | {"epochs": 2}), tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+    assert again.card.created == trained.card.created
+    assert again.fingerprint == trained.fingerprint

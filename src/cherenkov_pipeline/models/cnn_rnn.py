@@ -57,7 +57,7 @@ def cnn_rnn(
         # cuDNN wants the absent telescopes last, which a given order does not promise
         use_cudnn=False,
         name="backbone_lstm",
-    )(features, mask=keras.ops.cast(telescopes, "bool"))
+    )(features, mask=telescopes)
     if states == "all":
         # the backends do not agree about what comes out of a step that is passed over
         x = PresentTelescopes(name="backbone_states_present")(x, telescopes)

@@ -37,6 +37,7 @@ from cherenkov_pipeline.models.on_disk import (
     read_history,
 )
 from cherenkov_pipeline.models.registry import HEADS, REGISTRY, ModelEntry, resolve
+from cherenkov_pipeline.models.structure import structure
 
 if TYPE_CHECKING:
     from ctapipe.instrument import CameraGeometry
@@ -86,7 +87,7 @@ class TrainedModel:
             weights.update(np.ascontiguousarray(values))
         card = self.card
         return fingerprint(
-            self.model.to_json(),
+            structure(self.model),
             weights.hexdigest(),
             card.task,
             card.name,

@@ -22,6 +22,7 @@ from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.models.pretrained import learning_rate_factors
 from cherenkov_pipeline.models.registry import HEADS, REGISTRY, own_source
 from cherenkov_pipeline.models.saved import TrainedModel, load_network
+from cherenkov_pipeline.models.structure import structure
 from cherenkov_pipeline.revision import code_fingerprint
 from cherenkov_pipeline.store import EventStore, JoinedStores
 from cherenkov_pipeline.store.batches import Batches
@@ -272,7 +273,7 @@ class _Training:
         named = ((self.model, REGISTRY), (self.model.head, HEADS))
         own = [own_source(part.name, entries, part.options) for part, entries in named]
         return fingerprint(
-            network.to_json(),
+            structure(network),
             [fingerprint_file(path) if path else None for path in own],
             begun,
             self.store.fingerprint,
