@@ -6,6 +6,7 @@ from tests.training.toy_showers import shower_store
 
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.backend import keras
+from cherenkov_pipeline.models.likelihoods import predict_events
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.models.saved import load_model, save_model
 from cherenkov_pipeline.reconstruction.predict import predict_store
@@ -13,7 +14,7 @@ from cherenkov_pipeline.store.parameters import InputParameters
 from cherenkov_pipeline.tasks import get_task
 from cherenkov_pipeline.training.ensemble import train_ensemble
 from cherenkov_pipeline.training.parameters import TrainingParameters, input_parameters
-from cherenkov_pipeline.training.task import task_batches, train_task
+from cherenkov_pipeline.training.task import task_batches, train_task, weighted_batches
 
 MODEL = ModelParameters(
     name="single_tel",
@@ -62,6 +63,18 @@ def test_the_model_says_what_the_network_of_all_tasks_says_of_its_own(store, tmp
     assert alone.card.training["calibration"] == own
     assert alone.card.cost.parameters < joint.card.cost.parameters
     np.testing.assert_array_equal(alone.history["val_loss"], joint.history["val_loss"])
+
+
+def test_the_history_has_the_loss_of_the_own_task_alone(store, tmp_path):
+    model = MODEL.model_copy(update={"options": {**MODEL.options, "l2": 0.1}})
+    trained = train(
+        store, tmp_path, "type", model, auxiliary=("energy",), calibrate=False, weights={"classes": "balanced"}
+    )
+    batches = weighted_batches(store, get_task("type"), INPUTS, TrainingParameters(weights={"classes": "balanced"}))
+    logits, is_gamma, weights = predict_events(trained.model, batches["validation"])
+    loss = np.mean(weights * np.logaddexp(0, np.where(is_gamma > 0, -logits, logits))[:, 0])
+    assert trained.card.metrics["val_task_loss"] == pytest.approx(loss, rel=1e-5)
+    assert trained.card.metrics["val_loss"] > loss + 0.1
 
 
 def test_it_is_saved_and_comes_back_without_another_epoch(store, tmp_path, monkeypatch):

@@ -144,7 +144,7 @@ def test_its_own_calibration_sets_probabilities_right(store, states):
     for member in members:
         member.model.get_layer("head_type").set_constants({"temperature": [0.01]})
     losses = [
-        combine(members, store, TRAINING.model_copy(update={"calibrate": calibrate})).card.metrics["val_loss"]
+        combine(members, store, TRAINING.model_copy(update={"calibrate": calibrate})).card.metrics["val_task_loss"]
         for calibrate in (False, True)
     ]
     assert losses[1] < 0.5 * losses[0]
@@ -162,14 +162,14 @@ def test_its_loss_is_that_of_its_members(store, tmp_path):
     )
     member = ensemble.train_task(store, "energy+type", MODEL, INPUTS, training, tmp_path)
     together = combine([member, member], store, training)
-    assert together.card.metrics["val_loss"] == pytest.approx(member.card.metrics["val_loss"], rel=1e-3)
+    assert together.card.metrics["val_task_loss"] == pytest.approx(member.card.metrics["val_task_loss"], rel=1e-3)
     penalized = ModelParameters(
         name="single_tel", options={**MODEL.options, "l2": 0.1}, head={"options": {"units": [8]}}
     )
     member = ensemble.train_task(store, "type", penalized, INPUTS, TRAINING, tmp_path)
-    losses = [combine([member] * n, store, TRAINING).card.metrics["val_loss"] for n in (2, 3)]
+    losses = [combine([member] * n, store, TRAINING).card.metrics["val_task_loss"] for n in (2, 3)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
-    assert losses[0] < member.card.metrics["val_loss"]
+    assert losses[0] < member.card.metrics["val_task_loss"]
 
 
 def test_members_that_differ_are_refused(store, states, tmp_path):

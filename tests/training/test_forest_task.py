@@ -117,6 +117,7 @@ def test_history_and_card(grown):
         assert trained.history.colnames[:3] == ["epoch", "loss", "val_loss"]
         assert len(trained.history) == 1
         assert np.isfinite(trained.history["val_loss"]).all()
+        assert trained.history["val_task_loss"] == trained.history["val_loss"]
         assert trained.card.model.name == "random_forest"
         assert trained.card.cost.parameters > 0
 

@@ -234,6 +234,11 @@ def test_a_network_that_is_too_large_is_a_failed_trial(trainings, tmp_path, monk
         ({"space": {RATE: {"low": 1, "high": 2, "points": 3}}}, "points .* no effect"),
         ({"space": {"training.weights.classes": {"values": [None, "balanced"]}}}, "changes what val_loss means"),
         ({"space": {"model.options.l2": {"low": 0, "high": 1}}}, "model.options.l2 changes"),
+        ({"space": {"training.auxiliary": {"values": [[], ["xmax"]]}}}, "training.auxiliary changes what val_loss"),
+        (
+            {"space": {"training.weights.classes": {"values": [None, "balanced"]}}, "objective": "val_task_loss"},
+            "changes what val_task_loss means",
+        ),
         ({"space": {"model.head": {"values": [{}, {"options": {"l2": 0.1}}]}}}, "model.head.options.l2 changes"),
         ({"space": {"training": {"values": [{}, {"weights": {"classes": "balanced"}}]}}}, "training.weights.classes"),
         ({"space": {"input": {"values": [{}, {"min_telescopes": 2}]}}}, "input.min_telescopes changes"),
@@ -252,6 +257,8 @@ def test_what_is_no_search_is_refused(parameters, message):
     "parameters",
     [
         {"space": {"model.options.l2": {"low": 0, "high": 1}}, "objective": "val_auc"},
+        {"space": {"model.options.l2": {"low": 0, "high": 1}}, "objective": "val_task_loss"},
+        {"space": {"training.auxiliary": {"values": [[], ["xmax"]]}}, "objective": "val_task_loss"},
         {"space": {"model.options": {"values": [{"l2": 0.1, "filters": [4]}, {"l2": 0.1, "filters": [8]}]}}},
         {"space": {"model.name": {"values": ["single_tel", "set_network", "own.py:model"]}}},
         {"space": {"input": {"values": [{"mapping": "axial"}, {"mapping": "square"}]}}},

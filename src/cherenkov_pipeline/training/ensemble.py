@@ -128,12 +128,19 @@ def combine(
 
 
 def _metrics(model: keras.Model, likelihood: Likelihood, validation: Batches) -> dict[str, float]:
-    """Loss and metrics of the mixture, without the penalties of all its members' weights."""
+    """Loss of the task and metrics of the mixture."""
     outputs, targets, weights = predict_events(model, validation)
     given = keras.Input(outputs.shape[1:])
     judged = keras.Model(given, given)
-    judged.compile(loss=likelihood.loss(), metrics=list(likelihood.metrics), jit_compile=jit_compile())
+    judged.compile(
+        loss=likelihood.loss(),
+        metrics=likelihood.metrics,
+        weighted_metrics=[likelihood.task_loss],
+        jit_compile=jit_compile(),
+    )
     values = judged.evaluate(outputs, targets, sample_weight=weights, verbose=0, return_dict=True)
+    # what the members call loss may count auxiliary tasks and penalties, of which a mixture has none
+    del values["loss"]
     return {f"val_{name}": float(value) for name, value in values.items()}
 
 

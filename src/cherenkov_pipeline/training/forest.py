@@ -29,7 +29,7 @@ from cherenkov_pipeline.models.decision_forest import (
     forest_features,
 )
 from cherenkov_pipeline.models.forest_features import AXIS, COLUMNS, check_columns, feature_columns
-from cherenkov_pipeline.models.likelihoods import LIKELIHOODS, Likelihood, calibrate_model, predict_events
+from cherenkov_pipeline.models.likelihoods import LIKELIHOODS, TASK_LOSS, Likelihood, calibrate_model, predict_events
 from cherenkov_pipeline.models.options import ForestParameters
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.store import EventStore
@@ -86,7 +86,7 @@ def train_forest(
         From the inputs to the outputs of the task's likelihood; NaN where an image has no parameters.
     history : QTable
         One row, as of an epoch: ``epoch``, ``loss`` (of `LOSS_EVENTS` training events, which the trees have seen),
-        ``val_loss``, ``learning_rate`` (0) and ``seconds``.
+        ``val_loss``, ``val_task_loss`` (the same), ``learning_rate`` (0) and ``seconds``.
 
     Raises
     ------
@@ -116,13 +116,9 @@ def train_forest(
     validation = batches("validation")
     if training.calibrate:
         calibrate_model(network, likelihood, validation)
-    losses = {
-        name: _loss(network, likelihood, events)
-        for name, events in (("loss", batches("train", LOSS_EVENTS)), ("val_loss", validation))
-    }
-    seconds = time.perf_counter() - began
-    history = QTable({"epoch": [1], **{name: [value] for name, value in losses.items()}})
-    history["learning_rate"], history["seconds"] = 0.0, seconds
+    history = QTable({"epoch": [1], "loss": [_loss(network, likelihood, batches("train", LOSS_EVENTS))]})
+    history["val_loss"] = history[f"val_{TASK_LOSS}"] = _loss(network, likelihood, validation)
+    history["learning_rate"], history["seconds"] = 0.0, time.perf_counter() - began
     return network, history
 
 

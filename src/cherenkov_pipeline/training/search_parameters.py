@@ -12,15 +12,11 @@ from cherenkov_pipeline.models.registry import REGISTRY
 ROOTS = ("model", "input", "training")
 """Blocks of a task's parameters that a search may change."""
 
-NOT_COMPARABLE = (
-    "training.weights",
-    "training.loss_weights",
-    "input.mode",
-    "input.min_telescopes",
-    "model.options.l2",
-    "model.head.options.l2",
-)
-"""Parameters that change what the validation loss is a mean or a sum of."""
+NOT_COMPARABLE_TASK = ("training.weights", "training.loss_weights", "input.mode", "input.min_telescopes")
+"""Parameters that change what the task's validation loss is a mean or a sum of."""
+
+NOT_COMPARABLE = (*NOT_COMPARABLE_TASK, "training.auxiliary", "model.options.l2", "model.head.options.l2")
+"""Parameters that change what the whole validation loss is a mean or a sum of."""
 
 
 class ChoiceParameters(Parameters):
@@ -74,7 +70,9 @@ class SearchParameters(Parameters):
         20, ge=1, description="In all, those of earlier calls and other processes included; null: a whole grid."
     )
     objective: str = Field(
-        "val_loss", description="Column of the history that is compared, in each trial's epoch of lowest val_loss."
+        "val_loss",
+        description="Column of the history that is compared, in each trial's epoch of lowest val_loss; val_task_loss: "
+        "without auxiliary tasks and penalties.",
     )
     goal: Literal["minimum", "maximum"] = Field("minimum", description="Which objective is the best one.")
     pruning: PruningParameters | None = Field(None, description="Null: no trial is stopped by others.")
@@ -82,6 +80,7 @@ class SearchParameters(Parameters):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        not_comparable = {"val_loss": self.not_comparable, "val_task_loss": NOT_COMPARABLE_TASK}.get(self.objective)
         for name, values in self.space.items():
             if not re.fullmatch(rf"({'|'.join(self.roots)})(\.\w+)*", name):
                 raise ValueError(f"a name in space begins with {', '.join(self.roots)}. Received: {name!r}")
@@ -89,8 +88,10 @@ class SearchParameters(Parameters):
                 raise ValueError(f"the range of {name} needs points in a grid")
             if self.method != "grid" and isinstance(values, RangeParameters) and values.points:
                 raise ValueError(f"points of {name} have no effect but in a grid: leave them out")
-            if self.objective == "val_loss" and (changing := _not_comparable(name, values, self.not_comparable)):
-                raise ValueError(f"{changing} changes what val_loss means: compare another objective, such as a metric")
+            if not_comparable and (changing := _not_comparable(name, values, not_comparable)):
+                raise ValueError(
+                    f"{changing} changes what {self.objective} means: compare another objective, such as a metric"
+                )
         inside = [(one, two) for one in self.space for two in self.space if two.startswith(f"{one}.")]
         if inside:
             raise ValueError(f"{inside[0][1]} is part of {inside[0][0]}: search one of them")

@@ -17,7 +17,7 @@ from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.build import Scales, build_model, measure_scales, network_name
 from cherenkov_pipeline.models.card import Camera, Data, ModelCard, Validity, now, software_versions
 from cherenkov_pipeline.models.cost import model_cost
-from cherenkov_pipeline.models.likelihoods import LIKELIHOODS, Likelihood
+from cherenkov_pipeline.models.likelihoods import LIKELIHOODS, Likelihood, with_auxiliary_parts
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.models.pretrained import learning_rate_factors
 from cherenkov_pipeline.models.registry import HEADS, REGISTRY, own_source
@@ -216,7 +216,7 @@ class _Training:
             watch=watch,
         )
         network, constants = result.model, result.calibration
-        if len(self.learnt.members) > len(self.task.members):
+        if self._is_assisted:
             name = network_name(self.model, self.task)
             network = without_auxiliary(network, self.task, self.inputs.mode, name)
             constants = own_constants(constants)
@@ -252,7 +252,12 @@ class _Training:
     @property
     def likelihood(self) -> Likelihood:
         """Of the outputs."""
-        return LIKELIHOODS[self.learnt.likelihood_of(self.inputs.mode)]
+        name = self.learnt.likelihood_of(self.inputs.mode)
+        return with_auxiliary_parts(name) if self._is_assisted else LIKELIHOODS[name]
+
+    @property
+    def _is_assisted(self) -> bool:
+        return len(self.learnt.members) > len(self.task.members)
 
     @cached_property
     def origin(self) -> dict[str, Any]:

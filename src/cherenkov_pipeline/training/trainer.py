@@ -39,8 +39,8 @@ class TrainingResult:
     model : keras.Model
         With the weights of the epoch of lowest validation loss, in single precision, calibrated; not compiled.
     history : QTable
-        One row an epoch: ``epoch`` (from 1), ``loss``, ``val_loss``, metrics, ``learning_rate`` (after the
-        epoch's last step), ``seconds``.
+        One row an epoch: ``epoch`` (from 1), ``loss``, ``val_loss``, ``task_loss`` and ``val_task_loss`` (without
+        auxiliary tasks and penalties), metrics, ``learning_rate`` (after the epoch's last step), ``seconds``.
     best_epoch : int
         From 1.
     origin : dict
@@ -181,7 +181,8 @@ class _Fit:
         model.compile(
             optimizer,
             self.likelihood.loss(),
-            metrics=list(self.likelihood.metrics),
+            metrics=self.likelihood.metrics,
+            weighted_metrics=[self.likelihood.task_loss],
             jit_compile=jit_compile(model, parameters.epochs * len(self.training), parameters.deterministic),
             auto_scale_loss=False,
         )

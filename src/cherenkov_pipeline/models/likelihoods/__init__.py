@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from cherenkov_pipeline.models.backend import keras
-from cherenkov_pipeline.models.likelihoods.base import Constants, Likelihood, OutputLayer
+from cherenkov_pipeline.models.likelihoods.base import TASK_LOSS, Constants, Likelihood, OutputLayer
 from cherenkov_pipeline.models.likelihoods.bernoulli import BernoulliLikelihood, BernoulliOutput
 from cherenkov_pipeline.models.likelihoods.calibration import MINIMUM_EVENTS
 from cherenkov_pipeline.models.likelihoods.gaussian import (
@@ -30,13 +30,19 @@ from cherenkov_pipeline.models.likelihoods.gaussian import (
     absolute_error,
 )
 from cherenkov_pipeline.models.likelihoods.head_tail import HeadTailLikelihood, HeadTailOutput
-from cherenkov_pipeline.models.likelihoods.joint import JointLikelihood, JointOutput, joint
+from cherenkov_pipeline.models.likelihoods.joint import (
+    JointLikelihood,
+    JointOutput,
+    joint,
+    with_auxiliary_parts,
+)
 from cherenkov_pipeline.models.likelihoods.point import PointLikelihood, PointOutput
 from cherenkov_pipeline.models.likelihoods.simple import SIMPLE
 
 __all__ = [
     "LIKELIHOODS",
     "MINIMUM_SCALE",
+    "TASK_LOSS",
     "BernoulliLikelihood",
     "BernoulliOutput",
     "GaussianLikelihood",
@@ -53,6 +59,7 @@ __all__ = [
     "calibrate_model",
     "output_layer",
     "predict_events",
+    "with_auxiliary_parts",
 ]
 
 logger = logging.getLogger(__name__)

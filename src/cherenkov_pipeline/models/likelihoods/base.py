@@ -17,6 +17,9 @@ PACKAGE = "cherenkov_pipeline"
 N_KNOTS = 8
 """Places at which the factor of a predicted scale is held; linear in between, constant outside."""
 
+TASK_LOSS = "task_loss"
+"""Name of `TaskLoss` in the history."""
+
 Constants = dict[str, np.ndarray]
 
 
@@ -41,6 +44,8 @@ class Likelihood:
         Whether the output layer is called with ``[raw, shower_frame]``; otherwise with ``raw``.
     takes_point : bool
         Whether the output layer may be called with ``[raw, point]``: a place that a backbone offers.
+    own_loss : callable, optional
+        ``(y_true, y_pred) -> (n,)``: loss of the task alone where it has auxiliary ones. Default: that of ``loss``.
     """
 
     n_raw: Callable[[int], int]
@@ -51,11 +56,38 @@ class Likelihood:
     calibrate: Callable[[np.ndarray, np.ndarray, np.ndarray], Constants]
     needs_frame: bool = False
     takes_point: bool = False
+    own_loss: Callable[[Any, Any], Any] | None = None
 
     @property
     def metrics(self) -> list[Any]:
-        """New metrics for one compilation."""
+        """New metrics for one compilation, which the weights of events do not count in."""
         return list(self.make_metrics())
+
+    @property
+    def task_loss(self) -> "TaskLoss":
+        """New metric for one compilation, which they count in."""
+        return TaskLoss(self.own_loss or self.loss().call)
+
+
+class TaskLoss(keras.metrics.Mean):
+    """Loss of a task alone: without its auxiliary tasks and without penalties of the weights.
+
+    Parameters
+    ----------
+    loss : callable
+        ``(y_true, y_pred) -> (n,)``.
+    """
+
+    def __init__(self, loss: Callable[[Any, Any], Any]):
+        super().__init__(name=TASK_LOSS)
+        self.loss = loss
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add a batch; a mean over events, as of a loss, and not over weights."""
+        loss = self.loss(ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred))
+        if sample_weight is not None:
+            loss = loss * ops.cast(ops.reshape(sample_weight, (-1,)), loss.dtype)
+        super().update_state(loss)
 
 
 class OutputLayer(keras.layers.Layer):

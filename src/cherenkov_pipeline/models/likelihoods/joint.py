@@ -12,7 +12,7 @@ likelihood of a continuous target may be larger than 1 and its loss negative.
 import functools
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -249,6 +249,17 @@ def joint(name: str) -> Likelihood:
         needs_frame=any(part.likelihood.needs_frame for part in parts),
         takes_point=any(part.likelihood.takes_point for part in parts),
     )
+
+
+def with_auxiliary_parts(name: str) -> Likelihood:
+    """Make the likelihood of a task, the first part, with auxiliary ones; otherwise as `joint`."""
+    own, *_ = parse(name)
+
+    def own_loss(y_true: Any, y_pred: Any) -> Any:
+        targets, present = _present(own, y_true, y_pred.dtype)
+        return ops.where(present, own.likelihood.loss().call(targets, y_pred[:, own.outputs]), 0.0)
+
+    return replace(joint(name), own_loss=own_loss)
 
 
 def _calibrate(parts: Sequence[Part], outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Constants:
