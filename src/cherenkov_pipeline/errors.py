@@ -18,6 +18,15 @@ class TemporaryError(UserError):
     """What the same work, begun again, may not meet: another process is at it, or the disk is full."""
 
 
+LONGEST = 500
+"""Characters of an exception of someone else's that one line still repeats."""
+
+
+def reason(error: BaseException) -> str:
+    """Type and message of an exception, in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST]
+
+
 def which_instead(name: str, known: Collection[str]) -> str:
     """End a line about a name that is not ``known``: the one that was meant, or those there are if they are few."""
     if near := difflib.get_close_matches(name, known, n=1):

@@ -1,3 +1,5 @@
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 
@@ -141,3 +143,43 @@ def test_absent_telescopes_and_missing_targets_do_not_count():
     assert scales.target_deviation == pytest.approx([np.std(targets[:, 0]), 1])
     with pytest.raises(UserError, match="target is missing"):
         measure_scales({}, np.full((5, 1), np.nan))
+
+
+def careless(inputs, kind="map"):
+    """Part of a network with a mistake, as backbone or head."""
+    if kind == "raises":
+        raise ValueError("two\nlines")
+    if kind == "key":
+        return {}["absent"]
+    images = inputs["image"] if isinstance(inputs, Mapping) else keras.ops.reshape(inputs, (-1, 1, 4, 2))
+    return {
+        "map": images,
+        "any": keras.ops.reshape(images, (2, -1)),
+        "nothing": None,
+        "numbers": np.ones((3, 2)),
+        "many": (images, images, images),
+    }[kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("map", r"The features of .*:careless have the shape \((16, 16|1, 4), 2\): return one dimension"),
+        ("any", r"have the shape \(None,\): return one dimension"),
+        ("nothing", "careless returns NoneType, not a Keras tensor: return the features"),
+        ("numbers", "careless returns ndarray, not a Keras tensor"),
+        ("raises", r"careless cannot be built \(ValueError: two lines\): correct it"),
+        ("key", r"careless cannot be built \(KeyError: 'absent'\): correct it"),
+    ],
+)
+@pytest.mark.parametrize("part", ["backbone", "head"])
+def test_mistakes_in_own_parts_are_one_line(part, kind, message):
+    own = {"name": f"{__name__}:careless", "options": {"kind": kind}}
+    parameters = ModelParameters(**own) if part == "backbone" else ModelParameters(options=SMALL.options, head=own)
+    with pytest.raises(UserError, match=message):
+        model_of(parameters)
+
+
+def test_a_backbone_gives_features_and_at_most_a_point():
+    with pytest.raises(UserError, match=r"careless cannot be built \(ValueError: too many values"):
+        model_of(ModelParameters(name=f"{__name__}:careless", options={"kind": "many"}))

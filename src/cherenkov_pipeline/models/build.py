@@ -1,18 +1,19 @@
 """Networks from parameters: inputs, backbone, head and the task's output layer."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.errors import UserError, reason
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.layers import MapPixels, Standardize, StandardizeByType
 from cherenkov_pipeline.models.likelihoods import LIKELIHOODS, Likelihood
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.models.pretrained import Pretrained, load_pretrained
-from cherenkov_pipeline.models.registry import HEADS, REGISTRY, resolve
+from cherenkov_pipeline.models.registry import HEADS, REGISTRY, ModelEntry, resolve
 from cherenkov_pipeline.store.inputs import UNSCALED
 from cherenkov_pipeline.tasks import Task
 
@@ -134,10 +135,10 @@ def build_model(
     Raises
     ------
     UserError
-        If the backbone or head cannot be imported or does not take its options, if the backbone reads an input that
-        is not there or leaves one unread, if it is for one telescope and the input for several or the other way
-        round, if hexagonal convolutions are wanted of an image that is no hexagonal lattice, or if the pre-trained
-        weights do not fit.
+        If the backbone or head cannot be imported, does not take its options, raises anything or returns something
+        else than features of one dimension, if the backbone reads an input that is not there or leaves one unread, if
+        it is for one telescope and the input for several or the other way round, if hexagonal convolutions are wanted
+        of an image that is no hexagonal lattice, or if the pre-trained weights do not fit.
     """
     _check_entry(parameters, shapes, mapping)
     likelihood = task_likelihood(task, stereo="telescopes" in shapes)
@@ -153,7 +154,9 @@ def build_model(
     if "pixels" in seen and mapping is not None:
         seen["image"] = MapPixels.of(mapping, name="input_image_map")(seen.pop("pixels"))
     features, point = _features(backbone, seen, parameters)
-    features = head(features, **parameters.head.options)
+    with _own_code(parameters.head.name, HEADS):
+        features = head(features, **parameters.head.options)
+    _check_features(features, parameters.head.name)
     # zeros: training starts from the targets' mean and deviation, whatever the size of the features
     n_raw = likelihood.n_raw(task.n_targets)
     raw = keras.layers.Dense(n_raw, kernel_initializer="zeros", name=LAST_LAYER)(features)
@@ -226,19 +229,20 @@ def _features(
     """
     offered = _Offered(inputs)
     try:
-        features = backbone(offered, **parameters.options)
-    except KeyError as error:
-        if missing := offered.asked - inputs.keys():
+        with _own_code(parameters.name, REGISTRY):
+            features = backbone(offered, **parameters.options)
+            features, point = features if isinstance(features, tuple) else (features, None)
+    except (KeyError, UserError) as error:
+        missing = offered.asked - inputs.keys()
+        if missing and isinstance(error.__cause__ or error, KeyError):
             raise UserError(
                 f"The model {parameters.name} reads the input {missing.pop()!r}, but the task's input makes"
                 f" {', '.join(inputs)}: change the input, or choose another model."
             ) from error
         raise
-    features, point = features if isinstance(features, tuple) else (features, None)
+    _check_features(features, parameters.name)
     unread = [name for name in inputs if name not in offered.asked and name not in OPTIONAL]
     joined = [inputs[name] for name in unread if name in JOINED and len(inputs[name].shape) == 2]
-    if joined and len(features.shape) != 2:
-        raise UserError(f"The features of {parameters.name} have the shape {features.shape[1:]}: return one dimension.")
     if joined:
         features = keras.layers.Concatenate(name="backbone_with_parameters")([features, *joined])
     if others := [name for name in unread if not (name in JOINED and len(inputs[name].shape) == 2)]:
@@ -247,6 +251,26 @@ def _features(
             " or choose a model that does."
         )
     return features, point
+
+
+@contextmanager
+def _own_code(name: str, entries: Mapping[str, ModelEntry]) -> Iterator[None]:
+    """Say in one line what a user's own builder raises."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if name in entries:
+            raise
+        raise UserError(f"{name} cannot be built ({reason(error)}): correct it.") from error
+
+
+def _check_features(features: Any, name: str) -> None:
+    if not isinstance(features, keras.KerasTensor):
+        raise UserError(f"{name} returns {type(features).__name__}, not a Keras tensor: return the features.")
+    if len(features.shape) != 2 or features.shape[1] is None:
+        raise UserError(f"The features of {name} have the shape {features.shape[1:]}: return one dimension.")
 
 
 def _learnt_scales(scales: Scales, pretrained: Pretrained, shapes: Mapping[str, tuple[int, ...]]) -> Scales:

@@ -23,7 +23,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 from cherenkov_pipeline.config import Parameters
-from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.errors import UserError, reason
 from cherenkov_pipeline.models import options
 from cherenkov_pipeline.models.forest_features import COLUMNS
 from cherenkov_pipeline.store.parameters import InputParameters
@@ -199,8 +199,7 @@ def resolve(name: str, entries: Mapping[str, ModelEntry], options: Mapping[str, 
     except (ImportError, AttributeError) as error:
         raise UserError(f"Cannot import {path} ({error}): install its package, or correct the name.") from error
     except Exception as error:  # a user's file may raise anything
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"Cannot import {path} ({reason}): correct {module}.") from error
+        raise UserError(f"Cannot import {path} ({reason(error)}): correct {module}.") from error
     try:
         inspect.signature(builder).bind(None, **options)
     except TypeError as error:
