@@ -209,17 +209,34 @@ def test_a_trial_that_the_machine_stopped_is_repeated(trainings, tmp_path, monke
     assert set(result.trials["state"]) == {"finished"}
 
 
-def test_a_network_that_is_too_large_is_a_failed_trial(trainings, tmp_path, monkeypatch):
+def test_a_trial_that_crashes_is_a_failed_one(trainings, tmp_path, monkeypatch, caplog):
+    """Too large for the machine, or not to be built: the search goes on, and again when it is begun again."""
     train = module.train_task
 
-    def too_large(*arguments):
+    def crashing(*arguments):
         if len(trainings) == 1:
             trainings.append({})
-            raise RuntimeError("CUDA out of memory")
+            raise RuntimeError("CUDA out of\nmemory")
         return train(*arguments)
 
-    monkeypatch.setattr(module, "train_task", too_large)
-    assert list(search(tmp_path, n_trials=3).trials["state"]) == ["finished", "failed", "finished"]
+    monkeypatch.setattr(module, "train_task", crashing)
+    trials = search(tmp_path, n_trials=3).trials
+    assert list(trials["state"]) == ["finished", "failed", "finished"]
+    assert trials["reason"][1] == "RuntimeError: CUDA out of memory"
+    assert "in crashing" in caplog.text  # the traceback
+    assert len(search(tmp_path, n_trials=4).trials) == len(trainings) == 4
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"model.name": "hex_resnet", "model.head.name": "own.py:head"},
+        {"model.head.name": "own.py:head", "model.name": "hex_resnet"},
+    ],
+)
+def test_the_order_of_the_space_does_not_matter(values):
+    chosen = configure({"model": {"name": "single_tel"}}, values)
+    assert (chosen.model.name, chosen.model.head.name) == ("hex_resnet", "own.py:head")
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,8 @@ def configure(parameters: Mapping[str, Any], values: Mapping[str, Any]) -> Confi
         If they do not go together.
     """
     changed = copy.deepcopy({root: dict(parameters.get(root) or {}) for root in ROOTS})
-    for name, value in sorted(values.items(), key=lambda item: item[0] not in CHOOSING):
+    # what chooses first, and the model before its head, which it clears
+    for name, value in sorted(values.items(), key=lambda item: (item[0] not in CHOOSING, item[0].count("."))):
         *path, last = name.split(".")
         place = changed
         for key in path:

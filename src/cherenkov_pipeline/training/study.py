@@ -15,7 +15,7 @@ from optuna.trial import Trial
 from pydantic import ValidationError
 
 from cherenkov_pipeline.config import first_problem
-from cherenkov_pipeline.errors import TemporaryError, UserError
+from cherenkov_pipeline.errors import TemporaryError, UserError, reason
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.training.callbacks import Watch
 from cherenkov_pipeline.training.search_parameters import RangeParameters, SearchParameters
@@ -74,8 +74,8 @@ def run_trials(
     trials : Trials
         May hold some of an earlier call, which are not repeated.
     attempt : callable
-        Trains with some values (dotted name -> value) and shows each epoch to what it is given. A `UserError` or a
-        wrong parameter makes a failed trial.
+        Trains with some values (dotted name -> value) and shows each epoch to what it is given. What it raises makes
+        a failed trial, but for what is the machine's fault: a `TemporaryError` or an `OSError`.
     on_trial : callable, optional
         Called with each trial that this process has ended.
 
@@ -88,6 +88,8 @@ def run_trials(
     ------
     UserError
         If there is no such objective.
+    OSError
+        If the machine fails: the trial is repeated when the search goes on.
     """
     search = trials.search
     while (asked := trials.ask()) is not None:
@@ -122,11 +124,11 @@ def _try(
     except optuna.TrialPruned:
         row = watched.row
         return record("pruned", row[search.objective], metrics=row, epochs=int(row["epoch"]))
-    except (TemporaryError, _NoObjectiveError):
+    except (TemporaryError, OSError, _NoObjectiveError):
         raise  # not by the fault of this configuration: the trial stays open, for whoever goes on
     except Exception as error:
-        if not (isinstance(error, UserError | ValidationError) or _out_of_memory(error)):
-            raise
+        if not isinstance(error, UserError | ValidationError):
+            logger.warning("Trial %d cannot be trained.", trial.number, exc_info=True)
         return record("failed", float("nan"), reason=one_line(error))
 
 
@@ -222,11 +224,4 @@ def one_line(error: BaseException) -> str:
     """Reason of a failure, for the table."""
     if isinstance(error, ValidationError):
         return first_problem(error)
-    return " ".join(str(error).split())[:500]
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """Whether a network is too large for the machine, as Python, TensorFlow, JAX or torch say it."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
-        return True
-    return any(words in str(error) for words in ("RESOURCE_EXHAUSTED", "out of memory"))
+    return str(error) if isinstance(error, UserError) else reason(error)
