@@ -14,6 +14,7 @@ from cherenkov_pipeline.models.registry import complete_input
 from cherenkov_pipeline.models.saved import load_model, save_model
 from cherenkov_pipeline.store.inputs import image_parameters
 from cherenkov_pipeline.tasks import get_task, joint_task
+from cherenkov_pipeline.training.ensemble import combine
 from cherenkov_pipeline.training.forest import train_forest
 from cherenkov_pipeline.training.parameters import TrainingParameters
 from cherenkov_pipeline.training.task import train_task
@@ -110,6 +111,13 @@ def test_images_without_parameters_are_not_predicted(grown, store):
     missing = np.flatnonzero(~np.isfinite(np.asarray(store.columns(["hillas_length"])["hillas_length"])))
     for trained in grown.values():
         assert np.isnan(outputs_of(trained, store, missing)[:, 0]).all()
+
+
+def test_images_without_parameters_do_not_count_in_an_ensemble(tmp_path):
+    store = forest_store(tmp_path / "toy.store.h5", first_missing=6)  # among the validation images
+    trained = train_task(store, "type", FEW_TREES, INPUTS, TrainingParameters(seed=4), tmp_path)
+    together = combine([trained, trained], store, TrainingParameters(calibrate=False))
+    assert together.card.metrics["val_task_loss"] == pytest.approx(trained.card.metrics["val_task_loss"], rel=0.01)
 
 
 def test_history_and_card(grown):

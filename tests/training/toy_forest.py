@@ -13,13 +13,13 @@ from cherenkov_pipeline.store.parameters import SplitParameters
 from cherenkov_pipeline.store.writer import StoreWriter
 
 
-def forest_store(path: Path, n_events: int = 2400) -> EventStore:
+def forest_store(path: Path, n_events: int = 2400, first_missing: int = 0) -> EventStore:
     """Write a store whose image parameters tell energy, particle and direction; every fiftieth image has none."""
     camera, table = toy_camera(), toy_images(n_events)
     table["shower"] = np.arange(n_events)
     table["split"] = np.choose(np.arange(n_events) % 10, [0] * 6 + [1, 1, 2, 2])
     for name in ("hillas_width", "hillas_length", "hillas_skewness"):
-        table[name][::50] = np.nan  # images without parameters
+        table[name][first_missing::50] = np.nan  # images without parameters
     pixels = np.ones((n_events, camera.n_pixels), dtype=np.float32)
     with StoreWriter(path) as writer:
         writer.append_events(table)

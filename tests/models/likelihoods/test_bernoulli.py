@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cherenkov_pipeline.models.backend import keras
-from cherenkov_pipeline.models.likelihoods import LIKELIHOODS, BernoulliLikelihood, BernoulliOutput
+from cherenkov_pipeline.models.likelihoods import LIKELIHOODS, BernoulliLikelihood, BernoulliOutput, calibrate_model
 
 
 def test_loss_is_the_cross_entropy():
@@ -31,6 +31,18 @@ def test_calibration_cools_the_layer():
     layer.set_constants(LIKELIHOODS["bernoulli"].calibrate(logit, target, np.ones(len(logit))))
     cooled = keras.ops.convert_to_numpy(layer(logit.astype(np.float32)))
     np.testing.assert_allclose(cooled, logit / 2, rtol=0.1)
+
+
+def test_an_event_without_a_prediction_does_not_count_in_the_calibration():
+    rng = np.random.default_rng(3)
+    logit = rng.normal(0, 2, (1000, 1)).astype(np.float32)
+    target = (rng.random((1000, 1)) < 1 / (1 + np.exp(-logit))).astype(np.float32)
+    raw = keras.Input((1,), name="raw")
+    model = keras.Model({"raw": raw}, BernoulliOutput([0.5], [0.5])(raw))
+    found = [calibrate_model(model, LIKELIHOODS["bernoulli"], [({"raw": logit}, target)])["temperature"]]
+    logit[7] = np.nan
+    found.append(calibrate_model(model, LIKELIHOODS["bernoulli"], [({"raw": logit}, target)])["temperature"])
+    assert found[1] == pytest.approx(found[0], rel=0.02)
 
 
 def test_it_has_one_target():

@@ -122,12 +122,15 @@ def calibrate_model(model: keras.Model, likelihood: Likelihood, batches: Sequenc
 def predict_events(model: keras.Model, batches: Sequence[tuple[Any, ...]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return outputs (n, n_outputs), targets (n, n_targets) and weights (n,) of the events of batches.
 
-    The batches are as in `calibrate_model`; without weights all events count 1. The model stays uncompiled, as a
-    loaded one is.
+    The batches are as in `calibrate_model`; without weights all events count 1. Events that the model cannot predict,
+    as a forest those without image parameters, and events without any target are left out. The model stays uncompiled,
+    as a loaded one is.
     """
     outputs, targets, weights = [], [], []
     for inputs, target, *weight in (batches[number] for number in range(len(batches))):
         outputs.append(np.asarray(model.predict_on_batch(inputs)))
         targets.append(np.asarray(target))
         weights.append(np.asarray(weight[0]) if weight else np.ones(len(target)))
-    return np.concatenate(outputs), np.concatenate(targets), np.concatenate(weights)
+    events = np.concatenate(outputs), np.concatenate(targets), np.concatenate(weights)
+    known = np.isfinite(events[0]).all(axis=1) & np.isfinite(events[1]).any(axis=1)
+    return tuple(values[known] for values in events)
