@@ -2,8 +2,9 @@
 
 A task is one entry of `TASKS`. It names the labels that it needs, the particles that it is trained on and the
 likelihood of its targets (`cherenkov_pipeline.models.likelihoods`), and holds the two transforms between the
-network's units and physical ones. How its predictions are judged stands in
-`cherenkov_pipeline.performance.evaluations`, ctapipe's container for them in `cherenkov_pipeline.reconstruction.dl2`.
+network's units and physical ones. Its predictions are judged as any quantity with a predicted error, if
+`cherenkov_pipeline.performance.evaluations` says nothing else; ctapipe's container for them stands in
+`cherenkov_pipeline.reconstruction.dl2`.
 
 Several tasks are learnt by one network under their joint name: `get_task` ("energy+type+skydirection").
 """

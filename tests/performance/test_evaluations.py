@@ -1,6 +1,7 @@
 """Every task's tables, figures and part of the report, from the same predictions."""
 
 import io
+from dataclasses import replace
 
 import astropy.units as u
 import matplotlib
@@ -9,10 +10,12 @@ import pytest
 from astropy.table import QTable
 from matplotlib.figure import Figure
 
-from cherenkov_pipeline.performance.evaluations import EVALUATIONS
+from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.performance.evaluations import EVALUATIONS, evaluation_of
 from cherenkov_pipeline.performance.report.content import Figure as Drawing
 from cherenkov_pipeline.performance.report.content import ReportContent, Table
 from cherenkov_pipeline.performance.report.render import render_markdown, render_report
+from cherenkov_pipeline.pipelines.evaluation.pipeline import create_dl2_pipeline, create_pipeline
 from cherenkov_pipeline.tasks import TASKS
 
 
@@ -37,6 +40,26 @@ def written_and_read(table: QTable) -> QTable:
 
 def test_every_task_has_an_evaluation():
     assert set(EVALUATIONS) == set(TASKS)
+
+
+@pytest.mark.parametrize("like", ["core", "xmax"])
+def test_a_new_task_is_judged_without_another_entry(like, predictions, parameters, monkeypatch):
+    monkeypatch.setitem(TASKS, "new", replace(TASKS[like], name="new", title="New"))
+    create_pipeline("new")
+    create_dl2_pipeline("new")
+    evaluation, events = evaluation_of("new"), predictions(600)
+    tables, expected = evaluation.tables(events, parameters), EVALUATIONS[like].tables(events, parameters)
+    assert tuple(tables) == evaluation.table_names
+    assert list(tables["metrics"]["value"]) == list(expected["metrics"]["value"])
+    figures = evaluation.figures(tables, "some_model", None)
+    assert set(figures) == set(evaluation.figure_names)
+    assert "New" in evaluation.result(tables, {}).summary
+
+
+def test_a_new_task_of_another_kind_says_that_it_needs_an_evaluation(monkeypatch):
+    monkeypatch.setitem(TASKS, "new", replace(TASKS["type"], name="new"))
+    with pytest.raises(UserError, match="Nothing says how new is judged: add it to EVALUATIONS"):
+        create_pipeline("new")
 
 
 @pytest.mark.parametrize(

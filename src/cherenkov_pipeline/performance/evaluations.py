@@ -4,10 +4,16 @@ Light, as pipelines are built from it: the functions are imported when they are 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.tasks import Task, get_task
+
+if TYPE_CHECKING:
+    from cherenkov_pipeline.performance.regression import Quantity
 
 
 @dataclass(frozen=True)
@@ -91,3 +97,40 @@ EVALUATIONS: dict[str, Evaluation] = {
     "core": _evaluation("core", "regression", _REGRESSION_TABLES, _REGRESSION_FIGURES),
     "xmax": _evaluation("xmax", "regression", _REGRESSION_TABLES, _REGRESSION_FIGURES),
 }
+
+
+def evaluation_of(name: str) -> Evaluation:
+    """Return how a task is judged: as `EVALUATIONS` says, otherwise as any quantity with a predicted error.
+
+    Raises
+    ------
+    UserError
+        If it is none of both.
+    """
+    if name in EVALUATIONS:
+        return EVALUATIONS[name]
+    task = get_task(name)
+    if task.likelihood != "gaussian":
+        raise UserError(f"Nothing says how {name} is judged: add it to EVALUATIONS in {__name__}.")
+
+    def tables(predictions: Any, parameters: Any) -> Any:
+        return _imported_later("regression", "regression_tables")(predictions, parameters, _quantity(task))
+
+    def figures(tables: Any, model: str, published: str | None) -> Any:
+        return _imported_later("report.regression", "regression_figures")(tables, model, _quantity(task))
+
+    def result(tables: Any, figures: Any) -> Any:
+        return _imported_later("report.regression", "regression_result")(tables, figures, _quantity(task))
+
+    return replace(EVALUATIONS["xmax"], tables=tables, figures=figures, result=result)
+
+
+def _quantity(task: Task) -> "Quantity":
+    from cherenkov_pipeline.performance.regression import Coordinate, Quantity
+
+    names = [label.removeprefix("true_") for label in task.labels]
+    return Quantity(
+        task.title,
+        str(task.units[f"reco_{names[0]}"] or ""),
+        tuple(Coordinate(name, name.replace("_", " "), task.dl2_columns[task.errors[name]]) for name in names),
+    )

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Pipeline, node
 
-from cherenkov_pipeline.performance.evaluations import EVALUATIONS
+from cherenkov_pipeline.performance.evaluations import evaluation_of
 from cherenkov_pipeline.pipelines.evaluation.nodes import (
     TRAINING_FIGURES,
     draw_dl2_with,
@@ -28,7 +28,7 @@ def create_pipeline(task: str, joint: str | None = None) -> Pipeline:
         Name of a network of several tasks that is evaluated in this one; its outputs are in the namespace
         ``<joint>_<task>``.
     """
-    evaluation = EVALUATIONS[task]
+    evaluation = evaluation_of(task)
     name = f"{joint}_{task}" if joint else task
     tables = [f"{name}_table" for name in evaluation.table_names]
     figures = [f"{name}_figure" for name in evaluation.figure_names]
@@ -78,7 +78,7 @@ def create_dl2_pipeline(task: str) -> Pipeline:
     ----------
     task : str
     """
-    evaluation = EVALUATIONS[task]
+    evaluation = evaluation_of(task)
     tables = [f"{name}_table" for name in evaluation.table_names]
     figures = [f"{name}_figure" for name in evaluation.figure_names]
     template = [
