@@ -116,8 +116,8 @@ def test_cosine_without_warm_up_begins_at_the_top():
 def test_steps_are_taken_after_their_epochs():
     values = rates(4, epochs=6, schedule={"name": "steps", "epochs": [2, 4.5], "factor": 0.1})
     np.testing.assert_allclose(values[:8], 1e-3, rtol=1e-5)
-    np.testing.assert_allclose(values[9:18], 1e-4, rtol=1e-5)
-    np.testing.assert_allclose(values[19:], 1e-5, rtol=1e-5)
+    np.testing.assert_allclose(values[8:18], 1e-4, rtol=1e-5)
+    np.testing.assert_allclose(values[18:], 1e-5, rtol=1e-5)
 
 
 def test_constant_and_plateau_are_numbers():

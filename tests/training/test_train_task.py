@@ -9,14 +9,16 @@ from tests.training.toy_showers import shower_store
 
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.backend import keras
+from cherenkov_pipeline.models.likelihoods.joint import parse
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.models.registry import REGISTRY, ModelEntry
 from cherenkov_pipeline.models.saved import load_model, save_model
 from cherenkov_pipeline.reconstruction.predict import predict_store
 from cherenkov_pipeline.store.parameters import InputParameters
+from cherenkov_pipeline.tasks import get_task
 from cherenkov_pipeline.training import trainer
 from cherenkov_pipeline.training.parameters import TrainingParameters, input_parameters
-from cherenkov_pipeline.training.task import task_batches, train_task
+from cherenkov_pipeline.training.task import task_batches, train_task, with_loss_weights
 
 SMALL = {"options": {"filters": [4], "pooling": "average"}, "head": {"options": {"units": [8]}}}
 MODEL = ModelParameters(name="single_tel", **SMALL)
@@ -52,8 +54,6 @@ class BegunError(Exception):
 
 
 def outputs(trained, store, split="validation"):
-    from cherenkov_pipeline.tasks import get_task
-
     inputs = InputParameters.model_validate(trained.card.inputs)
     batches = task_batches(store, get_task(trained.card.task), inputs, TrainingParameters(), split)
     return np.concatenate([trained.model.predict_on_batch(batches[number][0]) for number in range(len(batches))])
@@ -95,8 +95,6 @@ def test_several_tasks_in_one_network(store, tmp_path):
 
 def test_protons_do_not_teach_the_energy(store, tmp_path):
     """With a target of the protons that is nonsense, the network of the energy and type stays the same."""
-    from cherenkov_pipeline.tasks import get_task
-
     target = task_batches(store, get_task("energy+type"), INPUTS, TrainingParameters(), "train").targets
     assert np.isnan(target[:, 0]).sum() == (target[:, 1] == 0).sum() > 0
     weights = []
@@ -118,6 +116,8 @@ def test_given_loss_weights(store, tmp_path):
         for weight in (100.0, 0.01)
     )
     assert heavy["loss"] > 10 * light["loss"]
+    task = with_loss_weights(get_task("energy+type"), TrainingParameters(loss_weights={"energy": 3e-9, "type": 1 / 3}))
+    assert [part.weight for part in parse(task.likelihood)] == [3e-9, 1 / 3]
     with pytest.raises(UserError, match="loss_weights names type, but of energy, it is one task"):
         train(store, tmp_path, loss_weights={"type": 1})
     with pytest.raises(UserError, match="names xmax, but of energy\\+type, it has energy, type"):
@@ -202,8 +202,6 @@ def test_weights_reach_the_loss(store, tmp_path, monkeypatch):
 
 
 def test_validation_events_are_neither_changed_nor_left_out(store):
-    from cherenkov_pipeline.tasks import get_task
-
     training = TrainingParameters(augmentation={"mirror": True, "night_sky": 3}, fraction=0.3, batch_size=500)
     plain, changed = (
         task_batches(store, get_task("skydirection"), INPUTS, parameters, "validation")

@@ -113,7 +113,8 @@ def learning_rate(
             )
         case StepsSchedule(epochs=epochs, factor=factor):
             return keras.optimizers.schedules.PiecewiseConstantDecay(
-                [round(epoch * steps_per_epoch) for epoch in epochs],
+                # Keras lowers it after the step of this number, and counts steps from 0
+                [round(epoch * steps_per_epoch) - 1 for epoch in epochs],
                 [largest * factor**number for number in range(len(epochs) + 1)],
             )
     return largest

@@ -353,9 +353,12 @@ def with_loss_weights(task: Task, training: TrainingParameters) -> Task:
         known = f"it has {', '.join(names)}" if names else "it is one task, whose loss is all there is"
         raise UserError(f"training.loss_weights names {unknown[0]}, but of {task.name}, {known}: leave it out.")
 
+    # all digits, and no exponent, which the name of a likelihood has no room for
+    texts = [np.format_float_positional(weights.get(name, 1.0), trim="0") for name in names]
+
     def weighted(mode: str) -> str:
         return "+".join(
-            f"{weights.get(part.name, 1.0):.6f}*{part.likelihood_of(mode)}({part.n_targets})" for part in task.parts
+            f"{text}*{part.likelihood_of(mode)}({part.n_targets})" for text, part in zip(texts, task.parts, strict=True)
         )
 
     return replace(task, likelihood=weighted("mono"), stereo_likelihood=weighted("stereo"))
