@@ -57,6 +57,34 @@ def test_empty_pixels_stay_empty_and_constants_are_harmless():
     assert (scales.target_mean, scales.target_deviation) == ([1], [1])
 
 
+def test_scales_are_the_same_of_all_events_at_once_and_of_batches():
+    rng = np.random.default_rng(5)
+    inputs = {
+        "image": rng.exponential(3, (10, 3, 4, 4, 2)),
+        "parameters": rng.normal(100, 0.1, (10, 3, 2)),
+        "telescopes": rng.integers(0, 2, (10, 3)),
+        "telescope_types": np.tile(np.eye(3)[[0, 1, 1]], (10, 1, 1)),  # of the third there is none
+    }
+    inputs = {name: values.astype(np.float32) for name, values in inputs.items()}
+    inputs["parameters"][..., 1] = 7.3  # a constant
+    batches = [
+        {name: values[rows] for name, values in inputs.items()} for rows in (slice(4), slice(4, 5), slice(5, 10))
+    ]
+    once, parts = (measure_scales(one, np.ones((10, 1))).inputs for one in (inputs, iter(batches)))
+    for name in ("image", "parameters"):
+        np.testing.assert_allclose(parts[name], once[name], rtol=1e-6)
+        present = inputs["telescopes"] > 0
+        first = inputs[name][:, 0][present[:, 0]].reshape(-1, 2).astype(float)
+        mean = first.mean(axis=0) if name == "parameters" else np.zeros(2)
+        deviation = np.sqrt(np.square(first - mean).mean(axis=0))
+        deviation[deviation < 1e-6] = 1
+        np.testing.assert_allclose([once[name][0][0], once[name][1][0]], [mean, deviation], rtol=1e-5)
+        np.testing.assert_allclose(
+            once[name][0][2], 0 if name == "image" else inputs[name][present].mean(axis=0), rtol=1e-5
+        )
+    assert parts["parameters"][1][0][1] == 1
+
+
 def test_own_backbone_by_dotted_path():
     model = model_of(ModelParameters(name=f"{__name__}:flat", options={"units": 5}))
     assert model.get_layer("backbone_dense").units == 5

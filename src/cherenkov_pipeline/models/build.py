@@ -1,6 +1,6 @@
 """Networks from parameters: inputs, backbone, head and the task's output layer."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -51,14 +51,43 @@ class Scales:
     inputs: Mapping[str, tuple[Sequence[Any], Sequence[Any]]] = field(default_factory=dict)
 
 
-def measure_scales(inputs: Mapping[str, np.ndarray], targets: np.ndarray) -> Scales:
+@dataclass
+class _Moments:
+    """Number, mean and sum of squared deviations of the values of each channel, of all that was added."""
+
+    n: int = 0
+    mean: np.ndarray | float = 0.0
+    squares: np.ndarray | float = 0.0
+
+    def add(self, values: np.ndarray) -> None:
+        """Add values (..., channels), as Chan et al. 1979 do."""
+        values = values.reshape(-1, values.shape[-1])
+        if not len(values):
+            return
+        mean, before, self.n = values.mean(axis=0, dtype=float), self.n, self.n + len(values)
+        step = mean - self.mean
+        self.squares += np.square(values - mean.astype(values.dtype)).sum(axis=0, dtype=float)
+        self.squares += np.square(step) * before * len(values) / self.n
+        self.mean += step * len(values) / self.n
+
+    def scale(self, keeps_zero: bool) -> tuple[list[float], list[float]]:
+        """Mean, or 0, and deviation from it; that of a constant is 1."""
+        variance = self.squares / self.n + (np.square(self.mean) if keeps_zero else 0)
+        mean = np.zeros_like(self.mean) if keeps_zero else self.mean
+        return mean.tolist(), np.where(variance > 0, np.sqrt(variance), 1.0).tolist()
+
+
+def measure_scales(
+    inputs: Mapping[str, np.ndarray] | Iterable[Mapping[str, np.ndarray]], targets: np.ndarray
+) -> Scales:
     """Measure `Scales` on training events.
 
     Parameters
     ----------
-    inputs : mapping
-        Name -> array (n, ..., channels), finite. Of `UNSCALED` ones only ``telescopes`` counts: absent telescopes are
-        left out; and with ``telescope_types``, each type is measured by itself.
+    inputs : mapping, or iterable of such
+        Of all events, or of one batch after the other. Name -> array (n, ..., channels), finite. Of `UNSCALED` ones
+        only ``telescopes`` counts: absent telescopes are left out; and with ``telescope_types``, each type is measured
+        by itself.
     targets : ndarray
         (n, n_targets); what is not finite is left out.
 
@@ -72,23 +101,21 @@ def measure_scales(inputs: Mapping[str, np.ndarray], targets: np.ndarray) -> Sca
     UserError
         If no event has one of the targets.
     """
-    present, types = inputs.get("telescopes"), inputs.get("telescope_types")
-
-    def scale(name: str, values: np.ndarray) -> tuple[list[Any], list[Any]]:
+    moments: dict[str, list[_Moments]] = {}
+    for batch in [inputs] if isinstance(inputs, Mapping) else inputs:
+        present, types = batch.get("telescopes"), batch.get("telescope_types")
+        chosen = [... if present is None else present > 0]
         if types is not None:
-            own = [present * types[..., number] for number in range(types.shape[-1])]
-            # a type without an image in the sample is scaled as all are
-            found = [scale_of(name, values[(images if images.any() else present) > 0]) for images in own]
-            return [mean for mean, _ in found], [deviation for _, deviation in found]
-        return scale_of(name, values if present is None else values[present > 0])
+            chosen += [present * types[..., number] > 0 for number in range(types.shape[-1])]
+        for name in batch.keys() - set(UNSCALED):
+            for one, images in zip(moments.setdefault(name, [_Moments() for _ in chosen]), chosen, strict=True):
+                one.add(batch[name][images])
 
-    def scale_of(name: str, values: np.ndarray) -> tuple[list[float], list[float]]:
-        axes = tuple(range(values.ndim - 1))
-        mean = values.mean(axes, dtype=float)
-        if name in ZERO_IS_NOTHING:
-            mean = np.zeros_like(mean)
-        deviation = np.sqrt(np.square(values - mean.astype(values.dtype)).mean(axes, dtype=float))
-        return mean.tolist(), np.where(deviation > 0, deviation, 1.0).tolist()
+    def scale(name: str) -> tuple[list[Any], list[Any]]:
+        together, *by_type = moments[name]
+        # a type without an image in the sample is scaled as all are
+        found = [(one if one.n else together).scale(name in ZERO_IS_NOTHING) for one in by_type or [together]]
+        return tuple(map(list, zip(*found, strict=True))) if by_type else found[0]
 
     known = np.isfinite(targets)
     if not known.any(axis=0).all():
@@ -97,7 +124,7 @@ def measure_scales(inputs: Mapping[str, np.ndarray], targets: np.ndarray) -> Sca
     return Scales(
         mean.tolist(),
         np.where(deviation > 0, deviation, 1.0).tolist(),
-        {name: scale(name, values) for name, values in inputs.items() if name not in UNSCALED},
+        {name: scale(name) for name in sorted(moments)},
     )
 
 

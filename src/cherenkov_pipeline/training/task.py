@@ -366,10 +366,7 @@ def with_loss_weights(task: Task, training: TrainingParameters) -> Task:
 
 def _measure_scales(batches: Batches) -> Scales:
     n_batches = min(len(batches), -(-SCALE_EVENTS // batches.batch_size))
-    inputs = [batches[number][0] for number in range(n_batches)]
-    return measure_scales(
-        {name: np.concatenate([batch[name] for batch in inputs]) for name in batches.shapes}, batches.targets
-    )
+    return measure_scales((batches[number][0] for number in range(n_batches)), batches.targets)
 
 
 def _validity(events: Table, task: Task) -> Validity:
