@@ -1,10 +1,11 @@
 """Speed and size of every registered model: training and inference, on the same small store of simulated showers.
 
-Each model has its default options and input, and a process of its own, whose peak memory is its own. Rates are events a
-second, from packed pixels in memory to a step of the optimizer, or to predictions; an event of a stereo model is the
-images of two telescopes. ``waits`` is the share of the training in which the device waits for data: how much faster it
-is on one batch that is made only once. ``memory_kept`` is how much faster it is since the process keeps the memory that
-it frees. Runs on the GPU where Keras' backend finds one, and says on what.
+Each model has its default options and input, and a process of its own, whose peak memory is its own. It learns
+energies alone, with the optimizer and the batch size that the project's parameters choose. Rates are events a second,
+from packed pixels in memory to a step of the optimizer, or to predictions; an event of a stereo model is the images of
+two telescopes. ``waits`` is the share of the training in which the device waits for data: how much faster it is on one
+batch that is made only once. ``memory_kept`` is how much faster it is since the process keeps the memory that it frees.
+Runs on the GPU where Keras' backend finds one, and says on what.
 """
 
 import argparse
@@ -19,6 +20,8 @@ import numpy as np
 
 from benchmarks._process import measure
 from benchmarks._report import report
+from benchmarks._training import shipped_training
+from benchmarks.store import THESIS
 from cherenkov_pipeline.dl1.parameters import DL1Parameters, SelectionParameters
 from cherenkov_pipeline.dl1.simulated import write_run
 from cherenkov_pipeline.files import FileSet, run_plan
@@ -26,6 +29,7 @@ from cherenkov_pipeline.models.registry import REGISTRY, complete_input
 from cherenkov_pipeline.simulation.parameters import Production, SimulationParameters
 from cherenkov_pipeline.store.build import plan_store
 from cherenkov_pipeline.store.parameters import StoreParameters
+from cherenkov_pipeline.training.parameters import TrainingParameters
 
 PRODUCTION = Production(
     particle="gamma",
@@ -38,6 +42,9 @@ PRODUCTION = Production(
     spectral_index=-1.5,
 )
 TASK = "energy"
+THESIS_EPOCHS = 12
+"""Epochs of the thesis' training, with CTLearn's thin ResNet."""
+
 PREDICTED_AT_ONCE = 256
 """Events in a forward pass of the inference."""
 
@@ -46,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1.0, help="fraction of the simulated showers and of the time")
     parser.add_argument("--seconds", type=float, default=10.0, help="that each measurement takes, at least two steps")
-    parser.add_argument("--batch-size", type=int, default=64, help="of the training")
+    parser.add_argument("--batch-size", type=int, help="of the training; default: that of the parameters")
     parser.add_argument("--cores", type=int, help="use so many cores; default: all")
     parser.add_argument("--models", nargs="+", default=list(REGISTRY), choices=REGISTRY, help="default: all")
     parser.add_argument("--store", nargs="+", type=Path, help="your own store's files, of one telescope type")
@@ -54,11 +61,13 @@ def main() -> None:
     if arguments.cores:
         os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[: arguments.cores]))
         os.environ |= {"TF_NUM_INTRAOP_THREADS": str(arguments.cores), "TF_NUM_INTEROP_THREADS": "1"}
+    changes = {"batch_size": arguments.batch_size} if arguments.batch_size else {}
+    training = shipped_training(TASK, seed=0, epochs=THESIS_EPOCHS, in_memory=True, **changes)
     with tempfile.TemporaryDirectory() as folder:
         paths = arguments.store or simulated_store(Path(folder), arguments.scale)
         rows = []
         for name in arguments.models:
-            cost = measure(prepare, name, paths, arguments.batch_size, arguments.seconds * arguments.scale)
+            cost = measure(prepare, name, paths, training, arguments.seconds * arguments.scale)
             rows.append({"model": name, **cost.result, "peak_memory_mb": round(cost.peak_mb)})
             print(rows[-1], flush=True)
     print(f"device: {rows[0]['device']}")
@@ -66,6 +75,8 @@ def main() -> None:
     for row in rows:
         row.pop("device", None)
         figures |= {f"{row['model']}_{key}": value for key, value in row.items() if key != "model"}
+    if rate := figures.get("resnet_train_events_per_s"):
+        figures["resnet_thesis_training_hours"] = round(THESIS * THESIS_EPOCHS / rate / 3600, 2)
     report(rows, figures)
 
 
@@ -87,21 +98,22 @@ def simulated_store(folder: Path, scale: float) -> list[Path]:
     return list(run_plan(plan, folder / "store").paths)
 
 
-def prepare(name: str, paths: Sequence[Path], batch_size: int, seconds: float) -> Callable[[], dict[str, Any]]:
+def prepare(
+    name: str, paths: Sequence[Path], training: TrainingParameters, seconds: float
+) -> Callable[[], dict[str, Any]]:
     """Load the store and build the model; the measurement of it."""
     from cherenkov_pipeline.models.parameters import ModelParameters
     from cherenkov_pipeline.store import EventStore
     from cherenkov_pipeline.tasks import get_task
-    from cherenkov_pipeline.training.parameters import TrainingParameters
     from cherenkov_pipeline.training.task import task_batches
 
     store, task, inputs = EventStore(paths), get_task(TASK), complete_input(name)
-    parameters, training = ModelParameters(name=name), TrainingParameters(batch_size=batch_size, in_memory=True)
+    parameters = ModelParameters(name=name)
     if REGISTRY[name].trainer == "forest":
         return lambda: forest(store, task, parameters, inputs, training, seconds)
     batches = task_batches(store, task, inputs, training, "train")
     events = task_batches(store, task, inputs, training.model_copy(update={"batch_size": PREDICTED_AT_ONCE}), "train")
-    return lambda: network(parameters, task, batches, events, seconds)
+    return lambda: network(parameters, task, training, batches, events, seconds)
 
 
 def forest(store, task, parameters, inputs, training, seconds: float) -> dict[str, Any]:
@@ -122,17 +134,18 @@ def forest(store, task, parameters, inputs, training, seconds: float) -> dict[st
     }
 
 
-def network(parameters, task, batches, events, seconds: float) -> dict[str, Any]:
+def network(parameters, task, training, batches, events, seconds: float) -> dict[str, Any]:
     """Train and predict."""
-    from cherenkov_pipeline.models.backend import COMPILING_PAYS, jit_compile, keep_memory, keras
+    from cherenkov_pipeline.models.backend import COMPILING_PAYS, jit_compile, keep_memory
     from cherenkov_pipeline.models.build import build_model, measure_scales, task_likelihood
+    from cherenkov_pipeline.training.optimizers import make_optimizer
 
     inputs, targets = batches[0]
     scales = measure_scales(inputs, targets)
     model = build_model(parameters, task, batches.shapes, scales, batches.maker.mapping)
     likelihood = task_likelihood(task, "telescopes" in batches.shapes)
     as_in_long_trainings = jit_compile(model, COMPILING_PAYS)
-    model.compile(keras.optimizers.AdamW(1e-3), likelihood.loss(), jit_compile=as_in_long_trainings)
+    model.compile(make_optimizer(training.optimizer), likelihood.loss(), jit_compile=as_in_long_trainings)
     same = [(inputs, targets)]
     n_events = len(targets)
     trained = [rate(lambda n, source=source: fit(model, source, n), n_events, seconds) for source in (batches, same)]
