@@ -7,6 +7,8 @@ import pytest
 import tables
 from astropy import units as u
 from astropy.table import QTable, vstack
+from ctapipe.core import run_tool
+from ctapipe.tools.merge import MergeTool
 from tests.reconstruction.ctlearn_dl2 import write_ctlearn
 from tests.reconstruction.other_dl2 import write_other_dl2
 from tests.store.toy_dl1 import camera, subarray
@@ -152,8 +154,22 @@ def test_gammaness_that_ctlearn_lost_is_none(level, images, array, tmp_path):
     )
 
 
+def test_gammaness_that_ctlearn_lost_is_none_in_a_merged_file(images, array, tmp_path):
+    """ctapipe-merge writes its own name over that of the software."""
+    parts = []
+    for number in (1, 2):
+        events = images.copy()
+        events["obs_id"] = number
+        parts.append(write_ctlearn(tmp_path / f"part{number}.dl2.h5", events, array, ("type",), n_lost=12))
+    merged = tmp_path / "merged.dl2.h5"
+    run_tool(MergeTool(), [*map(str, parts), f"--output={merged}", "--dl2-telescope"], raises=True)
+    found = read(merged, "type")
+    assert len(found) == 2 * len(images)
+    assert found["is_valid"].sum() == 2 * (len(images) - 6 - 12)
+
+
 def test_zero_of_another_classifier_is_a_prediction(images, array, tmp_path):
-    path = write_ctlearn(tmp_path / "forest.dl2.h5", images, array, ("type",), n_lost=12)
+    path = write_ctlearn(tmp_path / "forest.dl2.h5", images, array, {"type": "RandomForestClassifier"}, n_lost=12)
     with tables.open_file(path, "a") as file:
         file.root._v_attrs["CTA ACTIVITY SOFTWARE NAME"] = "ctapipe"
     assert np.count_nonzero(read(path, "type")["gammaness"] == 0) == 12

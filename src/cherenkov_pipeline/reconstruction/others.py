@@ -189,7 +189,7 @@ def read_file(path: Path, models: Mapping[str, str], level: Level) -> QTable:
     """
     table = read_predictions(FileSet("", [{"path": str(path), "models": dict(models)}]), level=level)
     valid = np.asarray(table["is_valid"], dtype=bool)
-    if "type" in models and _made_by(path) == "ctlearn":
+    if "type" in models and _is_ctlearns(path, models["type"]):
         valid &= np.asarray(table["gammaness"]) != 0
     for task in map(get_task, models):
         for name in task.dl2_columns.values():
@@ -224,16 +224,16 @@ def _add_places(table: QTable, path: Path) -> None:
         table[name] = values << u.m
 
 
-def _made_by(path: Path) -> str:
-    """Name the software that wrote a file.
+def _is_ctlearns(path: Path, prefix: str) -> bool:
+    """Tell whether CTLearn made predictions, by the file's software or, in a merged file, by their prefix.
 
     CTLearn 0.10.4 loses what its classifier says of a file's last images, those that fill no batch: it writes 0 and
-    calls it valid. Its softmax does not come to exactly 0.
+    calls it valid. Its softmax does not come to exactly 0. ctapipe-merge writes its own name over that of the software.
     """
     # not PyTables, which unpickles attributes
     with h5py.File(path) as file:
-        name = file.attrs.get(SOFTWARE)
-    return name.decode(errors="replace") if isinstance(name, bytes) else str(name)
+        software = file.attrs.get(SOFTWARE)
+    return prefix.startswith("CTLearn") or software in (b"ctlearn", "ctlearn")
 
 
 def _check_unique(table: QTable, path: Path) -> None:
