@@ -17,7 +17,7 @@ from tests.toy_events import toy_events
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.performance.evaluations import EVALUATIONS
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
-from cherenkov_pipeline.reconstruction.others import find_method, method_provenance, read_method
+from cherenkov_pipeline.reconstruction.others import find_method, method_provenance, productions_of, read_method
 
 FEW = EvaluationParameters(resamples=100, minimum_events=5)
 
@@ -194,6 +194,20 @@ def test_gammas_and_protons_of_the_same_numbers_stay_apart(images, array, tmp_pa
     merged = vstack(list(kinds.values()), metadata_conflicts="silent")
     with pytest.raises(UserError, match=r"event twice|not DL2 in ctapipe's layout"):
         read(write_ctlearn(tmp_path / "merged.dl2.h5", merged, array, ("type",)), "type")
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["/x/gamma.dl2.h5", "/y/proton.h5"], ["gamma", "proton"]),
+        (["/x/a/gamma/run.dl2.h5", "/x/b/gamma/run.dl2.h5"], ["a/gamma/run", "b/gamma/run"]),
+        (["/a/g/run.h5", "/b/g/run.h5", "/b/p/run.h5", "/b/p/one.h5"], ["a/g/run", "b/g/run", "p/run", "one"]),
+        (["/run.h5", "/a/run.h5", "/a/a/run.h5"], ["/run", "/a/run", "a/a/run"]),
+        (["/x/run.h5", "/x/run.dl2.h5"], ["run.h5", "run.dl2.h5"]),
+    ],
+)
+def test_files_of_the_same_name_are_told_apart_by_their_folders(paths, names):
+    assert productions_of(paths) == names
 
 
 def test_any_prefix_is_found_and_one_of_several_is_named(images, array, tmp_path):

@@ -203,13 +203,16 @@ def read_file(path: Path, models: Mapping[str, str], level: Level) -> QTable:
 
 
 def productions_of(paths: Sequence[str]) -> list[str]:
-    """Name what is in each file; files of the same name have that of their folder before it."""
-    names = [production_of(Path(path)) for path in paths]
-    counts = Counter(names)
-    return [
-        name if counts[name] == 1 else f"{Path(path).parent.name}/{name}"
-        for name, path in zip(names, paths, strict=True)
-    ]
+    """Name what is in each file; files of the same name have as many folders before it as tell them apart."""
+    files = [Path(path) for path in paths]
+    named = [file.with_name(production_of(file)) for file in files]
+    counts = Counter(named)
+    wholes = [(name if counts[name] == 1 else file).parts for name, file in zip(named, files, strict=True)]
+    ends = [whole[-1:] for whole in wholes]
+    for length in range(2, max(map(len, wholes)) + 1):
+        counts = Counter(ends)
+        ends = [end if counts[end] == 1 else whole[-length:] for end, whole in zip(ends, wholes, strict=True)]
+    return [str(Path(*end)) for end in ends]
 
 
 def _add_places(table: QTable, path: Path) -> None:
