@@ -155,6 +155,11 @@ def test_references_to_dl2_files_are_told_from_others(tmp_path, folder):
     assert not is_dl2(str(folder / "energy" / "model.keras" / VERSIONS["first"]))
     (tmp_path / "a.dl2.h5").touch()
     assert is_dl2(str(tmp_path))
+    others = tmp_path / "others"
+    others.mkdir()
+    assert not is_dl2(str(others))
+    (others / "gamma.dl2.hdf5").touch()
+    assert is_dl2(str(others))
 
 
 def test_same_model_twice_is_refused(store, folder, tmp_path):

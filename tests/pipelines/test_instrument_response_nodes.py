@@ -107,6 +107,16 @@ def test_gammas_of_another_source_are_refused(folder, parameters, tmp_path):
         nodes.gather_response_events(FileSet(""), parameters.model_copy(update={"dl2_path": str(tmp_path)}))
 
 
+def test_one_file_may_be_called_anything(folder, parameters, tmp_path):
+    named = shutil.copy(folder / "gamma.h5", tmp_path / "gamma.dl2")
+    with pytest.raises(UserError, match="hold no protons"):
+        nodes.gather_response_events(FileSet(""), parameters.model_copy(update={"dl2_path": str(named)}))
+    for name in ("notes.txt", "more.txt"):
+        (tmp_path / name).touch()
+    with pytest.raises(UserError, match=r"holds no HDF5 file: set instrument_response\.dl2_path"):
+        nodes.gather_response_events(FileSet(""), parameters.model_copy(update={"dl2_path": str(tmp_path)}))
+
+
 def test_gammas_alone_are_not_enough(folder, parameters):
     options = parameters.model_copy(update={"dl2_path": str(folder / "gamma.h5")})
     with pytest.raises(UserError, match="hold no protons"):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.pipelines.recorded import recorded_model
+from cherenkov_pipeline.reconstruction.paths import SUFFIXES
 
 RUN = re.compile(r"[0-9a-f]{32}")
 VERSION = re.compile(r"\d{4}-\d\d-\d\dT[\d.]+Z")
@@ -27,7 +28,7 @@ def is_dl2(reference: str) -> bool:
     """Tell whether a reference is one to DL2 files: a file, a pattern, or a folder with HDF5 files and no model."""
     folder = Path(reference).expanduser()
     if folder.is_dir():
-        return not any(folder.glob("*.keras")) and any(folder.rglob("*.h5"))
+        return not any(folder.glob("*.keras")) and any(path.suffix in SUFFIXES for path in folder.rglob("*"))
     return DL2.search(reference) is not None or glob.has_magic(reference)
 
 

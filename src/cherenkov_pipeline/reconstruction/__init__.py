@@ -7,9 +7,9 @@
 - `reconstruction.dl2.plan_dl2`: DL2 files.
 - `reconstruction.read.read_predictions`: predictions table of DL2 files.
 - `reconstruction.others.read_method`: the same of DL2 files that others made, `reconstruction.sst1mpipe` of its layout.
-- `reconstruction.discover`: whose predictions a file of any maker holds.
+- `reconstruction.paths`: where the files of any maker lie; `reconstruction.discover`: whose predictions they hold.
 
-Only the parameters are light; the modules import ctapipe, and those that predict Keras.
+Only the parameters and paths are light; the other modules import ctapipe, and those that predict Keras.
 """
 
 from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters

@@ -20,19 +20,18 @@ from pydantic import BaseModel, ConfigDict
 
 from cherenkov_pipeline.directions import from_sky, plain, pointing_of, to_camera
 from cherenkov_pipeline.dl1.contents import PARTICLES, production_of
-from cherenkov_pipeline.dl1.inputs import list_paths
 from cherenkov_pipeline.dl1.provenance import COLUMNS, thrown_row
 from cherenkov_pipeline.dl1.thrown import count_thrown, thrown_spectra
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileSet, fingerprint, fingerprint_file
 from cherenkov_pipeline.reconstruction.columns import EVENT
 from cherenkov_pipeline.reconstruction.discover import Level, find_level, find_prefixes, only_prefix
+from cherenkov_pipeline.reconstruction.paths import list_dl2
 from cherenkov_pipeline.reconstruction.read import read_predictions
 from cherenkov_pipeline.spectra import THROWN
 from cherenkov_pipeline.store.chunks import PRIMARY
 from cherenkov_pipeline.tasks import Task, get_task
 
-SUFFIXES = (".h5", ".hdf5")
 PREFIX = "::"
 """Between the path of DL2 files and the prefix of the columns that are meant."""
 
@@ -101,11 +100,7 @@ def find_method(
         If there are no such files, one has no predictions of the task, or it is not clear which are meant.
     """
     text, _, behind = reference.partition(PREFIX)
-    paths = list_paths(text, name, "DL2")
-    if len(paths) > 1:
-        paths = [path for path in paths if path.suffix in SUFFIXES]
-    if not paths:
-        raise UserError(f"{text} holds no HDF5 file: set {name} to a DL2 file, a folder or a pattern.")
+    paths = list_dl2(text, name)
     if level is None:
         level = "telescope" if {find_level(path, task) for path in paths} == {"telescope"} else "subarray"
     if level == "subarray" and task == "cameradirection":

@@ -16,15 +16,12 @@ else:
 
 def gather_response_events(dl2_files: FileSet, parameters: ResponseParameters) -> tuple[QTable, QTable]:
     """Gather gammas and protons of DL2 files, and what was thrown: the user's files, or those of the reconstruction."""
-    from cherenkov_pipeline.dl1.inputs import list_paths
     from cherenkov_pipeline.performance.response.events import read_events
+    from cherenkov_pipeline.reconstruction.paths import list_dl2
 
     if parameters.dl2_path:
-        paths = list_paths(parameters.dl2_path, "instrument_response.dl2_path", "DL2")
-        paths = [path for path in paths if path.suffix in (".h5", ".hdf5")]
-    else:
-        paths = dl2_files.paths
-    if not paths:
+        paths = list_dl2(parameters.dl2_path, "instrument_response.dl2_path")
+    elif not (paths := dl2_files.paths):
         raise UserError(
             "There are no DL2 files: kedro run --pipeline=reconstruction, or give "
             "--params=instrument_response.dl2_path=..."
