@@ -80,10 +80,9 @@ def test_curves_and_decisions_count_all(make_events, parameters):
     tables = type_tables(make_events(3000), parameters)
     roc = tables["roc"]
     assert np.all(np.diff(roc["background_efficiency"]) >= 0)
-    assert (roc["gamma_efficiency"][0], roc["gamma_efficiency"][-1]) == (0, 1)
-    assert (roc["background_efficiency"][-1], roc["threshold"][-1]) == (1, 0)
-    area = np.trapezoid(roc["gamma_efficiency"], roc["background_efficiency"])
-    assert area == pytest.approx(roc.meta["auc"], abs=2e-3)
+    assert (roc["gamma_efficiency"][0], roc["background_efficiency"][0], roc["n"][0]) == (0, 0, 0)
+    assert (roc["gamma_efficiency"][-1], roc["background_efficiency"][-1], roc["threshold"][-1]) == (1, 1, 0)
+    assert area(roc) == pytest.approx(roc.meta["auc"], abs=2e-3)
     assert tables["distribution"]["n_gamma"].sum() == tables["distribution"]["n_background"].sum() == 1500
     assert tables["calibration"]["n"].sum() == 3000
     decisions = tables["confusion"]
@@ -92,6 +91,60 @@ def test_curves_and_decisions_count_all(make_events, parameters):
     assert tables["per_energy"]["drawn"].any()
     assert tables["per_intensity"]["drawn"].any()
     assert tables["per_intensity"]["n"].sum() + tables["per_intensity"].meta["n_outside_bins"] == 3000
+
+
+def tied_events(make_events, gammas: float, others: float) -> QTable:
+    """Events of which these shares have a gammaness of exactly 1, the rest below one half."""
+    events = make_events(4000, seed=2)
+    is_gamma = events["true_shower_primary_id"] == 0
+    events["gammaness"] *= 0.5
+    for chosen, tied in ((is_gamma, gammas), (~is_gamma, others)):
+        rows = np.flatnonzero(chosen)
+        events["gammaness"][rows[: round(tied * len(rows))]] = 1
+    return events
+
+
+def area(roc: QTable) -> float:
+    return np.trapezoid(roc["gamma_efficiency"], roc["background_efficiency"])
+
+
+def test_of_equal_gammaness_so_many_are_kept_as_the_efficiency_asks_for(make_events, parameters):
+    tables = type_tables(tied_events(make_events, gammas=0.85, others=0.2), parameters)
+    found, roc = values(tables), tables["roc"]
+    for percent in (50, 70):
+        kept = 0.2 * percent / 85
+        assert found[f"background_efficiency_{percent}"] == pytest.approx(kept, rel=1e-9)
+        assert found[f"background_rejection_{percent}"] == pytest.approx(1 / kept, rel=1e-9)
+        assert found[f"quality_factor_{percent}"] == pytest.approx(percent / 100 / np.sqrt(kept), rel=1e-9)
+        at = np.isclose(roc["gamma_efficiency"], percent / 100)
+        np.testing.assert_allclose(roc["background_efficiency"][at], kept, rtol=1e-9)
+    assert found["background_efficiency_90"] > 0.2
+    assert found["precision_at_80"] == pytest.approx(0.8 / (0.8 + 0.2 * 80 / 85), rel=1e-9)
+    assert area(roc) == pytest.approx(found["auc"], abs=2e-3)
+    decisions = tables["confusion"][2:]
+    assert decisions["n_as_gamma"].tolist() == [1600, round(0.2 * 80 / 85 * 2000)]
+
+
+def test_constant_gammaness_separates_nothing(make_events, parameters):
+    events = make_events(1000)
+    events["gammaness"] = 0.7
+    tables = type_tables(events, parameters)
+    found, roc = values(tables), tables["roc"]
+    for percent in (50, 70, 90):
+        assert found[f"background_efficiency_{percent}"] == pytest.approx(percent / 100, rel=1e-9)
+    np.testing.assert_allclose(roc["background_efficiency"], roc["gamma_efficiency"])
+    assert found["auc"] == pytest.approx(area(roc)) == 0.5
+
+
+def test_efficiencies_are_those_of_the_quantile_where_no_gammaness_is_equal(make_events, parameters):
+    tables = type_tables(make_events(3000), parameters)
+    events = type_sample(make_events(3000)).columns
+    gammas, others = (events["gammaness"][events["is_gamma"] == kind] for kind in (1, 0))
+    for percent in (50, 70, 90):
+        kept = np.mean(others >= np.quantile(gammas, 1 - percent / 100))
+        at = np.isclose(tables["roc"]["gamma_efficiency"], percent / 100)
+        assert values(tables)[f"background_efficiency_{percent}"] == kept
+        assert tables["roc"]["background_efficiency"][at] == kept
 
 
 def test_bins_are_in_reconstructed_energy_where_there_is_one(make_events, parameters):

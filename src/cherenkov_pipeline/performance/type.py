@@ -162,22 +162,23 @@ def roc_curve(sample: Sample) -> QTable:
     Returns
     -------
     QTable
-        `CURVE_POINTS` rows from none of the gammas to all, and one that keeps all events: ``gamma_efficiency``,
-        ``threshold`` (gammaness that keeps this fraction), ``background_efficiency`` and ``n``, the background events
-        that are kept; ``meta`` has ``auc``.
+        From nothing that is kept to all: `CURVE_POINTS` rows from none of the gammas to all, one before them and one
+        behind: ``gamma_efficiency``, ``threshold`` (gammaness that keeps this fraction), ``background_efficiency`` and
+        ``n``, the background events that are kept (expected, where several have the same); ``meta`` has ``auc``.
     """
-    gamma = sample.columns["is_gamma"] > 0
-    score = sample.columns["gammaness"]
+    columns = [sample.columns[name] for name in BOTH]
     efficiency = np.linspace(0, 1, CURVE_POINTS)
-    background = np.sort(score[~gamma])
-    threshold = np.quantile(score[gamma], 1 - efficiency) if gamma.any() else np.full(CURVE_POINTS, np.nan)
-    efficiency, threshold = np.append(efficiency, 1), np.append(threshold, 0)
-    kept = len(background) - np.searchsorted(background, threshold)
-    share_kept = kept / len(background) if len(background) else np.full(len(kept), np.nan)
+    threshold, background = classification.background_at(*columns, efficiency)
+    n_background = int((columns[0] == 0).sum())
     table = QTable(
-        {"gamma_efficiency": efficiency, "threshold": threshold, "background_efficiency": share_kept, "n": kept}
+        {
+            "gamma_efficiency": [0, *efficiency, 1],
+            "threshold": [np.inf, *threshold, 0],
+            "background_efficiency": [0, *background, 1],
+            "n": [0, *(background * n_background), n_background],
+        }
     )
-    table.meta["auc"] = float(statistics.roc_auc(sample.columns["is_gamma"], score))
+    table.meta["auc"] = float(statistics.roc_auc(*columns))
     return table
 
 
@@ -214,13 +215,13 @@ def calibration(sample: Sample, parameters: EvaluationParameters) -> QTable:
 
 def confusion(sample: Sample) -> QTable:
     """Count decisions: ``decision``, ``threshold``, ``particle``, ``n``, ``n_as_gamma``, ``n_as_background``."""
-    gamma, score = sample.columns["is_gamma"] > 0, sample.columns["gammaness"]
-    at_80 = float(classification.threshold_at(sample.columns["is_gamma"], score, EFFICIENCY))
-    rows = [
-        (decision, threshold, particle, int(chosen.sum()), int((score[chosen] >= threshold).sum()))
-        for decision, threshold in (("At one half", 0.5), ("At 80 % of the gammas", at_80))
-        for particle, chosen in (("gamma", gamma), ("background", ~gamma))
-    ]
+    columns = [sample.columns[name] for name in BOTH]
+    at_80 = float(classification.threshold_at(*columns, EFFICIENCY))
+    rows = []
+    for decision, threshold, efficiency in (("At one half", 0.5, None), ("At 80 % of the gammas", at_80, EFFICIENCY)):
+        gammas, others, *lost = classification.decisions(*columns, efficiency=efficiency)
+        for particle, kept, rejected in (("gamma", gammas, lost[0]), ("background", others, lost[1])):
+            rows.append((decision, threshold, particle, round(float(kept + rejected)), round(float(kept))))
     table = QTable(rows=rows, names=("decision", "threshold", "particle", "n", "n_as_gamma"))
     table["n_as_background"] = table["n"] - table["n_as_gamma"]
     return table

@@ -127,6 +127,8 @@ def _conventions(tables: Mapping[str, QTable], energy: str) -> dict[str, str]:
         "Intensity": "charge of the cleaned image; bins equal in its logarithm",
         "Background rejection": "one over the background efficiency",
         "Q": "gamma efficiency over the square root of the background efficiency",
+        "Equal gammaness": "of gammas and others with exactly the gammaness of the threshold the same share is kept, "
+        "so many that the gamma efficiency is the one that is named",
         "Calibration error": "mean of |share of gammas − gammaness| over ten equal bins, weighted by their events",
         "Mixture": "accuracy, precision, F1, Brier score, log loss and calibration are those of the mixture of "
         "particles among these events; area and efficiencies do not depend on it",
