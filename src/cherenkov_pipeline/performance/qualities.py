@@ -1,7 +1,7 @@
 """What makes one model of a task better than another: its metrics, and the value that a perfect model would have.
 
 A metric that is not in `PERFECT` says how a model is, not how good: a threshold, a predicted error, an efficiency that
-can be traded for another at the same threshold.
+can be traded for another at the same threshold, a resolution of events that each model chooses by itself.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ PERFECT: dict[str, float] = {
     **dict.fromkeys(("rmsle", "pull_mean"), 0),
     **dict.fromkeys(("r2", "r2_log", "pull_width"), 1),
     "coverage_68": ONE_SIGMA,
-    **dict.fromkeys(("angular_resolution", "angular_resolution_right", "mdae", "rmsde", "mae_alt", "mae_az"), 0),
+    **dict.fromkeys(("angular_resolution", "mdae", "rmsde", "mae_alt", "mae_az"), 0),
     **dict.fromkeys(("containment_25", "containment_50", "containment_95"), 0),
     "right_side": 1,
     **dict.fromkeys(("auc", "accuracy", "f1", "accuracy_at_80", "precision_at_80", "f1_at_80"), 1),
