@@ -21,6 +21,19 @@ def test_fixed_efficiencies_keep_their_share_in_each_bin(sample, fixed):
         assert theta[rows].mean() == pytest.approx(0.68, abs=0.01)
 
 
+def test_share_that_a_cut_keeps_is_measured_where_the_largest_theta_cut_is_too_small(sample, fixed):
+    tight = fixed.model_copy(update={"theta_max": 0.1 * u.deg})
+    cuts = best_cuts(sample.gammas, sample.protons, EDGES, tight, 20)
+    assert (cuts["theta"] == 0.1 * u.deg).all()
+    assert cuts["theta_limited"].all()
+    gammaness, theta = passes_gammaness(sample.gammas, cuts), passes_theta(sample.gammas, cuts)
+    for row, rows in zip(cuts, rows_per_bin(sample.gammas["reco_energy"], EDGES), strict=True):
+        assert row["theta_efficiency"] == pytest.approx(theta[rows].mean())
+        assert row["theta_efficiency"] < 0.4
+        assert row["gammaness_efficiency"] == pytest.approx(gammaness[rows].mean())
+    assert not best_cuts(sample.gammas, sample.protons, EDGES, fixed, 20)["theta_limited"].any()
+
+
 def test_best_cuts_are_those_of_pyirf(sample, parameters):
     cuts = best_cuts(sample.gammas, sample.protons, EDGES, parameters, 10)
     assert cuts["optimised"].all()
@@ -60,12 +73,14 @@ def test_chosen_cuts_leave_enough_protons(make_events):
     assert (found["n_protons"][cuts["optimised"]] >= 15).all()
     np.testing.assert_array_equal(found["drawn"], cuts["optimised"])
     loosest = cuts[~cuts["optimised"]]
-    assert (loosest["gammaness_efficiency"] == 0.9).all()
-    assert (loosest["theta_efficiency"] == 0.8).all()
+    np.testing.assert_allclose(loosest["gammaness_efficiency"], 0.9, atol=0.02)
+    np.testing.assert_allclose(loosest["theta_efficiency"], 0.8, atol=0.02)
 
 
 def test_nothing_passes_where_there_are_few_gammas(sample, parameters):
     few = sample.gammas[:50]
     cuts = best_cuts(few, sample.protons, EDGES, parameters, 1000)
-    assert np.isnan(np.asarray(cuts["gammaness"])).all()
+    for name in ("gammaness", "gammaness_efficiency", "theta_efficiency"):
+        assert np.isnan(np.asarray(cuts[name])).all()
+    assert not cuts["theta_limited"].any()
     assert not (passes_gammaness(few, cuts) | passes_theta(few, cuts)).any()

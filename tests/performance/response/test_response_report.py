@@ -55,6 +55,19 @@ def test_report_is_one_page_that_needs_nothing(response, parameters, evaluation,
     assert "# Instrument response" in render_markdown(content)
 
 
+def test_theta_cuts_at_their_limit_are_marked(events, parameters, evaluation, created):
+    tight = parameters.model_copy(update={"theta_max": 0.1 * u.deg})
+    cuts, tables = made(*events, tight, evaluation)
+    content, _ = page(cuts, tables, tight, evaluation, created)
+    (section,) = (one for one in content.sections if one.title == "Event selection")
+    rows = section.blocks[1].rows
+    assert len(rows) == np.isfinite(cuts["gammaness"]).sum()
+    for row, cut in zip(rows, cuts[np.isfinite(cuts["gammaness"])], strict=True):
+        assert (row[3].note == "theta_max") == cut["theta_limited"]
+        assert row[4].text == format_number(cut["theta_efficiency"])
+    assert any(row[3].note for row in rows)
+
+
 def test_counts_close(response, events):
     """What is lost at a stage is the difference to the one before, and all of it adds up to what was thrown."""
     counts = response[1]["counts"]

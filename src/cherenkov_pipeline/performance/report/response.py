@@ -312,7 +312,7 @@ def _selection_section(cuts: QTable, figure: Drawing, parameters: ResponseParame
             _bin(row, "reco_energy"),
             cell(row["gammaness"]),
             cell(row["gammaness_efficiency"]),
-            cell(row["theta"].to_value("deg")),
+            _theta(row),
             cell(row["theta_efficiency"]),
             cell(bool(row["optimised"])),
         )
@@ -322,7 +322,9 @@ def _selection_section(cuts: QTable, figure: Drawing, parameters: ResponseParame
     caption = (
         "Of all pairs of shares of the gammas the one with the best sensitivity is taken, in each bin by itself; pairs "
         f"that leave fewer than {parameters.minimum_protons} simulated protons do not count. "
-        f"{len(cuts) - len(filled)} of {len(cuts)} bins have too few gammas for a cut and are left out."
+        f"{len(cuts) - len(filled)} of {len(cuts)} bins have too few gammas for a cut and are left out. Keeps: "
+        "measured share of the gammas of the bin, of each cut by itself; less than the share that was chosen where "
+        f"theta_max, {parameters.theta_max.to_value('deg'):g}°, cuts it short."
     )
     return Section("Event selection", (Figure(figure, "Cuts per bin"), Table(header, rows, caption)))
 
@@ -392,6 +394,11 @@ def _conventions(parameters: ResponseParameters) -> Section:
 
 def _bin(row: QTable.Row, name: str) -> Cell:
     return Cell(_range(row, name), float(row[f"{name}_low"].to_value("TeV")))
+
+
+def _theta(row: QTable.Row) -> Cell:
+    value = float(row["theta"].to_value("deg"))
+    return Cell(format_number(value), value, "theta_max" if row["theta_limited"] else "")
 
 
 def _interval(row: QTable.Row, name: str) -> Cell:

@@ -12,9 +12,11 @@ import numpy as np
 from astropy.table import QTable
 from pyirf.cuts import calculate_percentile_cut
 
+from cherenkov_pipeline.performance.binning import rows_per_bin
 from cherenkov_pipeline.performance.response.parameters import ResponseParameters
-from cherenkov_pipeline.performance.response.selection import cuts_table
+from cherenkov_pipeline.performance.response.selection import cuts_table, passes_gammaness, passes_theta
 from cherenkov_pipeline.performance.response.sensitivity import histograms, relative_sensitivity
+from cherenkov_pipeline.performance.statistics import mean
 
 NEEDED = ["gammaness", "reco_energy", "theta", "reco_source_fov_offset", "weight"]
 
@@ -38,8 +40,9 @@ def best_cuts(
     -------
     QTable
         One row a bin: ``reco_energy_low``, ``_high``, ``_center``; ``gammaness`` (least) and ``theta`` (largest) [deg];
-        the shares of the gammas that each keeps, ``gammaness_efficiency`` and ``theta_efficiency``; ``optimised``:
-        False where too few events are left to choose, and the loosest cuts are taken.
+        the shares of the gammas that each by itself keeps, ``gammaness_efficiency`` and ``theta_efficiency``;
+        ``theta_limited``: whether the theta cut is ``theta_max``, and keeps less than the share it was to keep;
+        ``optimised``: False where too few events are left to choose, and the loosest cuts are taken.
     """
     gammas, protons = (events[NEEDED] for events in (gammas, protons))  # many columns are slow to choose rows from
     shares = (np.array(parameters.gammaness_efficiencies), np.array(parameters.theta_efficiencies))
@@ -70,7 +73,10 @@ def best_cuts(
     rows = np.arange(len(edges) - 1)
     cuts = cuts_table(edges, gammaness[rows, i], theta[rows, j])
     filled = np.isfinite(cuts["gammaness"])
-    cuts["gammaness_efficiency"] = np.where(filled, shares[0][i], np.nan)
-    cuts["theta_efficiency"] = np.where(filled, shares[1][j], np.nan)
+    bins = rows_per_bin(energy, edges)
+    for name, passes in (("gammaness", passes_gammaness), ("theta", passes_theta)):
+        kept = passes(gammas, cuts).astype(float)
+        cuts[f"{name}_efficiency"] = np.where(filled, [mean(kept[own]) for own in bins], np.nan)
+    cuts["theta_limited"] = cuts["theta"] >= parameters.theta_max
     cuts["optimised"] = optimised
     return cuts
