@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from tests.alerts.toy_bundle import single_file
 from tests.alerts.toy_images import toy_images
 
-from cherenkov_pipeline.alerts import commands
+from cherenkov_pipeline.alerts import batch, commands
 from cherenkov_pipeline.alerts.commands import alerts
 from cherenkov_pipeline.alerts.files import read_sub_images, write_sub_images
 from cherenkov_pipeline.alerts.service.inbox import InboxParameters, open_inbox
@@ -94,6 +94,38 @@ def test_faults_of_a_single_image_are_told_of_it(tmp_path, bundle_path):
     (tmp_path / "one.npz").write_bytes(single_file(toy_images(1), snr_max=-1))
     done = call("judge", tmp_path / "one.npz", "--bundle", bundle_path)
     assert "no verdict: snr_max is -1" in done.output
+
+
+@pytest.mark.parametrize("options", [[], ["--json"], ["--output"]])
+def test_fault_of_the_program_is_told_of_its_file_alone(folder, bundle_path, monkeypatch, options):
+    def fail(*arguments, **options):
+        monkeypatch.undo()
+        raise ZeroDivisionError("oh")
+
+    for name in ("judge", "render_page" if "--output" in options else "verdict_record"):
+        monkeypatch.setattr(batch, name, fail)
+        arguments = [*options, folder / "pages"] if "--output" in options else options
+        done = call("judge", folder, "--bundle", bundle_path, *arguments)
+        assert isinstance(done.exception, SystemExit)
+        assert "The program failed: ZeroDivisionError: oh." in done.output.splitlines()[0]
+        assert sum("alert-" in line for line in done.output.splitlines()) == 4
+
+
+def test_fault_at_one_image_of_a_data_set_leaves_the_others(tmp_path, bundle_path, monkeypatch):
+    def fail(*arguments, **options):
+        monkeypatch.undo()
+        raise ZeroDivisionError("oh")
+
+    write_sub_images(toy_images(3), tmp_path / "many.h5")
+    monkeypatch.setattr(batch, "verdict_record", fail)
+    done = call("judge", tmp_path / "many.h5", "--bundle", bundle_path)
+    assert "many.h5, image-0: no verdict: The program failed" in done.output
+    assert "2 of 3 judged." in done.output
+
+
+def test_what_is_no_json_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        batch.Result("a.npz", {"confidence_pct": float("nan")}).as_line()
 
 
 def test_each_image_of_a_data_set_has_its_own_page(tmp_path, bundle_path):

@@ -170,6 +170,13 @@ def test_network_that_gives_no_number_makes_it_unsure(bundle, value):
     assert verdict.p_astro is None
 
 
+@pytest.mark.parametrize("value", [3e38, -1e36])
+def test_map_of_huge_numbers_is_one_of_numbers(bundle, value):
+    (verdict,) = judge(silenced(bundle, value), toy_images(1))
+    assert np.isfinite(verdict.cam).all()
+    assert (np.sign(verdict.cam) == np.sign(value)).all()
+
+
 def test_map_adds_up_to_the_images_part_of_the_logit(bundle):
     images = toy_images(3)
     cams = [

@@ -10,6 +10,7 @@ from typing import Any
 from cherenkov_pipeline.alerts.bundle import Bundle
 from cherenkov_pipeline.alerts.files import read_sub_images
 from cherenkov_pipeline.alerts.images import SubImages
+from cherenkov_pipeline.alerts.service.intake import Rejection, rejecting
 from cherenkov_pipeline.alerts.service.outputs import now, safe_name
 from cherenkov_pipeline.alerts.service.page import render_page
 from cherenkov_pipeline.alerts.service.record import as_json, verdict_record
@@ -42,7 +43,7 @@ class Result:
 
     def as_line(self) -> str:
         """Write one JSON object."""
-        return json.dumps(self.record or {"file": self.name, "problem": self.problem})
+        return json.dumps(self.record or {"file": self.name, "problem": self.problem}, allow_nan=False)
 
     def as_text(self) -> str:
         """Write a line for people, and one more for each reason to be unsure."""
@@ -89,24 +90,34 @@ def judge_files(bundle: Bundle, files: Sequence[Path], output: Path | None = Non
     """
     for path in files:
         try:
-            images, digest = _read(path)
-            verdicts = judge(bundle, images)
-        except (UserError, OSError) as error:
+            with rejecting():
+                images, digest = _read(path)
+                verdicts = judge(bundle, images)
+        except (Rejection, OSError) as error:
             yield Result(str(path), {}, str(error))
             continue
         burst_ids = images.table["burst_id"] if "burst_id" in images.table.colnames else [""] * len(images)
         for row, verdict in enumerate(verdicts):
+            name = str(path) if len(images) == 1 else f"{path}, {verdict.image_id}"
             source = {"file": path.name, "input_sha256": digest, "burst_id": str(burst_ids[row]), "judged": now()}
-            record = verdict_record(verdict, bundle, source)
+            try:
+                with rejecting():
+                    record = verdict_record(verdict, bundle, source)
+                    contents = {".json": as_json(record).encode()}
+                    if output is not None:
+                        page = render_page(verdict, images[row : row + 1], bundle, record, is_logged=False)
+                        contents[".html"] = page.encode()
+            except Rejection as rejection:
+                yield Result(name, {}, rejection.reason)
+                continue
             if output is not None:
                 stem = f"{safe_name(verdict.image_id)}-{digest[:12]}"
                 if len(images) > 1:  # whose names may differ in other signs alone
                     stem += f"-{row}"
-                page = render_page(verdict, images[row : row + 1], bundle, record, is_logged=False)
-                for suffix, text in ((".json", as_json(record)), (".html", page)):
+                for suffix, content in contents.items():
                     with atomic_path(output / f"{stem}{suffix}") as part:
-                        part.write_text(text)
-            yield Result(str(path) if len(images) == 1 else f"{path}, {verdict.image_id}", record)
+                        part.write_bytes(content)
+            yield Result(name, record)
 
 
 def _read(path: Path) -> tuple[SubImages, str]:

@@ -30,6 +30,9 @@ N_NEIGHBOURS = 5
 CHUNK = 64
 """Images that are judged at once."""
 
+LARGEST_CAM = 1e30
+"""Of a pixel of a network's map: far beyond all that is meant, far enough below the end of float32 for sums."""
+
 
 @dataclass(frozen=True)
 class Reason:
@@ -320,7 +323,8 @@ def _run(session: Any, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def _cams(maps: Sequence[np.ndarray]) -> np.ndarray:
     """(n, SIZE, SIZE) float32: mean of the members' maps; the mean of its pixels is what they add to the logit."""
-    enlarged = [resized(_finite(one)[..., np.newaxis], SIZE)[..., 0] * (one.shape[1] * one.shape[2]) for one in maps]
+    bounded = [np.clip(_finite(one), -LARGEST_CAM, LARGEST_CAM) for one in maps]
+    enlarged = [resized(one[..., np.newaxis], SIZE)[..., 0] * (one.shape[1] * one.shape[2]) for one in bounded]
     return np.mean(enlarged, axis=0, dtype=np.float32)
 
 

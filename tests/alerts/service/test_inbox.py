@@ -389,12 +389,13 @@ def test_folders_that_cannot_be_used(service, tmp_path):
         pass
 
 
-def test_fault_of_the_program_is_a_rejection_of_that_file_alone(service, monkeypatch):
-    def judge(*arguments):
+@pytest.mark.parametrize("name", ["judge", "verdict_record", "render_page"])
+def test_fault_of_the_program_is_a_rejection_of_that_file_alone(service, monkeypatch, name):
+    def fail(*arguments):
         monkeypatch.undo()
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr(inbox_module, "judge", judge)
+    monkeypatch.setattr(inbox_module, name, fail)
     for name, content in alerts(2).items():
         service.drop(name, content)
     assert service.look() == Look(2, 0)
@@ -404,6 +405,14 @@ def test_fault_of_the_program_is_a_rejection_of_that_file_alone(service, monkeyp
     path.rename(service.folder / path.name)
     assert service.look() == Look(1, 0)  # given again, to a program without the fault
     assert len(service.lines("verdict")) == 2
+
+
+def test_numbers_beyond_all_bounds_are_no_fault_of_the_program(service):
+    for row in range(2):
+        service.drop(f"{row}.npz", single_file(toy_images(2), row, snr_max=7e-37))
+    assert service.look() == Look(2, 0)
+    assert [line["verdict"] for line in service.lines("verdict")] == ["unsure", "unsure"]
+    service.check()
 
 
 def test_file_that_kills_the_service_again_and_again_is_rejected(service):

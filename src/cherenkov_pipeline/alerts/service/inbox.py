@@ -22,7 +22,7 @@ from pydantic import Field
 
 from cherenkov_pipeline.alerts.bundle import Bundle
 from cherenkov_pipeline.alerts.service.audit import LEFT_OUT
-from cherenkov_pipeline.alerts.service.intake import Drop, Rejection, Tracker
+from cherenkov_pipeline.alerts.service.intake import Drop, Rejection, Tracker, rejecting
 from cherenkov_pipeline.alerts.service.notices import Notice, read_notice
 from cherenkov_pipeline.alerts.service.outputs import (
     AUDIT,
@@ -169,25 +169,19 @@ class Inbox:
 
     def _judge(self, drop: Drop, content: bytes, digest: str) -> dict[str, Any]:
         """Write verdict, or notice, and line; raise `Rejection` where there can be none."""
-        try:
-            if Path(drop.name).suffix.lower() == ".xml":
-                return self._accept_notice(drop, read_notice(content), digest)
+        if Path(drop.name).suffix.lower() == ".xml":
+            with rejecting():
+                notice = read_notice(content)
+            return self._accept_notice(drop, notice, digest)
+        with rejecting():
             images = read_single(content, drop.name)
             (verdict,) = judge(self.bundle, images)
-        except UserError as error:
-            if isinstance(error, TemporaryError):
-                raise
-            raise Rejection("unreadable", str(error)) from error
-        except (MemoryError, OSError):
-            raise
-        except Exception as error:
-            raise Rejection("internal_error", f"The program failed: {type(error).__name__}: {error}.") from error
-        burst_id = str(images.table["burst_id"][0])
-        notice = self.outputs.notice(burst_id)
-        source = {"file": drop.name, "input_sha256": digest, "burst_id": burst_id, "judged": now()}
-        record = verdict_record(verdict, self.bundle, source, notice)
+            burst_id = str(images.table["burst_id"][0])
+            known = self.outputs.notice(burst_id)
+            source = {"file": drop.name, "input_sha256": digest, "burst_id": burst_id, "judged": now()}
+            record = verdict_record(verdict, self.bundle, source, known)
+            text, page = as_json(record), render_page(verdict, images, self.bundle, record, known)
         stem = f"{safe_name(Path(drop.name).stem)}-{digest[:12]}"
-        page = render_page(verdict, images, self.bundle, record, notice)
         line = {
             **source,
             **{name: record[name] for name in ("verdict", "leaning", "confidence_pct", "p_astro", "image_snr")},
@@ -195,7 +189,7 @@ class Inbox:
             "latency_ms": record["latency_ms"],
             "bundle_sha256": self.bundle.sha256,
             "record": f"{VERDICTS}/{stem}.json",
-            "record_sha256": self.outputs.write(f"{VERDICTS}/{stem}.json", as_json(record)),
+            "record_sha256": self.outputs.write(f"{VERDICTS}/{stem}.json", text),
             "page": f"{VERDICTS}/{stem}.html",
             "page_sha256": self.outputs.write(f"{VERDICTS}/{stem}.html", page),
             "drop": drop.key,

@@ -4,8 +4,12 @@ import errno
 import os
 import stat
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from cherenkov_pipeline.errors import TemporaryError, UserError
 
 IGNORED_SUFFIXES = (".part", ".tmp", ".partial", ".filepart")
 """Of files that are still being written, as copying programs name them; so are names that begin with a dot."""
@@ -26,6 +30,27 @@ class Rejection(Exception):  # noqa: N818 - no fault of the program
     def __init__(self, code: str, reason: str):
         super().__init__(reason)
         self.code, self.reason = code, reason
+
+
+@contextmanager
+def rejecting() -> Iterator[None]:
+    """Make whatever goes wrong with a file's content its rejection, so that it stops nothing else.
+
+    Raises
+    ------
+    Rejection
+        With the code ``unreadable`` or ``internal_error``.
+    MemoryError, OSError, TemporaryError
+        As they come: the same file may go well later.
+    """
+    try:
+        yield
+    except (MemoryError, OSError, TemporaryError):
+        raise
+    except UserError as error:
+        raise Rejection("unreadable", str(error)) from error
+    except Exception as error:
+        raise Rejection("internal_error", f"The program failed: {type(error).__name__}: {error}.") from error
 
 
 @dataclass(frozen=True)
