@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -109,6 +110,23 @@ def test_fault_of_the_program_is_told_of_its_file_alone(folder, bundle_path, mon
         assert isinstance(done.exception, SystemExit)
         assert "The program failed: ZeroDivisionError: oh." in done.output.splitlines()[0]
         assert sum("alert-" in line for line in done.output.splitlines()) == 4
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_what_a_file_holds_forges_no_line(tmp_path, bundle_path, options):
+    np.savez(tmp_path / "a.npz", **{"\x1b[2J\nfake.npz: true source 99 %": np.eye(2)})
+    done = call("judge", tmp_path / "a.npz", "--bundle", bundle_path, *options)
+    (line,) = done.output.splitlines()
+    assert line.isprintable()
+    assert "fake.npz" in line
+
+
+def test_file_with_a_name_of_any_bytes_is_judged(tmp_path, bundle_path):
+    path = tmp_path / os.fsdecode(b"bad \xff\x1b[31m.npz")
+    path.write_bytes(single_file(toy_images(1)))
+    done = call("judge", path, "--bundle", bundle_path, "--output", tmp_path / "pages")
+    assert "bad \ufffd\ufffd[31m.npz: true source" in done.output
+    assert call("judge", tmp_path / "none\n.npz", "--bundle", bundle_path).output.count("\n") == 1
 
 
 def test_fault_at_one_image_of_a_data_set_leaves_the_others(tmp_path, bundle_path, monkeypatch):
@@ -288,11 +306,11 @@ def test_edits_are_found(output):
     assert call("verify-log", "--output", output, "--noted", "f" * 64).exit_code == 1
     page = next((output / "verdicts").glob("*.html"))
     page.write_text(page.read_text().replace("TRUE", "FALSE") + " ")
-    (output / "verdicts" / "mine.json").write_text("{}")
+    (output / "verdicts" / "mine\n.json").write_text("{}")
     done = call("verify-log", "--output", output)
     assert done.exit_code == 1
     assert f"verdicts/{page.name} was changed" in done.output
-    assert "verdicts/mine.json is not in the log" in done.output
+    assert "verdicts/mine\ufffd.json is not in the log" in done.output
     log = output / "audit" / "audit.jsonl"
     log.write_text(log.read_text().replace('"false"', '"real"', 1))
     done = call("verify-log", "--output", output)

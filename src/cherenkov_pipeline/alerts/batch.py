@@ -10,7 +10,7 @@ from typing import Any
 from cherenkov_pipeline.alerts.bundle import Bundle
 from cherenkov_pipeline.alerts.files import read_sub_images
 from cherenkov_pipeline.alerts.images import SubImages
-from cherenkov_pipeline.alerts.service.intake import Rejection, rejecting
+from cherenkov_pipeline.alerts.service.intake import Rejection, rejecting, shown
 from cherenkov_pipeline.alerts.service.outputs import now, safe_name
 from cherenkov_pipeline.alerts.service.page import render_page
 from cherenkov_pipeline.alerts.service.record import as_json, verdict_record
@@ -48,9 +48,9 @@ class Result:
     def as_text(self) -> str:
         """Write a line for people, and one more for each reason to be unsure."""
         if self.problem:
-            return f"{self.name}: no verdict: {self.problem}"
+            return shown(f"{self.name}: no verdict: {self.problem}")
         confidence = self.record["confidence_pct"]
-        text = f"{self.name}: {self.record['verdict_name']}"
+        text = f"{shown(self.name)}: {self.record['verdict_name']}"
         text += "" if confidence is None else f", {percent(confidence / 100)}"
         return "\n".join([text, *(f"  - {reason['sentence']}" for reason in self.record["unsure_reasons"])])
 
@@ -99,10 +99,10 @@ def judge_files(bundle: Bundle, files: Sequence[Path], output: Path | None = Non
         burst_ids = images.table["burst_id"] if "burst_id" in images.table.colnames else [""] * len(images)
         for row, verdict in enumerate(verdicts):
             name = str(path) if len(images) == 1 else f"{path}, {verdict.image_id}"
-            source = {"file": path.name, "input_sha256": digest, "burst_id": str(burst_ids[row]), "judged": now()}
+            origin = {"file": shown(path.name), "input_sha256": digest, "burst_id": str(burst_ids[row])}
             try:
                 with rejecting():
-                    record = verdict_record(verdict, bundle, source)
+                    record = verdict_record(verdict, bundle, origin | {"judged": now()})
                     contents = {".json": as_json(record).encode()}
                     if output is not None:
                         page = render_page(verdict, images[row : row + 1], bundle, record, is_logged=False)
@@ -127,7 +127,7 @@ def _read(path: Path) -> tuple[SubImages, str]:
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise NotOneImageError(f"The file of one sub-image has at most {LARGEST_FILE:,} bytes.")
-        return read_single(path.read_bytes(), path.name), digest
+        return read_single(path.read_bytes(), shown(path.name)), digest
     except UserError as error:
         if path.suffix.lower() not in DATA_SETS:
             raise

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cherenkov_pipeline.alerts.service.intake import shown
 from cherenkov_pipeline.errors import UserError
 
 if TYPE_CHECKING:
@@ -36,12 +37,12 @@ def _in_one_line(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             function(**options)
         except UserError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(shown(str(error))) from error
         except BrokenPipeError:  # nobody reads on: click ends quietly
             raise
         except OSError as error:
             place = error.filename2 or error.filename
-            raise click.ClickException(f"{place}: {error.strerror}." if place else str(error)) from error
+            raise click.ClickException(shown(f"{place}: {error.strerror}." if place else str(error))) from error
 
     return run
 
@@ -181,7 +182,7 @@ def verify_log(output: Path, noted: str | None) -> None:
             f"Line {found.broken_line} is broken: {found.problem}. {found.n_lines} lines before it are sound."
         )
     for problem in changed:
-        click.echo(problem, err=True)
+        click.echo(shown(problem), err=True)
     click.echo(f"{found.n_lines} lines are as they were written. {found.problem}".strip())
     click.echo(f"Hash of the last line, to be noted elsewhere: {found.last_hash}")
     if changed:

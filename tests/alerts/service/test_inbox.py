@@ -1,10 +1,12 @@
 import errno
+import io
 import json
 import os
 import pickle
 import time
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from tests.alerts.service.test_notices import DTD, notice
@@ -163,6 +165,29 @@ def test_names_of_any_bytes(service):
     assert line["burst_id"] == "sb1"
     assert all(said.isprintable() for said in service.said)
     service.check()
+
+
+FORGED = "\x1b[2J\nfake.npz: true source 99 %"
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".h5", ".xml"])
+def test_what_a_file_holds_forges_no_line(service, suffix):
+    stream = io.BytesIO()
+    match suffix:
+        case ".npz":
+            np.savez(stream, **{FORGED: np.eye(2)})
+        case ".h5":
+            with h5py.File(stream, "w") as file:
+                file[FORGED] = np.eye(2)
+        case ".xml":
+            stream.write(notice("sb1&#10;fake.npz: true source 99 %").encode())
+    service.drop(f"a{suffix}", stream.getvalue())
+    service.drop("b.npz", single_file(toy_images(1)))
+    for _ in range(2):
+        service.look()
+    assert [said.partition(":")[0] for said in service.said] == [f"a{suffix}", "b.npz"]
+    assert all(said.isprintable() for said in service.said)
+    assert service.left() == []
 
 
 def test_edited_log_is_told_of_at_the_start(service):

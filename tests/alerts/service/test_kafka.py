@@ -72,12 +72,12 @@ def receive(messages, service):
 
 def test_notices_reach_the_inbox(service):
     messages = [Message(notice(f"sb{number}").encode(), number) for number in range(3)]
-    messages.insert(1, Message(None, -1, error="broker is away"))
+    messages.insert(1, Message(None, -1, error="broker is\naway"))
     messages.append(Message(notice("sb0").encode(), 7))  # sent twice
     consumer, n, said = receive(messages, service)
     assert (consumer.topics, consumer.committed, consumer.closed) == ([TOPIC], [0, 1, 2, 7], True)
     assert n == 4
-    assert said == ["GCN: broker is away"]
+    assert said == ["GCN: broker is\ufffdaway"]
     service.look(AT_ONCE)
     assert [line["burst_id"] for line in service.lines("notice")] == ["sb0", "sb1", "sb2"]
     assert [line["code"] for line in service.lines("rejected")] == ["duplicate"]

@@ -22,7 +22,7 @@ from pydantic import Field
 
 from cherenkov_pipeline.alerts.bundle import Bundle
 from cherenkov_pipeline.alerts.service.audit import LEFT_OUT
-from cherenkov_pipeline.alerts.service.intake import Drop, Rejection, Tracker, rejecting
+from cherenkov_pipeline.alerts.service.intake import Drop, Rejection, Tracker, rejecting, shown
 from cherenkov_pipeline.alerts.service.notices import Notice, read_notice
 from cherenkov_pipeline.alerts.service.outputs import (
     AUDIT,
@@ -304,7 +304,7 @@ def open_inbox(
     bundle : Bundle
     parameters : InboxParameters, optional
     tell : callable
-        Called with one line for each verdict, rejection and notice.
+        Called with one line for each verdict, rejection and notice, that can be printed.
 
     Raises
     ------
@@ -318,14 +318,18 @@ def open_inbox(
     if output.resolve().is_relative_to(folder.resolve()):
         raise UserError(f"The verdicts cannot be written into the inbox. Received: {output}")
     outputs = Outputs(output)
+
+    def say(line: str) -> None:
+        tell(shown(line))  # what somebody has put into a file may stand in it
+
     with locked(output):
         outputs.make_folders()
         warm_up(bundle)
-        inbox = Inbox(folder, outputs, bundle, parameters or InboxParameters(), tell)
+        inbox = Inbox(folder, outputs, bundle, parameters or InboxParameters(), say)
         if outputs.log.path.exists() and (broken := outputs.log.verify()).broken_line is not None:
-            tell(f"Line {broken.broken_line} of {outputs.log.path} is broken: {broken.problem}.")
+            say(f"Line {broken.broken_line} of {outputs.log.path} is broken: {broken.problem}.")
         if left_out := outputs.log.left_out():
-            tell(f"{len(left_out)} edited lines of {outputs.log.path} are left out, the first is line {left_out[0]}.")
+            say(f"{len(left_out)} edited lines of {outputs.log.path} are left out, the first is line {left_out[0]}.")
             outputs.log.append(LEFT_OUT, n_lines=len(left_out), lines=left_out[:MOST_NAMED])
         outputs.log.append("started", bundle_sha256=bundle.sha256, versions=bundle.card.versions)
         try:

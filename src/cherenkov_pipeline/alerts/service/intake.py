@@ -149,9 +149,9 @@ class Tracker:
         return max(time.time() - drop.modified, time.monotonic() - seen)
 
 
-def shown(name: str) -> str:
-    """Replace what cannot be printed in a file's name: any bytes may stand there."""
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in name)
+def shown(text: str) -> str:
+    """Replace what cannot be printed on one line: anything may stand in files and in their names."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
 
 def is_unfinished(name: str) -> bool:

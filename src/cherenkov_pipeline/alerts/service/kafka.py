@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from cherenkov_pipeline.alerts.service.intake import shown
 from cherenkov_pipeline.alerts.service.notices import LARGEST_NOTICE
 from cherenkov_pipeline.alerts.service.outputs import safe_name
 from cherenkov_pipeline.errors import UserError
@@ -85,7 +86,7 @@ def receive_notices(
         while not stop():
             for message in consumer.consume(num_messages=10, timeout=1):
                 if message.error() is not None:
-                    tell(f"GCN: {message.error()}")
+                    tell(shown(f"GCN: {message.error()}"))
                     time.sleep(pause)
                     continue
                 n_notices += _drop(message, inbox, tell)
