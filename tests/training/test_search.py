@@ -171,6 +171,13 @@ def test_another_model_or_schedule_takes_no_options_over():
     assert list(configure(base, {"model.name": "single_tel"}).model.options["filters"]) == [7]
 
 
+def test_a_model_without_images_leaves_out_how_those_of_others_are_made():
+    base = {"model": {"name": "single_tel"}, "input": {"mapping": "bilinear", "size": 20, "brightest": 16}}
+    chosen = configure(base, {"model.name": "set_network"}).inputs
+    assert (chosen.mapping, chosen.size, chosen.brightest) == (None, None, 16)
+    assert configure(base, {"model.name": "resnet"}).inputs.size == 20
+
+
 def test_a_maximum_of_a_metric(trainings, tmp_path):
     result = search(tmp_path, objective="val_auc", goal="maximum")
     assert result.trials["objective"][result.best_trial] == result.trials["objective"].max()

@@ -180,6 +180,22 @@ def test_options_of_networks_are_refused_where_trees_grow(store, tmp_path):
         train(store, tmp_path, "energy", model, input_parameters(model, {"mode": "stereo"}))
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "given", "message"),
+    [
+        ("set_network", {}, {"mapping": "bilinear", "size": 96}, "input.mapping has no effect without input.channels"),
+        ("set_network", {}, {"mapping": "axial", "map_in": "network"}, "input.map_in has no effect without"),
+        ("variable_input", {"array_filters": [4]}, {}, 'array_filters has no effect with combination: "vectors"'),
+        ("resnet", {"attention": None, "attention_ratio": 4}, {}, "attention_ratio has no effect with attention: null"),
+    ],
+)
+def test_options_without_effect_are_refused(store, tmp_path, name, options, given, message):
+    model = ModelParameters(name=name, options=options)
+    with pytest.raises(UserError, match=message):
+        train(store, tmp_path, "energy", model, input_parameters(model, given))
+    assert not (tmp_path / "states").exists()
+
+
 def test_weights_reach_the_loss(store, tmp_path, monkeypatch):
     seen = {}
 

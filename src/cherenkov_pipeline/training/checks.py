@@ -3,12 +3,17 @@
 All functions here raise `~cherenkov_pipeline.errors.UserError`.
 """
 
+import json
+from typing import Any
+
 import numpy as np
 
+from cherenkov_pipeline.config import Parameters
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.card import card_path
 from cherenkov_pipeline.models.on_disk import model_path, read_card
 from cherenkov_pipeline.models.parameters import HeadParameters, ModelParameters, PretrainedParameters
+from cherenkov_pipeline.models.registry import REGISTRY
 from cherenkov_pipeline.store import EventStore, JoinedStores
 from cherenkov_pipeline.store.parameters import InputParameters
 from cherenkov_pipeline.store.split import split_changes
@@ -17,6 +22,9 @@ from cherenkov_pipeline.training.parameters import TrainingParameters
 
 ON_THE_GROUND = ("true_core_x", "true_core_y")
 """Labels that an image cannot take along when it is mirrored or turned."""
+
+OF_IMAGES = ("mapping", "size", "map_in")
+"""Fields of the input that say how channels become images."""
 
 
 def check_types(store: JoinedStores, task: Task, model: ModelParameters, inputs: InputParameters) -> None:
@@ -55,6 +63,33 @@ def check_pretrained(store: EventStore | JoinedStores, pretrained: PretrainedPar
         )
 
 
+def check_effects(model: ModelParameters, inputs: InputParameters) -> None:
+    """Refuse options that others make meaningless, where they are not what they are by default.
+
+    Here and not in the parameters themselves: cards of models that were trained with them still load.
+    """
+    options = model.options if model.name in REGISTRY else {}
+    reasons = {}
+    if not inputs.channels:
+        chosen = {name: getattr(inputs, name) for name in OF_IMAGES}
+        without = [name for name, value in chosen.items() if value not in (None, _default(InputParameters, name))]
+        reasons |= {f"input.{name}": "without input.channels" for name in without}
+    for name, other, values in (
+        ("array_filters", "combination", ("vectors",)),
+        ("attention_ratio", "attention", ("spatial", None)),
+    ):
+        if name not in options or options[other] not in values:
+            continue
+        if options[name] != REGISTRY[model.name].options().model_dump(mode="json")[name]:
+            reasons[f"model.options.{name}"] = f"with {other}: {json.dumps(options[other])}"
+    for name, reason in reasons.items():
+        raise UserError(f"{name} has no effect {reason}: leave it out.")
+
+
+def _default(parameters: type[Parameters], name: str) -> Any:
+    return parameters.model_fields[name].default
+
+
 def check_growing(model: ModelParameters, inputs: InputParameters, training: TrainingParameters) -> None:
     """Refuse options that mean something to networks alone, where they are not what they are by default."""
     if inputs.mode == "stereo":
@@ -69,7 +104,7 @@ def check_growing(model: ModelParameters, inputs: InputParameters, training: Tra
         if given:
             raise UserError(f"{name} has no effect on {model.name}, which reads image parameters alone: leave it out.")
     for name in ("augmentation", "fraction", "precision", "devices", "tensorboard"):
-        if getattr(training, name) != TrainingParameters.model_fields[name].default:
+        if getattr(training, name) != _default(TrainingParameters, name):
             raise UserError(f"training.{name} has no effect on {model.name}, whose trees are grown: leave it out.")
 
 

@@ -21,6 +21,7 @@ from cherenkov_pipeline.revision import code_fingerprint
 from cherenkov_pipeline.store import EventStore, JoinedStores
 from cherenkov_pipeline.store.parameters import InputParameters
 from cherenkov_pipeline.training.callbacks import Watch
+from cherenkov_pipeline.training.checks import OF_IMAGES
 from cherenkov_pipeline.training.parameters import TrainingParameters, input_parameters
 from cherenkov_pipeline.training.search_parameters import ROOTS, ChoiceParameters, RangeParameters, SearchParameters
 from cherenkov_pipeline.training.study import SearchResult, Tried, conclude, one_line, run_trials
@@ -129,7 +130,11 @@ def configure(parameters: Mapping[str, Any], values: Mapping[str, Any]) -> Confi
         place[last] = value
     model = ModelParameters.model_validate(changed["model"])
     training = TrainingParameters.model_validate(changed["training"])
-    return Configuration(model, input_parameters(model, changed["input"]), training)
+    inputs = input_parameters(model, changed["input"])
+    if "model.name" in values and not inputs.channels:  # what was written for the images of other models
+        given = {name: value for name, value in changed["input"].items() if name not in OF_IMAGES}
+        inputs = input_parameters(model, given)
+    return Configuration(model, inputs, training)
 
 
 def _check_space(parameters: Mapping[str, Any], search: SearchParameters) -> None:

@@ -33,6 +33,7 @@ from cherenkov_pipeline.training.auxiliary import own_constants, with_auxiliary,
 from cherenkov_pipeline.training.callbacks import Watch
 from cherenkov_pipeline.training.checks import (
     check_augmentation,
+    check_effects,
     check_events,
     check_growing,
     check_pretrained,
@@ -109,6 +110,7 @@ def train_task(
         `~cherenkov_pipeline.training.trainer.train`.
     """
     check_devices(training)
+    check_effects(model, inputs)
     task = get_task(task_name)
     entry = REGISTRY.get(model.name)
     grows = bool(entry) and entry.trainer == "forest"
