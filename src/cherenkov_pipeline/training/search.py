@@ -132,7 +132,7 @@ def configure(parameters: Mapping[str, Any], values: Mapping[str, Any]) -> Confi
     training = TrainingParameters.model_validate(changed["training"])
     inputs = input_parameters(model, changed["input"])
     if "model.name" in values and not inputs.channels:  # what was written for the images of other models
-        given = {name: value for name, value in changed["input"].items() if name not in OF_IMAGES}
+        given = {name: value for name, value in (changed["input"] or {}).items() if name not in OF_IMAGES}
         inputs = input_parameters(model, given)
     return Configuration(model, inputs, training)
 
