@@ -39,11 +39,12 @@ def test_precision_is_that_of_the_layers_made_within():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["sgd", "muon"])
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
-def test_two_devices_train_as_one(backend, tmp_path):
+def test_two_devices_train_as_one(backend, optimizer, tmp_path):
     pytest.importorskip(backend)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "KERAS_BACKEND": backend}
-    command = [sys.executable, str(Path(__file__).with_name("two_devices.py")), str(tmp_path)]
+    command = [sys.executable, str(Path(__file__).with_name("two_devices.py")), str(tmp_path), optimizer]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])

@@ -31,7 +31,7 @@ class StopHereError(Exception):
     pass
 
 
-def main(folder: Path) -> dict[str, object]:
+def main(folder: Path, optimizer: str) -> dict[str, object]:
     """Losses of both, of an interrupted one that goes on, and what is said of too many."""
     store = shower_store(folder / "toy.store.h5", 101)
 
@@ -40,7 +40,7 @@ def main(folder: Path) -> dict[str, object]:
             epochs=3,
             batch_size=16,
             devices=devices,
-            optimizer={"name": "sgd", "learning_rate": 0.02},
+            optimizer={"name": optimizer, "learning_rate": 0.02},
             weights={"classes": {"proton": 2.0}},
         )
         inputs = input_parameters(MODEL, {"mapping": "square"})
@@ -64,4 +64,4 @@ def main(folder: Path) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(Path(sys.argv[1]))))
+    print(json.dumps(main(Path(sys.argv[1]), sys.argv[2])))
