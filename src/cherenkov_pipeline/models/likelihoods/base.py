@@ -84,7 +84,8 @@ class TaskLoss(keras.metrics.Mean):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch; a mean over events, as of a loss, and not over weights."""
-        loss = self.loss(ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred))
+        y_pred = ops.convert_to_tensor(y_pred)
+        loss = self.loss(ops.cast(ops.convert_to_tensor(y_true), y_pred.dtype), y_pred)
         if sample_weight is not None:
             loss = loss * ops.cast(ops.reshape(sample_weight, (-1,)), loss.dtype)
         super().update_state(loss)
