@@ -1,12 +1,14 @@
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.table import QTable
 from pyirf.benchmarks import angular_resolution
 from pyirf.utils import calculate_theta
 
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.performance.binning import energy_edges
-from cherenkov_pipeline.performance.direction import direction_sample, direction_tables
+from cherenkov_pipeline.performance.direction import direction_sample, direction_tables, squared_angles
+from cherenkov_pipeline.performance.plots.direction import theta_squared
 from cherenkov_pipeline.performance.statistics import ONE_SIGMA
 
 GAUSSIAN = np.sqrt(-2 * np.log(1 - 0.6826894921370859))
@@ -93,6 +95,41 @@ def test_shares_and_squares_count_all(make_events, parameters):
     assert inside <= theta2["n_on"].sum() <= within["n"][-1]
     assert theta2["n_on"].sum() > 5 * theta2["n_off"].sum()
     assert tables["field_of_view"]["n_true"].sum() == 1000
+
+
+def at_offset(events: QTable, offset: float) -> QTable:
+    """The same events with a pointing so far from the source of all of them."""
+    moved = events.copy()
+    moved["telescope_pointing_altitude"] = moved["true_alt"] - offset * u.deg
+    moved["telescope_pointing_azimuth"] = moved["true_az"]
+    return moved
+
+
+def test_off_region_ends_where_it_meets_the_source(make_events, parameters):
+    events = make_events(2000, sigma=0.2)
+    high = np.sqrt(squared_angles(direction_sample(events))["theta2_high"].to_value("deg2"))
+    for offset in (0.0, 0.45, 2.0):
+        table = squared_angles(direction_sample(at_offset(events, offset)))
+        apart = high <= offset
+        np.testing.assert_array_equal(table["n_off_events"], np.where(apart, 1000, 0))
+        assert not table["n_off"][~apart].any()
+        figure = theta_squared(table)
+        steps = [patch.get_data() for patch in figure.axes[0].patches if "off" in str(patch.get_label())]
+        assert [np.isfinite(data.values).sum() for data in steps] == ([apart.sum()] if offset else [])
+        assert ("no off region" in str([text.get_text() for text in figure.axes[0].texts])) == (not offset)
+    events["telescope_pointing_altitude"] = np.nan * u.deg
+    assert not squared_angles(direction_sample(events))["n_off_events"].any()
+
+
+def test_off_counts_are_those_of_sources_that_are_far_enough(make_events, parameters):
+    """Scaled to all events: half of them at the pointing leave the off counts as they are."""
+    events = at_offset(make_events(2000, sigma=0.3), 0.6)
+    near = events["event_id"] < 1000
+    events["telescope_pointing_altitude"][near] = events["true_alt"][near]
+    table = squared_angles(direction_sample(events))
+    np.testing.assert_array_equal(table["n_off_events"][table["theta2_high"] < 0.36 * u.deg**2], 500)
+    alone = squared_angles(direction_sample(events[~near]))
+    np.testing.assert_array_equal(table["n_off"], alone["n_off"])
 
 
 def test_predicted_error_tells_good_from_bad(make_events, parameters):

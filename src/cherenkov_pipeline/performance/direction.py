@@ -141,8 +141,8 @@ def direction_sample(predictions: Table) -> Sample:
     Sample
         Columns ``true_energy`` [TeV]; ``angle``, ``angle_right``, ``delta_alt``, ``delta_az``, ``predicted_error``
         [deg]; ``right_side``, ``covered``; places in the field of view ``true_lon``, ``true_lat``, ``reco_lon``,
-        ``reco_lat`` and ``off_angle``, the angle to the place across the pointing from the source [deg]; of
-        directions in the camera also ``delta_x``, ``delta_y`` [mm].
+        ``reco_lat``, ``offset``, the angle of the source to the pointing, and ``off_angle``, the angle to the place
+        across the pointing from the source [deg]; of directions in the camera also ``delta_x``, ``delta_y`` [mm].
 
     Raises
     ------
@@ -179,13 +179,14 @@ def _field_of_view(
     """Places relative to the pointing; NaN where that is not known."""
     if not all(name in predictions.colnames for name in POINTING):
         nothing = np.full(len(predictions), np.nan)
-        return dict.fromkeys(("true_lon", "true_lat", "reco_lon", "reco_lat", "off_angle"), nothing)
+        return dict.fromkeys(("true_lon", "true_lat", "reco_lon", "reco_lat", "offset", "off_angle"), nothing)
     source, found = (from_sky(*direction, pointing_of(predictions)) for direction in (true, reco))
     return {
         "true_lon": source.lon,
         "true_lat": source.lat,
         "reco_lon": found.lon,
         "reco_lat": found.lat,
+        "offset": separation(source.lon, source.lat, np.zeros_like(source.lon), np.zeros_like(source.lat)),
         "off_angle": separation(-source.lon, -source.lat, found.lon, found.lat),
     }
 
@@ -250,14 +251,22 @@ def share_within(sample: Sample, parameters: EvaluationParameters) -> QTable:
 def squared_angles(sample: Sample) -> QTable:
     """Count the events over the squared angle to the source, and to the place across the pointing from it.
 
+    A source at the pointing lies across it too: events count in an off bin only if on and off region of its size do not
+    overlap.
+
     Returns
     -------
     QTable
-        ``theta2_low``, ``theta2_high`` [deg2], ``n_on``, ``n_off``; ``meta`` has ``n``, all events.
+        ``theta2_low``, ``theta2_high`` [deg2], ``n_on``, ``n_off``, and ``n_off_events``, of how many events the source
+        is far enough from the pointing; ``meta`` has ``n``, all events.
     """
-    table = QTable({"theta2_low": THETA2[:-1] * u.deg**2, "theta2_high": THETA2[1:] * u.deg**2})
-    for name, column in (("n_on", "angle"), ("n_off", "off_angle")):
-        table[name] = np.histogram(sample.columns[column] ** 2, THETA2)[0]
+    low, high = THETA2[:-1], THETA2[1:]
+    on, off, offset = (sample.columns[name] ** 2 for name in ("angle", "off_angle", "offset"))
+    table = QTable({"theta2_low": low * u.deg**2, "theta2_high": high * u.deg**2})
+    table["n_on"] = np.histogram(on, THETA2)[0]
+    bins = np.minimum(np.digitize(off, THETA2), len(high)) - 1
+    table["n_off"] = np.histogram(off[offset >= high[bins]], THETA2)[0]
+    table["n_off_events"] = [int((offset >= size).sum()) for size in high]
     table.meta["n"] = len(sample.showers)
     return table
 

@@ -148,6 +148,8 @@ def share_within(tables: Mapping[str, QTable]) -> Figure:
 def theta_squared(theta2: QTable) -> Figure:
     """Draw the events over the squared angle to the source, and to the place across the pointing from it.
 
+    Of the place across, the counts of sources that are far enough from the pointing are scaled to all events.
+
     Parameters
     ----------
     theta2 : QTable
@@ -158,14 +160,20 @@ def theta_squared(theta2: QTable) -> Figure:
     edges = np.append(theta2["theta2_low"].value, theta2["theta2_high"].value[-1])
     axes.stairs(theta2["n_on"], edges, fill=True, color=BLUE, alpha=0.25)
     axes.stairs(theta2["n_on"], edges, color=BLUE, linewidth=1.6, label="source")
-    axes.stairs(theta2["n_off"], edges, color=ORANGE, linewidth=1.6, label="off: across the pointing")
+    n, n_apart = theta2.meta["n"], np.asarray(theta2["n_off_events"])
+    beyond = f"{n - int(theta2['n_on'].sum()):,} of {n:,} events beyond"
+    if n_apart.any():
+        # NaN ends the line where the regions begin to overlap
+        off = n / np.where(n_apart > 0, n_apart, np.nan) * theta2["n_off"]
+        axes.stairs(off, edges, color=ORANGE, linewidth=1.6, label="off: across the pointing")
+    else:
+        beyond += "\nno off region: the pointing is at the source, or not known"
     axes.set(xlim=(edges[0], edges[-1]), ylim=(0, None), xlabel="θ² [deg²]", ylabel="Events per bin")
     if not theta2["n_on"].sum() + theta2["n_off"].sum():
         empty_note(axes, "no event with a valid direction")
         return figure
     axes.legend(loc="center right")
-    n = theta2.meta["n"]
-    corner_note(axes, f"{n - int(theta2['n_on'].sum()):,} of {n:,} events beyond", right=True)
+    corner_note(axes, beyond, right=True)
     return figure
 
 

@@ -33,7 +33,11 @@ FIGURES = {
         "was put on the right side of the image, as the published reference of one telescope has it.",
     ),
     "within": ("Fraction of events within an angle", "With its interval; the dotted line marks 68.27 %."),
-    "theta2": ("θ²", "Squared angle to the true direction, and to the place across the pointing from it."),
+    "theta2": (
+        "θ²",
+        "Squared angle to the true direction, and to the place across the pointing from it, as far as both regions do "
+        "not overlap.",
+    ),
     "field_of_view": (
         "Directions in the field of view",
         "True and reconstructed directions relative to the pointing (cross).",
@@ -149,7 +153,8 @@ def _conventions(tables: Mapping[str, QTable]) -> dict[str, str]:
         "Angle": "on the sphere, between true and reconstructed direction",
         "Angular resolution": "68.27 % containment of the angle (pyirf), all events",
         "Right side": "the source lies on the side of the image's centroid, along its main axis, where it was put",
-        "θ² off": "angle to the place that lies across the pointing from the true direction",
+        "θ² off": "angle to the place that lies across the pointing from the true direction; of the events whose "
+        "source is at least as far from the pointing, as the source itself would be counted else; scaled to all events",
         "Coverage": "fraction of events whose angle is within the predicted radius; 68.27 % if the radii are right",
         "Halves": "68.27 % containment of the half with the smaller predicted radii, over that of the other half",
     }
