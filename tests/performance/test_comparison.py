@@ -159,6 +159,7 @@ def test_models_without_a_valid_event_have_no_rank(make_predictions, parameters)
     assert comparison.n_used == 0
     assert (comparison.metrics["rank"] == 0).all()
     assert len(comparison.differences) == 0
+    assert numbers(comparison, {"one": "f1", "other": "f2"})["best"] is None
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -12,7 +12,6 @@ from astropy.table import QTable
 from cherenkov_pipeline.performance.candidates import Candidate
 from cherenkov_pipeline.performance.comparison import compare, match_predictions
 from cherenkov_pipeline.performance.contest import provenance_table
-from cherenkov_pipeline.performance.energy import energy_tables
 from cherenkov_pipeline.performance.evaluations import EVALUATIONS
 from cherenkov_pipeline.performance.plots.curves import colors_of
 from cherenkov_pipeline.performance.qualities import QUALITIES
@@ -52,16 +51,16 @@ def costs_of(labels) -> QTable:
     return QTable({"model": list(labels), **numbers, "inference_ms_per_event": unknown, "gflops": unknown})
 
 
-def report_of(predictions, parameters, history, provenance=None):
+def report_of(predictions, parameters, history, provenance=None, task="energy"):
     matched = match_predictions(predictions)
-    comparison = compare(matched, QUALITIES["energy"], parameters)
-    tables = {label: energy_tables(table, parameters) for label, table in matched.predictions.items()}
+    comparison = compare(matched, QUALITIES[task], parameters)
+    tables = {label: EVALUATIONS[task].tables(table, parameters) for label, table in matched.predictions.items()}
     costs = costs_of(list(predictions))
     figures = comparison_figures(comparison, costs, dict.fromkeys(predictions, history))
-    figures |= overlays("energy", tables, "mono_tel1", "mono")
+    figures |= overlays(task, tables, "mono_tel1", "mono")
     models = [candidate(label) for label in predictions]
     content = comparison_report(
-        "energy", models, matched, comparison, costs, figures, provenance, provenance_table({}), models[0].created
+        task, models, matched, comparison, costs, figures, provenance, provenance_table({}), models[0].created
     )
     return content, figures
 
@@ -117,8 +116,24 @@ def test_models_that_predict_the_same_are_named(make_predictions, parameters, hi
 def test_without_a_valid_event_the_report_says_so(make_predictions, parameters, history):
     nothing = make_predictions(20)
     nothing["is_valid"] = False
-    content, _ = report_of({"one": make_predictions(20), "nothing": nothing}, parameters, history)
-    assert "cannot be ranked" in content.summary
+    content, figures = report_of({"one": make_predictions(20), "nothing": nothing}, parameters, history)
+    assert content.summary == "The models cannot be ranked: there are no events to judge them by."
+    assert_no_best(content, figures)
+
+
+def test_events_that_do_not_tell_who_is_better_are_not_called_none(make_events, parameters, history):
+    gammas = make_events(40)[::2]
+    predictions = {"one": gammas, "other": gammas.copy()}
+    content, figures = report_of(predictions, parameters, history, task="type")
+    assert content.summary == "The models cannot be ranked: 20 events give no area under the ROC curve."
+    assert_no_best(content, figures)
+
+
+def assert_no_best(content, figures):
+    assert [number.label for number in content.key_numbers] == ["Events"]
+    ranks = next(block for block in content.sections[0].blocks if isinstance(block, Table))
+    assert {(row[0].text, row[-1].text) for row in ranks.rows} == {("–", "not ranked")}
+    assert not any("Behind" in axes.get_xlabel() for axes in figures["ranking"].axes)
     assert not re.search(r"\bnan\b", render_report(content).lower())
 
 

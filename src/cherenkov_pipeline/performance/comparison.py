@@ -272,9 +272,9 @@ def numbers(comparison: ModelComparison, fingerprints: Mapping[str, str]) -> dic
     Returns
     -------
     dict
-        ``headline`` (metric that ranks), ``best``, ``n_events``, ``models`` (label -> fingerprint, rank and metrics
-        with ``value``, ``low``, ``high``, ``unit``, ``n``, ``rank``), ``differences`` (of the headline). What is not
-        finite is null.
+        ``headline`` (metric that ranks), ``best`` (null: none can be ranked), ``n_events``, ``models`` (label ->
+        fingerprint, rank and metrics with ``value``, ``low``, ``high``, ``unit``, ``n``, ``rank``), ``differences`` (of
+        the headline). What is not finite is null.
     """
     headline = comparison.metrics.meta["headline"]
     ranked = rows_of_metric(comparison.metrics, headline)
@@ -282,7 +282,7 @@ def numbers(comparison: ModelComparison, fingerprints: Mapping[str, str]) -> dic
     difference = ("better", "other", "advantage", "low", "high", "unit", "significant")
     return {
         "headline": headline,
-        "best": next(iter(ranked)),
+        "best": next((label for label, row in ranked.items() if row["rank"]), None),
         "n_events": comparison.n_used,
         "models": {
             label: {

@@ -43,13 +43,16 @@ def ranking(
         if name in differences:
             found = differences[name]
             _interval(behind, found["advantage"], found["low"], found["high"], height, colors[name])
-    first = next(iter(rows))
-    behind.axvline(0, color=INK, linewidth=0.9)
-    behind.plot(0, 0, "o", color=colors[first], markersize=7)
+    first, best = next(iter(rows.items()))
+    if best["rank"]:
+        behind.axvline(0, color=INK, linewidth=0.9)
+        behind.plot(0, 0, "o", color=colors[first], markersize=7)
+        behind.set_xlabel(f"Behind {first}, paired")
+    else:
+        empty_note(behind, "the models cannot be ranked")
     values.set_yticks(range(len(rows)), list(rows))
     values.set_ylim(len(rows) - 0.5, -0.5)
     values.set_xlabel(label)
-    behind.set_xlabel(f"Behind {first}, paired")
     for axes in (values, behind):
         axes.grid(visible=False, axis="y")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6))

@@ -35,8 +35,9 @@ def roc(curves: Mapping[str, QTable]) -> Figure:
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=":")
     for name, color in colors_of(curves).items():
         table = curves[name]
-        axes.plot(table["background_efficiency"], table["gamma_efficiency"], color=color,
-                  label=f"{name}: area {table.meta['auc']:.4f}")  # fmt: skip
+        area = table.meta["auc"]
+        label = f"{name}: area {area:.4f}" if np.isfinite(area) else name
+        axes.plot(table["background_efficiency"], table["gamma_efficiency"], color=color, label=label)
     axes.set(xlim=(0, 1), ylim=(0, 1.005), aspect="equal")
     axes.set(xlabel="Background efficiency", ylabel="Gamma efficiency")
     if not any(np.isfinite(table.meta["auc"]) for table in curves.values()):

@@ -183,7 +183,9 @@ def _statement(best: str, other: str, row: QTable.Row) -> str:
 def _summary(rows: Mapping[str, QTable.Row], behind: Mapping[str, QTable.Row], comparison: ModelComparison) -> str:
     best, row = next(iter(rows.items()))
     if not row["rank"]:
-        return "The models cannot be ranked: there are no events to judge them by."
+        label = str(row["label"]).partition(":")[0]
+        why = f"{comparison.n_used} events give no {label[:1].lower()}{label[1:]}"
+        return f"The models cannot be ranked: {why if comparison.n_used else 'there are no events to judge them by'}."
     value, interval = _estimate(row)
     beaten = [name for name, found in behind.items() if found["significant"]]
     close = [name for name in behind if name not in beaten]
@@ -205,8 +207,11 @@ def _key_numbers(
     rows: Mapping[str, QTable.Row], behind: Mapping[str, QTable.Row], comparison: ModelComparison
 ) -> tuple[KeyNumber, ...]:
     best, row = next(iter(rows.items()))
-    value, interval = _estimate(row)
-    numbers = [KeyNumber("Best", best), KeyNumber(str(row["label"]).partition(":")[0], value + _unit(row), interval)]
+    numbers = []
+    if row["rank"]:
+        value, interval = _estimate(row)
+        label = str(row["label"]).partition(":")[0]
+        numbers = [KeyNumber("Best", best), KeyNumber(label, value + _unit(row), interval)]
     if behind:
         second, found = next(iter(behind.items()))
         advantage, bounds = _estimate(found, "advantage")
@@ -225,9 +230,8 @@ def _ranks_table(rows: Mapping[str, QTable.Row], behind: Mapping[str, QTable.Row
             text, bounds = _estimate(behind[name], "advantage")
             ahead = Cell(text, float(behind[name]["advantage"]), bounds)
             verdict = "yes" if behind[name]["significant"] else "no"
-        entries.append(
-            (cell(int(row["rank"])), Cell(name), Cell(value, _plain(row["value"]), interval), ahead, Cell(verdict))
-        )
+        rank = cell(int(row["rank"]) or None)
+        entries.append((rank, Cell(name), Cell(value, _plain(row["value"]), interval), ahead, Cell(verdict)))
     header = ("Rank", "Model", f"Value{unit}", f"Behind the best{unit}", "Significant")
     caption = "Behind the best: on the same events, with the paired interval."
     return Table(header, tuple(entries), caption, in_summary=True)
