@@ -16,7 +16,7 @@ from tests.alerts.toy_images import toy_images
 
 from cherenkov_pipeline.alerts.service import inbox as inbox_module
 from cherenkov_pipeline.alerts.service.audit import LEFT_OUT
-from cherenkov_pipeline.alerts.service.confirmation import confirm, confirmed_labels
+from cherenkov_pipeline.alerts.service.confirmation import confirm, confirmed_labels, verify
 from cherenkov_pipeline.alerts.service.inbox import MOST_ATTEMPTS, WORKING, InboxParameters, Look, open_inbox
 from cherenkov_pipeline.alerts.service.intake import Drop, Tracker
 from cherenkov_pipeline.alerts.service.outputs import Outputs, audit_log, sha256
@@ -396,6 +396,36 @@ def test_notice_of_a_verdict_that_somebody_has_removed(service, content):
     assert service.look() == Look(1, 0)
     assert len(service.lines("notice")) == 1
     assert any("not joined" in said for said in service.said)
+
+
+@pytest.mark.parametrize("name", ["record", "page"])
+def test_later_notice_launders_no_edited_verdict(service, name):
+    service.drop("a.npz", single_file(toy_images(1), burst_id="sb1"))
+    service.look()
+    (line,) = service.lines("verdict")
+    edited = service.output / line[name]
+    edited.write_text(edited.read_text().replace("true source", "false alert"))
+    before = {place: (service.output / line[place]).read_bytes() for place in ("record", "page")}
+    for number in range(2):
+        service.drop(f"{number}.xml", notice("sb1", snr=f"{number + 8}").encode())
+        assert service.look() == Look(1, 0)
+    assert {place: (service.output / line[place]).read_bytes() for place in before} == before
+    assert verify(service.output)[1] == [f"{line[name]} was changed"]
+    assert sum("not joined" in said for said in service.said) == 2
+    assert [one["verdict"] for one in service.lines("notice_not_joined")] == [edited.stem] * 2
+    assert service.lines("notice_joined") == []
+
+
+def test_edited_notice_is_on_no_page(service):
+    service.drop("n.xml", notice("sb1", snr="8.29").encode())
+    service.look()
+    (place,) = (service.output / "notices").iterdir()
+    place.write_text(place.read_text().replace("8.29", "82.9"))
+    service.drop("a.npz", single_file(toy_images(1), burst_id="sb1"))
+    service.look()
+    (line,) = service.lines("verdict")
+    assert "82.9" not in (service.output / line["page"]).read_text()
+    assert json.loads((service.output / line["record"]).read_text())["notice"] is None
 
 
 def test_one_service_at_a_time(service):

@@ -30,6 +30,7 @@ from cherenkov_pipeline.alerts.service.outputs import (
     REJECTED,
     VERDICTS,
     Outputs,
+    core_sha256,
     notice_place,
     now,
     safe_name,
@@ -94,8 +95,9 @@ class Inbox:
         self._tracker = Tracker()
         self._said: dict[str, str] = {}  # SHA-256 of what was judged -> where that stands
         self._places: dict[str, str] = {}  # key of a drop -> where it belongs
-        self._stems: dict[str, list[str]] = {}  # burst -> names of its verdicts
-        self._joined: set[tuple[str, str]] = set()  # SHA-256 of a notice, name of a verdict
+        self._verdicts: dict[str, dict[str, str]] = {}  # burst -> names of its verdicts, and their core_sha256
+        self._notices: dict[str, str] = {}  # burst -> SHA-256 of what was read of its notice
+        self._joined: dict[str, str] = {}  # name of a verdict -> SHA-256 of the last notice that was joined to it
         self._unreadable: dict[str, str] = {}  # name -> state in which it could not be read
         self._latest: list[dict[str, Any]] = []
         for entry in outputs.log.entries():
@@ -177,7 +179,7 @@ class Inbox:
             images = read_single(content, drop.name)
             (verdict,) = judge(self.bundle, images)
             burst_id = str(images.table["burst_id"][0])
-            known = self.outputs.notice(burst_id)
+            known = self.outputs.notice(burst_id, self._notices.get(burst_id))
             source = {"file": drop.name, "input_sha256": digest, "burst_id": burst_id, "judged": now()}
             record = verdict_record(verdict, self.bundle, source, known)
             text, page = as_json(record), render_page(verdict, images, self.bundle, record, known)
@@ -192,6 +194,7 @@ class Inbox:
             "record_sha256": self.outputs.write(f"{VERDICTS}/{stem}.json", text),
             "page": f"{VERDICTS}/{stem}.html",
             "page_sha256": self.outputs.write(f"{VERDICTS}/{stem}.html", page),
+            "core_sha256": core_sha256(record, page),
             "drop": drop.key,
             "kept": self._kept(JUDGED, drop, digest),
         }
@@ -212,18 +215,24 @@ class Inbox:
             "drop": drop.key,
             "kept": self._kept(JUDGED, drop, digest),
         }
-        for stem in self._stems.get(notice.burst_id, ()):
-            if (digest, stem) not in self._joined:  # killed between these lines and the notice's own
-                try:
-                    hashes = self.outputs.join_notice(notice, stem)
-                except (FileNotFoundError, ValueError):
-                    self.tell(f"The verdict {stem} is gone or was changed: the notice is not joined to it.")
-                    continue
-                joined = {"burst_id": notice.burst_id, "notice_sha256": digest, "verdict": stem, **hashes}
-                self._log("notice_joined", joined)
+        for stem, core in self._verdicts.get(notice.burst_id, {}).items():
+            if self._joined.get(stem) != digest:  # killed between these lines and the notice's own
+                self._join(notice, digest, stem, core)
         self._log("notice", line)
         self.tell(f"{drop.name}: notice of {notice.burst_id}")
         return line
+
+    def _join(self, notice: Notice, digest: str, stem: str, core: str) -> None:
+        """Complete a verdict that was given before its notice came, unless somebody has changed it."""
+        joined = {"burst_id": notice.burst_id, "notice_sha256": digest, "verdict": stem}
+        try:
+            with rejecting():
+                hashes = self.outputs.join_notice(notice, stem, core)
+        except (Rejection, FileNotFoundError, IsADirectoryError):
+            self.tell(f"The verdict {stem} is gone or was changed: the notice is not joined to it.")
+            self._log("notice_not_joined", joined)
+        else:
+            self._log("notice_joined", joined | hashes)
 
     def _reject(self, drop: Drop, digest: str | None, rejection: Rejection) -> dict[str, Any]:
         kept = self._kept(REJECTED, drop, digest)
@@ -259,15 +268,17 @@ class Inbox:
         if event in ("verdict", "notice"):  # what was rejected may come again, such as to a repaired program
             self._said[entry["input_sha256"]] = f"see {entry.get('page', entry['record'])}"
         if event == "verdict":
-            stem = Path(entry["page"]).stem
-            self._stems.setdefault(entry["burst_id"], []).append(stem)
+            of_burst = self._verdicts.setdefault(entry["burst_id"], {})
+            of_burst[Path(entry["page"]).stem] = entry.get("core_sha256", "")
+        if event == "notice":
+            self._notices[entry["burst_id"]] = entry["record_sha256"]
         if event == "verdict" or (event == "rejected" and entry["code"] != "duplicate"):
             self._latest = [
                 {name: entry[name] for name in INDEXED if name in entry},
                 *self._latest[: N_LATEST - 1],
             ]
         if event == "notice_joined":
-            self._joined.add((entry["notice_sha256"], entry["verdict"]))
+            self._joined[entry["verdict"]] = entry["notice_sha256"]
 
     def _count_attempt(self, drop: Drop) -> None:
         """Reject what has killed the service again and again; note that it is tried once more."""

@@ -17,6 +17,7 @@ import os
 import re
 import shutil
 import stat
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ from typing import Any
 from cherenkov_pipeline.alerts.service.audit import AuditLog
 from cherenkov_pipeline.alerts.service.intake import Drop
 from cherenkov_pipeline.alerts.service.notices import Notice
-from cherenkov_pipeline.alerts.service.page import with_notice
-from cherenkov_pipeline.alerts.service.record import as_json, notice_part
+from cherenkov_pipeline.alerts.service.page import page_without_notice, with_notice
+from cherenkov_pipeline.alerts.service.record import as_json, notice_part, without_notice
 from cherenkov_pipeline.files import PART, atomic_path
 
 VERDICTS, JUDGED, REJECTED, NOTICES, AUDIT = "verdicts", "judged", "rejected", "notices", "audit"
@@ -91,26 +92,46 @@ class Outputs:
         if not drop.lies_at(target):  # another one has come in this very moment: nobody has seen it
             _put_back(target, drop.path)
 
-    def notice(self, burst_id: str) -> Notice | None:
-        """Read the notice of a burst, if one has come."""
-        if not burst_id:
-            return None
+    def notice(self, burst_id: str, digest: str | None) -> Notice | None:
+        """Read the notice of a burst, if one has come and has this SHA-256 still."""
         try:
-            return Notice(**json.loads((self.folder / notice_place(burst_id)).read_text()))
-        except (FileNotFoundError, ValueError, TypeError):  # or was changed by somebody
+            content = (self.folder / notice_place(burst_id)).read_bytes()
+            return Notice(**json.loads(content)) if sha256(content) == digest else None
+        except (FileNotFoundError, TypeError):  # or is of another version of the program
             return None
 
-    def join_notice(self, notice: Notice, stem: str) -> dict[str, Any]:
-        """Put a notice into record and page of a verdict that was given before it came; return their hashes."""
+    def join_notice(self, notice: Notice, stem: str, core: str) -> dict[str, str]:
+        """Put a notice into record and page of a verdict that was given before it came; return their hashes.
+
+        Parameters
+        ----------
+        notice : Notice
+        stem : str
+            Of the verdict's files.
+        core : str
+            Their `core_sha256` when they were first written.
+
+        Raises
+        ------
+        ValueError
+            If anything but the notice in them was changed since.
+        """
         record_place, page_place = f"{VERDICTS}/{stem}.json", f"{VERDICTS}/{stem}.html"
-        record = json.loads((self.folder / record_place).read_text()) | notice_part(notice)
-        page = with_notice((self.folder / page_place).read_text(), notice)
+        record = json.loads((self.folder / record_place).read_bytes())
+        page = (self.folder / page_place).read_bytes().decode()
+        if core_sha256(record, page) != core:
+            raise ValueError(f"the verdict {stem} was changed")
         return {
             "record": record_place,
-            "record_sha256": self.write(record_place, as_json(record)),
+            "record_sha256": self.write(record_place, as_json(without_notice(record) | notice_part(notice))),
             "page": page_place,
-            "page_sha256": self.write(page_place, page),
+            "page_sha256": self.write(page_place, with_notice(page, notice)),
         }
+
+
+def core_sha256(record: Mapping[str, Any], page: str) -> str:
+    """SHA-256 of all that record and page say but for the notice, which may come or be replaced later."""
+    return sha256((as_json(without_notice(record)) + page_without_notice(page)).encode())
 
 
 def audit_log(folder: Path) -> AuditLog:

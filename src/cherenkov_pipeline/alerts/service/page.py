@@ -113,8 +113,17 @@ def render_index(latest: Sequence[Mapping[str, Any]]) -> str:
 
 def with_notice(page: str, notice: Notice) -> str:
     """Put the notice into a page that was made before it came."""
+    return _replaced(page, _render_notice(notice))
+
+
+def page_without_notice(page: str) -> str:
+    """Give all of a page but what it tells of the notice."""
+    return _replaced(page, "")
+
+
+def _replaced(page: str, part: str) -> str:
     pattern = re.escape(NOTICE_BEGIN) + ".*?" + re.escape(NOTICE_END)
-    return re.sub(pattern, lambda _: _render_notice(notice), page, count=1, flags=re.DOTALL)
+    return re.sub(pattern, lambda _: part, page, count=1, flags=re.DOTALL)
 
 
 def _render_notice(notice: Notice | None, burst_id: str = "") -> str:

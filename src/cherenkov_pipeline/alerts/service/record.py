@@ -15,6 +15,9 @@ from cherenkov_pipeline.alerts.verdict import FALSE, NAMES, REAL, Verdict
 
 SCHEMA = "cherenkov-pipeline/alert-verdict/1"
 
+OF_NOTICE = ("notice", "image_duration", "image_energy_range")
+"""What a notice adds to a record."""
+
 CAM_SIZE = 14
 """Pixels a side of the Grad-CAM map in a record."""
 
@@ -86,6 +89,11 @@ def notice_part(notice: Notice | None) -> dict[str, Any]:
     if notice.energy_low is not None and notice.energy_high is not None:
         part["image_energy_range"] = [notice.energy_low, notice.energy_high]
     return part
+
+
+def without_notice(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Give all of a record but what a notice adds."""
+    return {name: value for name, value in record.items() if name not in OF_NOTICE}
 
 
 def as_json(record: Mapping[str, Any]) -> str:
