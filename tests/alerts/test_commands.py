@@ -316,6 +316,11 @@ def test_edits_are_found(output):
     done = call("verify-log", "--output", output)
     assert done.exit_code == 1
     assert "Error: Line 3 is broken" in done.output
+    assert f"verdicts/{page.name} was changed" in done.output  # an edited line hides no edited file
+    log.write_text(log.read_text().replace('"started"', '"Started"', 1))
+    done = call("verify-log", "--output", output)
+    assert "Line 3 is broken" in done.output
+    assert "Error: Line 1 is broken" in done.output
 
 
 def test_judged_files_that_were_changed_or_removed_are_found(output):

@@ -177,16 +177,17 @@ def verify_log(output: Path, noted: str | None) -> None:
     from cherenkov_pipeline.alerts.service.confirmation import verify
 
     found, changed = verify(output, noted)
-    if found.broken_line is not None:
-        raise UserError(
-            f"Line {found.broken_line} is broken: {found.problem}. {found.n_lines} lines before it are sound."
-        )
-    for problem in changed:
+    broken = [f"Line {line} is broken: {problem}." for line, problem in found.breaks]
+    for problem in [*broken[1:], *changed]:
         click.echo(shown(problem), err=True)
-    click.echo(f"{found.n_lines} lines are as they were written. {found.problem}".strip())
-    click.echo(f"Hash of the last line, to be noted elsewhere: {found.last_hash}")
+    if not broken:
+        click.echo(f"{found.n_lines} lines are as they were written. {found.note}".strip())
+        click.echo(f"Hash of the last line, to be noted elsewhere: {found.last_hash}")
+    problems = [f"{broken[0]} {found.n_lines} lines before it follow each other."] if broken else []
     if changed:
-        raise UserError(f"{len(changed)} files are not as the log says.")
+        problems.append(f"{len(changed)} files are not as the log says.")
+    if problems:
+        raise UserError(" ".join(problems))
 
 
 @alerts.command()

@@ -16,6 +16,16 @@ def log(tmp_path):
     return log
 
 
+def forge_line(log, line, /, **changes):
+    """Edit a line and give it the hash that fits."""
+    content = lines(log)
+    record = json.loads(content[line - 1]) | changes
+    del record["hash"]
+    digest = hashlib.sha256(json.dumps(record).encode()).hexdigest()
+    content[line - 1] = json.dumps(record | {"hash": digest}).encode() + b"\n"
+    log.path.write_bytes(b"".join(content))
+
+
 def lines(log):
     return log.path.read_bytes().splitlines(keepends=True)
 
@@ -71,6 +81,52 @@ def test_lines_that_were_removed_inserted_or_moved_are_noticed(log, change):
             content[2] = b'{"number": 3, "event": "verdict"}\n'
     log.path.write_bytes(b"".join(content))
     assert log.verify().broken_line == 3
+
+
+EDITS = {
+    "content": (lambda lines: [*lines[:1], lines[1].replace(b"verdict", b"Verdict"), *lines[2:]], [2]),
+    "two": (lambda lines: [line.replace(b'"note": "n', b'"note": "N') for line in lines], [2, 3, 4, 5]),
+    "no line": (lambda lines: [*lines[:1], b"text\n", *lines[2:]], [2]),
+    "inserted": (lambda lines: [*lines[:1], b"\n", *lines[1:]], [2]),
+    "repeated": (lambda lines: [*lines[:2], lines[1], *lines[2:]], [3]),
+    "removed": (lambda lines: [*lines[:1], *lines[2:]], [2]),
+    "edited and cut off": (lambda lines: [*lines[:1], b"text\n", *lines[2:4]], [2, 5]),
+    "edited and added": (lambda lines: [*lines[:1], b"text\n", *lines[2:], b"\n", b"\n"], [2, 6, 7]),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_every_break_is_named_and_nothing_else(log, edit):
+    change, broken = EDITS[edit]
+    log.path.write_bytes(b"".join(change(lines(log))))
+    found = log.verify()
+    assert [one.line for one in found.breaks] == broken
+    assert (found.broken_line, found.n_lines) == (broken[0], broken[0] - 1)
+    if broken[0] == 2:
+        assert found.last_hash == json.loads(lines(log)[0])["hash"]
+
+
+def test_line_with_a_hash_of_its_own_breaks_the_chain_once(log):
+    forge_line(log, 3, note="forged")
+    (found,) = log.verify().breaks
+    assert found.line == 4
+    assert "follow" in found.problem
+
+
+@pytest.mark.parametrize("number", [-7, 10**9])
+def test_forged_number_breaks_the_chain(log, number):
+    forge_line(log, 5, number=number)
+    assert log.verify().broken_line == 5
+    log.append("verdict")
+    assert log.verify().broken_line == 5
+
+
+def test_noted_hash_is_looked_for_beyond_a_break(log):
+    noted = list(log.entries())[3]["hash"]
+    content = lines(log)
+    log.path.write_bytes(b"".join([*content[:1], b"text\n", *content[2:]]))
+    assert [one.line for one in log.verify(noted).breaks] == [2]
+    assert ["noted" in one.problem for one in log.verify("f" * 64).breaks] == [False, True]
 
 
 def test_lines_cut_off_at_the_end_are_noticed(log):

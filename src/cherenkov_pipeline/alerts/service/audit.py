@@ -21,7 +21,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cherenkov_pipeline.errors import TemporaryError, UserError
 from cherenkov_pipeline.files import atomic_path
@@ -40,6 +40,13 @@ _END = re.compile(rb', "hash": "([0-9a-f]{64})"\}\n?$')
 _CHUNK = 1 << 16
 
 
+class Break(NamedTuple):
+    """A place where the log is not as it was written: the number of the line, from 1, and what is wrong with it."""
+
+    line: int
+    problem: str
+
+
 @dataclass(frozen=True)
 class Verification:
     """What `AuditLog.verify` found.
@@ -47,19 +54,29 @@ class Verification:
     Attributes
     ----------
     n_lines : int
-        Sound lines, up to the first broken one.
+        Lines that follow each other, up to the first broken one.
     last_hash : str
         Of the last of them.
-    broken_line : int or None
-        Number of the first broken line, from 1; None: the chain is whole.
-    problem : str
-        What is wrong with it; of a whole chain, empty or a note.
+    breaks : tuple of Break
+        In their order; none: the chain is whole.
+    note : str
+        Of a whole chain: empty, or what is to be known of its end.
     """
 
     n_lines: int
     last_hash: str
-    broken_line: int | None
-    problem: str
+    breaks: tuple[Break, ...]
+    note: str
+
+    @property
+    def broken_line(self) -> int | None:
+        """Number of the first broken line; None: the chain is whole."""
+        return self.breaks[0].line if self.breaks else None
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with the first broken line, or the note."""
+        return self.breaks[0].problem if self.breaks else self.note
 
 
 class AuditLog:
@@ -141,7 +158,9 @@ class AuditLog:
                     yield number, record if record.keys() >= set(self.content.get(record["event"], ())) else None
 
     def verify(self, noted_hash: str | None = None) -> Verification:
-        """Look for the first line that is not as it was written.
+        """Look for lines that are not as they were written.
+
+        A line after one that cannot be read is judged by its own hash alone; from there on the chain is followed again.
 
         Parameters
         ----------
@@ -155,7 +174,8 @@ class AuditLog:
         """
         if not self.path.is_file():
             raise UserError(f"There is no audit log {self.path}.")
-        number, previous, note, is_noted_there = 0, FIRST, "", not noted_hash
+        breaks: dict[int, str] = {}
+        hashes, number, previous, note = [FIRST], 0, FIRST, ""
         with self.path.open("rb") as stream:
             fcntl.flock(stream, fcntl.LOCK_SH)  # log and head as they belong together
             head_number, head_hash = self._head()
@@ -163,29 +183,35 @@ class AuditLog:
                 if not line.endswith(b"\n"):
                     note = "A last line was cut off by a program that was killed; the next line written will tell."
                     break
-                problem = _problem(line, number + 1, previous)
-                found = _digest(line)
-                if not problem and number + 1 == head_number and found != head_hash:
+                hashes.append(_digest(line))
+                try:
+                    record = _content(line)
+                except ValueError as error:
+                    problem, number, previous = str(error), number + 1, None
+                else:
+                    problem = _problem(record, number + 1, previous)
+                    number, previous = record["number"], record["hash"]
+                if not problem and number == head_number and previous != head_hash:
                     problem = f"it is not the line that {self.head_path.name} names"
                 if problem:
-                    return Verification(number, previous, number + 1, problem)
-                number, previous = number + 1, found
-                is_noted_there = is_noted_there or previous == noted_hash
+                    breaks[len(hashes) - 1] = problem
+        end = len(hashes)
         if number > 1 and head_number == 0:
-            return Verification(number, previous, number + 1, f"{self.head_path.name} is gone or was edited")
-        if number < head_number:
-            return Verification(number, previous, number + 1, f"lines up to {head_number} were cut off")
-        if number > head_number + 1:
+            breaks[end] = f"{self.head_path.name} is gone or was edited"
+        elif number < head_number:
+            breaks[end] = f"lines up to {head_number} were cut off"
+        elif number > head_number + 1:
             problem = f"it was added: {self.head_path.name} names the line before it as the last one"
-            return Verification(head_number, head_hash, head_number + 1, problem)
-        if not is_noted_there:
-            return Verification(number, previous, number + 1, "no line has the noted hash")
-        if number == head_number + 1:
+            breaks.setdefault(end - 1 if breaks else head_number + 1, problem)
+        elif number == head_number + 1:
             note = (
                 f"The last one stands after the one that {self.head_path.name} names: a program was killed, or somebody"
                 " has added it; the next line written will tell."
             )
-        return Verification(number, previous, None, note)
+        if noted_hash and noted_hash not in hashes:
+            breaks.setdefault(end, "no line has the noted hash")
+        n_lines = min(breaks, default=end) - 1
+        return Verification(n_lines, hashes[n_lines], tuple(Break(*one) for one in sorted(breaks.items())), note)
 
     def _tail(self, descriptor: int) -> tuple[int, str, str, bytes]:
         """Find number and hash of the last whole line, the hash of the one before it, and what stands after it."""
@@ -233,21 +259,18 @@ class AuditLog:
             return 0, FIRST
 
 
-def _problem(line: bytes, number: int, previous: str) -> str:
-    """Tell what is wrong with a line; empty if nothing is."""
-    try:
-        record = _content(line)
-        if record["previous"] != previous:
-            return "it does not follow the line before it"
-        if record["number"] != number:
-            return f"its number is {record['number']}"
-        if record["event"] == MISSING:
+def _problem(record: dict[str, Any], number: int, previous: str | None) -> str:
+    """Tell what is wrong with where a line stands; empty if nothing is. Without ``previous`` it may follow anything."""
+    if previous is not None and record["previous"] != previous:
+        return "it does not follow the line before it: one of them was edited, or others were removed or added"
+    if previous is not None and record["number"] != number:
+        return f"its number is {record['number']}"
+    if record["event"] == MISSING:
+        try:
             named = record["expected"][0]
-            return f"the head named line {named} as the last one when it was written: others were cut off or added"
-    except ValueError as error:
-        return str(error)
-    except (KeyError, TypeError):
-        return "it is not a line of this log"
+        except (LookupError, TypeError):
+            return "it is not a line of this log"
+        return f"the head named line {named} as the last one when it was written: others were cut off or added"
     return ""
 
 

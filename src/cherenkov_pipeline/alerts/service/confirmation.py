@@ -104,12 +104,10 @@ def verify(output: Path, noted_hash: str | None = None) -> tuple[Verification, l
     """
     log = audit_log(output)
     found = log.verify(noted_hash)
-    if found.broken_line is not None:
-        return found, []
     written: dict[str, str] = {}
     for entry in log.entries():
         for name in ("record", "page"):
-            if name in entry:
+            if entry.keys() >= {name, f"{name}_sha256"}:
                 written[entry[name]] = entry[f"{name}_sha256"]
         if entry["event"] in ("verdict", "notice"):
             written[entry["kept"]] = entry["input_sha256"]
