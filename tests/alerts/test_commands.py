@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from tests.alerts.service.test_audit import forge_line
 from tests.alerts.toy_bundle import single_file
 from tests.alerts.toy_images import toy_images
 
@@ -17,6 +18,7 @@ from cherenkov_pipeline.alerts import batch, commands
 from cherenkov_pipeline.alerts.commands import alerts
 from cherenkov_pipeline.alerts.files import read_sub_images, write_sub_images
 from cherenkov_pipeline.alerts.service.inbox import InboxParameters, open_inbox
+from cherenkov_pipeline.alerts.service.outputs import audit_log
 from cherenkov_pipeline.cli import cli
 
 
@@ -258,9 +260,23 @@ def test_labels_of_edited_lines_are_left_out(output, tmp_path):
         call("confirm", name, "true", "--by", "A. Vocate", "--output", output)
     log = output / "audit" / "audit.jsonl"
     log.write_text(log.read_text().replace('"verdict": "real"', '"verdict": "unsure"', 1))
-    done = call("labels", tmp_path / "labels.csv", "--output", output)
+    done = call("labels", tmp_path / "labels.csv", "--output", output, "--despite-breaks")
     assert "Line 2 of the audit log was edited" in done.output
     assert "1 labels" in done.output
+
+
+def test_forged_confirmation_becomes_no_label(output, tmp_path):
+    for name in ("alert-0.npz", "alert-1.npz"):
+        call("confirm", name, "false", "--by", "A. Vocate", "--output", output)
+    log = audit_log(output)
+    (number,) = (line["number"] for line in log.entries() if line["event"] == "confirmed" and "-0" in line["file"])
+    forge_line(log, number, own_verdict="true")
+    assert log.left_out() == []
+    done = call("labels", tmp_path / "labels.csv", "--output", output)
+    assert done.exit_code == 1
+    assert f"Line {number + 1} of the audit log is broken" in done.output
+    assert len(done.output.splitlines()) == 1
+    assert not (tmp_path / "labels.csv").exists()
 
 
 @pytest.mark.parametrize(

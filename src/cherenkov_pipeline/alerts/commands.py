@@ -146,9 +146,10 @@ def confirm(alert: str, verdict: Any, by: str, cause: str, note: str, output: Pa
 
 @alerts.command()
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--despite-breaks", is_flag=True, help="You have looked at what verify-log names, and trust the rest.")
 @_output
 @_in_one_line
-def labels(path: Path, output: Path) -> None:
+def labels(path: Path, despite_breaks: bool, output: Path) -> None:
     """Write the advocates' verdicts as a CSV table to PATH, for relabelling."""
     import csv
 
@@ -156,7 +157,7 @@ def labels(path: Path, output: Path) -> None:
     from cherenkov_pipeline.alerts.service.outputs import audit_log
     from cherenkov_pipeline.files import atomic_path
 
-    found = confirmed_labels(output)
+    found = confirmed_labels(output, despite_breaks)
     for number in audit_log(output).left_out():
         click.echo(f"Line {number} of the audit log was edited: it is left out.", err=True)
     if not found:

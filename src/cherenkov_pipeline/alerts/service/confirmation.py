@@ -63,18 +63,38 @@ def confirm(
     )
 
 
-def confirmed_labels(output: Path) -> list[dict[str, Any]]:
+def confirmed_labels(output: Path, despite_breaks: bool = False) -> list[dict[str, Any]]:
     """List what advocates have said of each sub-image last, for relabelling.
+
+    Parameters
+    ----------
+    output : pathlib.Path
+        Folder that the service writes to.
+    despite_breaks : bool
+        Read a log whose chain is broken as well. What is not as its own hash says is left out, but not a line that was
+        given the hash that fits.
 
     Returns
     -------
     list of dict
         ``path`` (of the file that was judged, absolute), ``input_sha256``, ``burst_id``, ``is_real`` (None: unsure),
         ``cause``, ``label_source``, ``time``, ``note``, ``model_verdict``.
+
+    Raises
+    ------
+    UserError
+        If there is no log, or its chain is broken.
     """
+    log = audit_log(output)
+    found = log.verify()
+    if found.breaks and not despite_breaks:
+        raise UserError(
+            f"Line {found.broken_line} of the audit log is broken: {found.problem}. Labels before or after it may be"
+            " forged: look at what verify-log names, then take --despite-breaks if you trust the rest."
+        )
     places: dict[str, str] = {}
     labels: dict[str, dict[str, Any]] = {}
-    for entry in audit_log(output).entries():
+    for entry in log.entries():
         if entry["event"] == "verdict":
             places[entry["input_sha256"]] = entry["kept"]
         if entry["event"] == "confirmed" and entry["input_sha256"] in places:
