@@ -1,7 +1,10 @@
 import csv
+import html
 import json
 import os
 import pickle
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -242,6 +245,16 @@ def test_confirmation_becomes_a_label(output, tmp_path):
     ]
     assert all(Path(row["path"]).is_file() for row in rows)
     assert call("verify-log", "--output", output).exit_code == 0
+
+
+def test_line_of_the_page_is_a_confirmation_once_it_is_filled_in(output, monkeypatch, tmp_path):
+    (page,) = (output / "verdicts").glob("alert-0-*.html")
+    (line,) = re.findall(r"<pre>kedro alerts (confirm .*)</pre>", page.read_text())
+    monkeypatch.chdir(tmp_path)
+    arguments = shlex.split(html.unescape(line))
+    assert "'true|false|unsure' is not one of" in call(*arguments).output
+    arguments[2] = "true"
+    assert "alert-0.npz is true" in call(*arguments).output
 
 
 def test_labels_of_a_relative_output_are_a_data_set(output, tmp_path, monkeypatch):

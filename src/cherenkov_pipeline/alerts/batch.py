@@ -105,7 +105,7 @@ def judge_files(bundle: Bundle, files: Sequence[Path], output: Path | None = Non
                     record = verdict_record(verdict, bundle, origin | {"judged": now()})
                     contents = {".json": as_json(record).encode()}
                     if output is not None:
-                        page = render_page(verdict, images[row : row + 1], bundle, record, is_logged=False)
+                        page = render_page(verdict, images[row : row + 1], bundle, record)
                         contents[".html"] = page.encode()
             except Rejection as rejection:
                 yield Result(name, {}, rejection.reason)

@@ -2,6 +2,7 @@ import base64
 import io
 import json
 import re
+import shlex
 from html.parser import HTMLParser
 
 import numpy as np
@@ -23,11 +24,11 @@ from cherenkov_pipeline.alerts.verdict import judge
 SOURCE = {"file": "a.npz", "input_sha256": "ab" * 32, "burst_id": "sb1", "judged": "2026-11-21T03:12:44.123+00:00"}
 
 
-def made(bundle, row=0, source=SOURCE, notice=None, images=None):
+def made(bundle, row=0, source=SOURCE, notice=None, images=None, output=None):
     images = toy_images(2)[row : row + 1] if images is None else images
     (verdict,) = judge(bundle, images)
     record = verdict_record(verdict, bundle, source, notice)
-    return record, render_page(verdict, images, bundle, record, notice)
+    return record, render_page(verdict, images, bundle, record, notice, output)
 
 
 class Text(HTMLParser):
@@ -127,11 +128,17 @@ def test_bundle_of_networks_alone(bundle_path, tmp_path):
 
 
 def test_page_of_a_verdict_without_a_log_offers_no_confirmation(bundle):
-    images = toy_images(1)
-    (verdict,) = judge(bundle, images)
-    record = verdict_record(verdict, bundle, SOURCE)
-    assert "kedro alerts confirm" in render_page(verdict, images, bundle, record)
-    assert "kedro alerts confirm" not in render_page(verdict, images, bundle, record, is_logged=False)
+    assert "kedro alerts confirm" not in made(bundle)[1]
+
+
+@pytest.mark.parametrize("row", [0, 1])
+def test_line_to_copy_names_the_folder_and_no_verdict(bundle, tmp_path, row):
+    output = tmp_path / "the night's <verdicts>"
+    page = made(bundle, row, output=output)[1]
+    (line,) = [line for line in Text(page).text.splitlines() if line.startswith("kedro alerts confirm")]
+    _, _, _, alert, verdict, *options = shlex.split(line)
+    assert (alert, verdict) == (SOURCE["input_sha256"][:12], "true|false|unsure")
+    assert options[options.index("--output") + 1] == str(output)
 
 
 def test_trained_on_flight_data_it_does_not_warn(bundle):

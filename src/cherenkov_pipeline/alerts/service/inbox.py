@@ -182,7 +182,8 @@ class Inbox:
             known = self.outputs.notice(burst_id, self._notices.get(burst_id))
             source = {"file": drop.name, "input_sha256": digest, "burst_id": burst_id, "judged": now()}
             record = verdict_record(verdict, self.bundle, source, known)
-            text, page = as_json(record), render_page(verdict, images, self.bundle, record, known)
+            text = as_json(record)
+            page = render_page(verdict, images, self.bundle, record, known, self.outputs.folder)
         stem = f"{safe_name(Path(drop.name).stem)}-{digest[:12]}"
         line = {
             **source,

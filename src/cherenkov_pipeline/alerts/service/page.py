@@ -1,8 +1,10 @@
 """The page of one alert: what the Burst Advocate needs in ten seconds, and below it why."""
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -11,6 +13,7 @@ from markupsafe import Markup
 
 from cherenkov_pipeline.alerts.bundle import Bundle
 from cherenkov_pipeline.alerts.images import CAUSES, SubImages
+from cherenkov_pipeline.alerts.service.intake import shown
 from cherenkov_pipeline.alerts.service.notices import Notice
 from cherenkov_pipeline.alerts.service.pictures import (
     CODE_COLORS,
@@ -20,7 +23,7 @@ from cherenkov_pipeline.alerts.service.pictures import (
     diverging_png,
     sequential_png,
 )
-from cherenkov_pipeline.alerts.verdict import NAMES, REAL, Verdict, percent
+from cherenkov_pipeline.alerts.verdict import NAMES, Verdict, percent
 
 NOTICE_BEGIN, NOTICE_END = "<!-- notice -->", "<!-- end of notice -->"
 
@@ -51,7 +54,7 @@ def render_page(
     bundle: Bundle,
     record: Mapping[str, Any],
     notice: Notice | None = None,
-    is_logged: bool = True,
+    output: Path | None = None,
 ) -> str:
     """Render the page of one alert: it needs nothing else, neither network nor files beside it.
 
@@ -64,8 +67,8 @@ def render_page(
     record : mapping
         From `record.verdict_record`.
     notice : Notice, optional
-    is_logged : bool
-        Whether the verdict stands in an audit log, where the advocate's own can be recorded.
+    output : pathlib.Path, optional
+        Folder of the audit log in which the verdict stands, and the advocate's own can be recorded.
     """
     high = max(verdict.image_snr, 5.0)
     known = bundle.neighbours
@@ -86,9 +89,8 @@ def render_page(
             name=NAMES[verdict.verdict],
             leaning=NAMES[verdict.leaning],
             names=NAMES,
-            REAL=REAL,
             causes=CAUSES,
-            is_logged=is_logged,
+            output=output and shlex.quote(shown(str(output.resolve()))),
             record=record,
             card=bundle.card,
             threshold=bundle.card.thresholds[verdict.leaning],
