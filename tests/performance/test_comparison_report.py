@@ -13,6 +13,7 @@ from cherenkov_pipeline.performance.candidates import Candidate
 from cherenkov_pipeline.performance.comparison import compare, match_predictions
 from cherenkov_pipeline.performance.contest import provenance_table
 from cherenkov_pipeline.performance.evaluations import EVALUATIONS
+from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.plots.curves import colors_of
 from cherenkov_pipeline.performance.qualities import QUALITIES
 from cherenkov_pipeline.performance.report.comparison import comparison_figures, comparison_report
@@ -94,6 +95,14 @@ def test_report_tells_who_is_better(predictions, parameters, history, provenance
     assert not re.search(r"""(?:src|href|url)\s*[=(]\s*["']?https?:""", page)
     assert len(page) < 5_000_000
     assert "| Rank | Model |" in render_markdown(content)
+
+
+def test_level_of_the_intervals_is_the_one_that_was_asked_for(predictions, history):
+    content, _ = report_of(predictions, EvaluationParameters(resamples=200, confidence=0.8), history)
+    page = render_report(content)
+    assert "20 % are significant by chance" in page
+    assert "one in twenty" not in page
+    assert "95 %" not in content.summary
 
 
 @pytest.mark.parametrize("mode", ["mono", "stereo"])

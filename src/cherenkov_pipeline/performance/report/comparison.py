@@ -108,7 +108,7 @@ def comparison_report(
             ),
         ),
         Section("Metrics", (_metrics_table(comparison, [one.label for one in candidates]),)),
-        Section("All pairs", (_pairs_table(comparison.differences, name),)),
+        Section("All pairs", (_pairs_table(comparison, name),)),
         Section("Curves", illustrations(CAPTIONS[task], figures)),
         Section("Cost", _cost_blocks(costs, rows, figures, others)),
         *([Section("Training", illustrations(_FIGURES["Training"], figures))] if "loss" in figures else []),
@@ -262,9 +262,9 @@ def _metrics_table(comparison: ModelComparison, labels: Sequence[str]) -> Table:
     return Table(("Metric", *labels), tuple(rows), caption, in_summary=True)
 
 
-def _pairs_table(differences: QTable, name: str) -> Table:
+def _pairs_table(comparison: ModelComparison, name: str) -> Table:
     rows = []
-    for row in differences[differences["metric"] == name]:
+    for row in comparison.differences[comparison.differences["metric"] == name]:
         advantage, interval = _estimate(row, "advantage")
         significant = "yes" if row["significant"] else "no"
         rows.append(
@@ -275,7 +275,8 @@ def _pairs_table(differences: QTable, name: str) -> Table:
                 Cell(significant),
             )
         )
-    caption = "Each interval is one for itself: of many pairs of equal models, one in twenty is significant by chance."
+    chance = f"{100 * (1 - comparison.metrics.meta['confidence']):g} %"
+    caption = f"Each interval is one for itself: of many pairs of equal models, {chance} are significant by chance."
     return Table(("Better", "Than", "By", "Significant"), tuple(rows), caption)
 
 
