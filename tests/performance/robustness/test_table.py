@@ -1,11 +1,13 @@
 """Ratios to the nominal condition: what was injected comes back, and what did not change is not significant."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import numpy as np
 import pytest
 from astropy.table import QTable, vstack
 
+from cherenkov_pipeline.performance.parameters import EvaluationParameters
+from cherenkov_pipeline.performance.report.content import ReportContent
 from cherenkov_pipeline.performance.report.render import render_markdown, render_report
 from cherenkov_pipeline.performance.report.robustness import robustness_figure, robustness_report
 from cherenkov_pipeline.performance.robustness.table import robustness_numbers, robustness_table
@@ -129,30 +131,25 @@ def test_what_the_reconstruction_warns_of(table, predictions, drift, counts, par
     assert row(again, "light")["noticed"] == "zenith"
 
 
-def test_numbers_and_pages(table, drift, tmp_path):
+def report_of(table: QTable, drift: QTable, created: datetime) -> ReportContent:
+    counts = ("n_thrown", "n_triggered", "n_images", "n_predicted", "n_cut", "n_invalid", "n_valid")
+    row_of_counts = {
+        "condition": "nominal",
+        "setting": np.nan,
+        "unit": "",
+        "particle": "gamma",
+        **dict.fromkeys(counts, 9),
+    }
+    counted = QTable(rows=[row_of_counts])
+    return robustness_report(table, drift, counted, robustness_figure(table), {"Model": "toy"}, created)
+
+
+def test_numbers_and_pages(table, drift, tmp_path, created):
     numbers = robustness_numbers(table)
     assert numbers["conditions"]["night sky"]["0.2 1 / ns"]["noticed"] == "pixel_spread"
     assert numbers["conditions"]["night sky"]["0.2 1 / ns"]["metrics"]["bias"]["ratio"] is None
     table.write(tmp_path / "table.ecsv", format="ascii.ecsv")
-    again = QTable.read(tmp_path / "table.ecsv", format="ascii.ecsv")
-    counts = {
-        "n_thrown": 9,
-        "n_triggered": 5,
-        "n_images": 7,
-        "n_predicted": 7,
-        "n_cut": 2,
-        "n_invalid": 1,
-        "n_valid": 4,
-    }
-    row_of_counts = {"condition": "nominal", "setting": np.nan, "unit": "", "particle": "gamma", **counts}
-    content = robustness_report(
-        again,
-        drift,
-        QTable(rows=[row_of_counts]),
-        robustness_figure(again),
-        {"Model": "toy"},
-        datetime(2026, 1, 2, tzinfo=UTC),
-    )
+    content = report_of(QTable.read(tmp_path / "table.ecsv", format="ascii.ecsv"), drift, created)
     assert (
         content.summary
         == "1 of 2 conditions changes the energy resolution significantly; the reconstruction warns of each of them."
@@ -161,3 +158,30 @@ def test_numbers_and_pages(table, drift, tmp_path):
     assert page.count("<svg") == 1
     assert "noise of dark pixels" in page
     assert "night sky 0.2 ns⁻¹" in render_markdown(content)
+
+
+def test_condition_that_cannot_be_judged_is_no_unchanged_one(predictions, drift, parameters, created):
+    """Without gammas there is no resolution, though there are events."""
+    protons = QTable(predictions)
+    protons["true_shower_primary_id"][np.asarray(protons["condition"]) == "light"] = 101
+    judged = robustness_table("energy", protons, drift, counted(*SETTINGS), parameters)
+    content = report_of(judged, drift, created)
+    assert content.summary == (
+        "1 of 1 condition changes the energy resolution significantly; the reconstruction warns of each of them. "
+        "light 0.28 cannot be judged."
+    )
+    ranks = content.sections[0].blocks[1]
+    assert [row[4].text for row in ranks.rows] == ["–", "yes", "–"]
+    metrics = robustness_numbers(judged)["conditions"]["light"]["0.28"]["metrics"]
+    assert metrics["resolution"]["changed"] is None
+    alone = judged[np.asarray(judged["condition"]) != "night sky"]
+    summary = report_of(alone, drift, created).summary
+    assert summary == "The energy resolution cannot be judged under any condition."
+
+
+def test_level_of_the_intervals_is_the_one_that_was_asked_for(predictions, drift, created):
+    wide = EvaluationParameters(resamples=200, confidence=0.8)
+    content = report_of(robustness_table("energy", predictions, drift, counted(*SETTINGS), wide), drift, created)
+    page = render_report(content)
+    assert "with its 80 % interval" in page
+    assert "95 %" not in page

@@ -23,7 +23,7 @@ from cherenkov_pipeline.performance.report.content import (
 )
 from cherenkov_pipeline.performance.report.tables import MISSING, cell, format_estimate, format_number, table_of
 from cherenkov_pipeline.performance.report.task import footer
-from cherenkov_pipeline.performance.robustness.table import NOTHING
+from cherenkov_pipeline.performance.robustness.table import NOTHING, is_judged
 from cherenkov_pipeline.store.quantities import LABELS
 from cherenkov_pipeline.tasks import get_task
 
@@ -72,8 +72,9 @@ def robustness_report(
     rows = _headline(table)
     others = table[np.asarray(table["metric"]) != table.meta["headline"]]
     caption = (
-        "Each point with its 95 % interval. Filled: the reconstruction warns of such data; open: it does not. The star "
-        "is what the model was made for, if it was trained on the simulation as it is."
+        f"Each point with its {100 * table.meta['confidence']:g} % interval. Filled: the reconstruction warns of such "
+        "data; open: it does not. The star is what the model was made for, if it was trained on the simulation as it "
+        "is."
     )
     return ReportContent(
         kind=f"Robustness · {table.meta['task']}",
@@ -110,17 +111,22 @@ def _unit(row: QTable.Row) -> str:
 
 
 def _summary(rows: QTable) -> str:
-    changed = rows[np.asarray(rows["changed"]) & np.isfinite(np.asarray(rows["setting"]))]
-    n = int(np.isfinite(np.asarray(rows["setting"])).sum())
+    conditions = [row for row in rows if np.isfinite(row["setting"])]
+    known = [row for row in conditions if is_judged(row)]
     label = str(rows["label"][0]).partition(":")[0]
-    if not len(changed):
-        return f"None of {n} conditions changes the {label.lower()} significantly."
-    silent = [_name(row) for row in changed if row["noticed"] == NOTHING]
-    verb = "changes" if len(changed) == 1 else "change"
-    text = f"{len(changed)} of {n} conditions {verb} the {label.lower()} significantly"
-    if silent:
-        return f"{text}; of these the reconstruction does not notice {', '.join(silent)}."
-    return f"{text}; the reconstruction warns of each of them."
+    if not known:
+        return f"The {label.lower()} cannot be judged under any condition."
+    changed = [row for row in known if row["changed"]]
+    verb = "changes" if len(changed) < 2 else "change"
+    number = f"{len(known)} condition" + ("s" if len(known) > 1 else "")
+    text = f"{len(changed) or 'None'} of {number} {verb} the {label.lower()} significantly"
+    if silent := [_name(row) for row in changed if row["noticed"] == NOTHING]:
+        text += f"; of these the reconstruction does not notice {', '.join(silent)}"
+    elif changed:
+        text += "; the reconstruction warns of each of them"
+    if unknown := [_name(row) for row in conditions if not is_judged(row)]:
+        text += f". {', '.join(unknown)} cannot be judged"
+    return f"{text}."
 
 
 def _key_numbers(rows: QTable) -> tuple[KeyNumber, ...]:
@@ -151,7 +157,7 @@ def _table(rows: QTable, headline: bool) -> Table:
         change = (Cell(MISSING), Cell(MISSING)) if nominal else (_cell(row, "ratio"), _cell(row, "difference"))
         named = (LABELS.get(name, name) for name in str(row["noticed"]).split(", "))
         noticed = (Cell(", ".join(named)),) if headline else ()
-        verdict = MISSING if nominal or not row["n"] else "yes" if row["changed"] else "no"
+        verdict = MISSING if nominal or not is_judged(row) else "yes" if row["changed"] else "no"
         body.append((*first, _cell(row, "value"), *change, Cell(verdict), *noticed, cell(int(row["n"]))))
     value = f"{rows['label'][0]}{_unit(rows[0])}" if headline and len(rows) else "Value"
     first = ("Condition",) if headline else ("Metric", "Condition")

@@ -51,8 +51,8 @@ def robustness_table(
         One row a condition, setting and metric, the nominal condition first: ``condition``, ``setting``, ``nominal``
         and their ``setting_unit``, ``metric``, ``label``, ``unit``, ``n``, ``value``, ``ratio`` and ``difference`` to
         the nominal value, each of them with ``_low`` and ``_high``; ``changed``: whether the interval of the
-        difference excludes 0; ``noticed``: what the reconstruction warns of, with commas between, or `NOTHING`.
-        Where there are no events, values are NaN.
+        difference excludes 0, False where that cannot be judged; ``noticed``: what the reconstruction warns of, with
+        commas between, or `NOTHING`. Where there are no events, values are NaN.
     """
     quality = QUALITIES[task]
     metrics = [one for one in quality.metrics if one.name == quality.headline]
@@ -137,6 +137,11 @@ def _row(
     return row
 
 
+def is_judged(row: QTable.Row) -> bool:
+    """Tell whether a row has a difference and its interval: without, nothing is known of a change."""
+    return bool(np.isfinite([row[f"difference{end}"] for end in ("", "_low", "_high")]).all())
+
+
 def _noticed(predictions: QTable, drift: QTable) -> list[str]:
     quantities = [str(row["quantity"]) for row in drift if row["drifted"]]
     outside = bool(np.any(predictions["outside_validity"]))
@@ -144,7 +149,10 @@ def _noticed(predictions: QTable, drift: QTable) -> list[str]:
 
 
 def robustness_numbers(table: QTable) -> dict[str, Any]:
-    """Give the table as plain values: condition -> setting -> metrics and what is noticed; not finite is null."""
+    """Give the table as plain values: condition -> setting -> metrics and what is noticed.
+
+    What is not finite is null, and ``changed`` where that is not known.
+    """
     numbers: dict[str, Any] = {"task": table.meta["task"], "headline": table.meta["headline"], "conditions": {}}
     names = [f"{name}{end}" for name in ("value", "ratio", "difference") for end in ("", "_low", "_high")]
     for row in table:
@@ -153,7 +161,7 @@ def robustness_numbers(table: QTable) -> dict[str, Any]:
         setting["metrics"][str(row["metric"])] = {
             "unit": str(row["unit"]),
             "n": int(row["n"]),
-            "changed": bool(row["changed"]),
+            "changed": bool(row["changed"]) if is_judged(row) else None,
             **{name: as_json(row[name]) for name in names},
         }
     return numbers
