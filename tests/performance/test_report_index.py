@@ -136,6 +136,14 @@ def test_pages_of_others_are_no_reports(folder):
     assert "notes/report.html" not in Links(index(folder)).seen
 
 
+@pytest.mark.parametrize("heading", ["<dl><dt>One<dt>Two<dd>1</dl>", "<small>note</small>", "<dd>1</dd>"])
+def test_headings_of_others_are_counted_as_incomplete(folder, heading):
+    write(folder, "theirs", FIRST, f"<html><body><header><h1>Mine</h1>{heading}</header></body></html>")
+    links = Links(text := index(folder))
+    assert "theirs/" not in "".join((*links.seen, *links.hidden))
+    assert f"theirs/report.html/{FIRST}/report.html" in text
+
+
 def test_unversioned_reports_and_odd_names_are_found(tmp_path):
     odd = tmp_path / "my #1 50% <run>" / "report.html"
     odd.parent.mkdir()

@@ -83,7 +83,7 @@ class _Heading(HTMLParser):
         self._open.append(name)
         if name == "dt":  # a key number may have no note
             self.found.setdefault("small", []).append("")
-        if name != "small":
+        if name != "small" or "small" not in self.found:
             self.found.setdefault(name, []).append("")
 
     def handle_endtag(self, tag: str) -> None:
@@ -123,14 +123,16 @@ def read_entry(place: PurePosixPath, path: Path) -> Entry | None:
     if start < 0:
         return None
     found = _Heading(heading[start:])
-    numbers = zip(*(found.found.get(name, ()) for name in ("dt", "dd", "small")), strict=True)
+    numbers = [found.found.get(name, []) for name in ("dt", "dd", "small")]
+    if len({len(texts) for texts in numbers}) > 1:
+        return None
     return Entry(
         place,
         _time(place, path),
         found.first("kind"),
         found.first("h1"),
         found.first("data").removeprefix("Data: "),
-        tuple(KeyNumber(*(" ".join(text.split()) for text in texts)) for texts in numbers),
+        tuple(KeyNumber(*(" ".join(text.split()) for text in texts)) for texts in zip(*numbers, strict=True)),
     )
 
 
