@@ -3,15 +3,32 @@ from pathlib import Path
 import astropy.units as u
 import pytest
 import yaml
+from omegaconf import OmegaConf
 from pydantic import ValidationError
 
 from cherenkov_pipeline.performance.binning import energy_edges
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 
+CONFIGURATION = Path(__file__).parents[2] / "conf" / "base" / "parameters" / "evaluation.yml"
+
 
 def test_configuration_file_holds_the_defaults():
-    path = Path(__file__).parents[2] / "conf" / "base" / "parameters" / "evaluation.yml"
-    assert EvaluationParameters(**yaml.safe_load(path.read_text())["evaluation"]) == EvaluationParameters()
+    assert EvaluationParameters(**yaml.safe_load(CONFIGURATION.read_text())["evaluation"]) == EvaluationParameters()
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        (None, {}),
+        ({"proton": None}, {"gamma": "CRAB_HEGRA"}),
+        ({"gamma": -2.6}, {"gamma": -2.6, "proton": "DAMPE_P_He_SPECTRUM"}),
+    ],
+)
+def test_weighting_is_switched_off_where_environments_are_merged(changed, expected):
+    """An environment's file adds to the block in base, so that an empty one there changes nothing."""
+    base = yaml.safe_load(CONFIGURATION.read_text())
+    merged = OmegaConf.to_container(OmegaConf.merge(base, {"evaluation": {"spectra": changed}}))
+    assert EvaluationParameters(**merged["evaluation"]).spectra == expected
 
 
 @pytest.mark.parametrize(
@@ -27,6 +44,8 @@ def test_configuration_file_holds_the_defaults():
         {"confidence": 95},
         {"published_curve": "trio"},
         {"colour": "blue"},
+        {"spectra": {"gamma": "a line"}},
+        {"spectra": {"photon": None}},
     ],
 )
 def test_wrong_values_are_refused(wrong):

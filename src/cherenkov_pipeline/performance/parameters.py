@@ -25,14 +25,19 @@ class EvaluationParameters(Parameters):
     resamples: int = Field(1000, ge=100, le=100_000, description="bootstrap resamples behind every interval")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="confidence level of the bootstrap intervals")
     seed: int = Field(0, ge=0, description="seed of the bootstrap")
-    spectra: dict[Literal[tuple(PARTICLES)], Spectrum] = Field(
+    spectra: dict[Literal[tuple(PARTICLES)], Spectrum | None] | None = Field(
         {"gamma": "CRAB_HEGRA", "proton": "DAMPE_P_He_SPECTRUM"},
         description="particle -> spectrum that metrics are weighted to as well: a power of dN/dE, or the name of a "
-        "spectrum of pyirf.spectral",
+        "spectrum of pyirf.spectral; null, for a particle or for all: not weighted",
     )
     published_curve: Literal["mono_tel1", "mono_tel2", "stereo"] | None = Field(
         "mono_tel1", description="published SST-1M random-forest curve drawn as a reference; null draws none"
     )
+
+    @field_validator("spectra")
+    @classmethod
+    def _without_null(cls, spectra: dict[str, Spectrum | None] | None) -> dict[str, Spectrum]:
+        return {name: spectrum for name, spectrum in (spectra or {}).items() if spectrum is not None}
 
     @model_validator(mode="after")
     def _energy_range(self) -> Self:
