@@ -167,6 +167,24 @@ def test_names_of_any_bytes(service):
     service.check()
 
 
+def test_index_is_there_from_the_start(service, monkeypatch):
+    def killed(latest):
+        if latest:
+            raise Killed
+        return ""
+
+    with open_inbox(service.folder, service.output, service.bundle, AT_ONCE, service.said.append):
+        assert "No verdict yet" in (service.output / "index.html").read_text()
+    service.drop("a.npz", single_file(toy_images(1)))
+    with monkeypatch.context() as patch:
+        patch.setattr(inbox_module, "render_index", killed)
+        with pytest.raises(Killed):
+            service.look()
+    assert len(service.lines("verdict")) == 1
+    with open_inbox(service.folder, service.output, service.bundle, AT_ONCE, service.said.append):
+        assert "a.npz" in (service.output / "index.html").read_text()
+
+
 FORGED = "\x1b[2J\nfake.npz: true source 99 %"
 
 

@@ -140,6 +140,10 @@ class Inbox:
                 trouble = str(error)
             time.sleep(self.parameters.interval if not trouble else max(1.0, self.parameters.interval))
 
+    def write_index(self) -> None:
+        """List the latest verdicts and rejections in ``index.html``."""
+        self.outputs.write("index.html", render_index(self._latest))
+
     def _deal_with(self, drop: Drop) -> bool:
         """Give a file its verdict or rejection and move it away; False if it may still change."""
         if drop.key in self._places:  # killed between the line and the move
@@ -165,7 +169,7 @@ class Inbox:
                 return False
             line = self._reject(drop, digest, rejection)
         self._attempts.pop(drop.key, None)
-        self.outputs.write("index.html", render_index(self._latest))
+        self.write_index()
         self.outputs.take(drop, line["kept"])
         return True
 
@@ -345,6 +349,7 @@ def open_inbox(
             outputs.log.append(LEFT_OUT, n_lines=len(left_out), lines=left_out[:MOST_NAMED])
         outputs.log.append("started", bundle_sha256=bundle.sha256, versions=bundle.card.versions)
         try:
+            inbox.write_index()  # which a killed service may have left behind the log
             yield inbox
         finally:
             outputs.log.append("stopped")
