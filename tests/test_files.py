@@ -3,6 +3,7 @@ import functools
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import textwrap
@@ -26,6 +27,7 @@ from cherenkov_pipeline.files import (
     missing_files,
     read_file_set,
     run_plan,
+    write_durably,
     write_json,
 )
 
@@ -440,6 +442,25 @@ def test_killed_run_goes_on(tmp_path):
     assert (out / MANIFEST).read_text() == (undisturbed / MANIFEST).read_text()
     assert [path.read_text() for path in read_file_set(out).paths] == ["one", "two", "three"]
     assert (out / "one.txt").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("syncs", [True, False])
+def test_write_durably(tmp_path, monkeypatch, syncs):
+    """Also on a disk that syncs no folders."""
+    synced, fsync = [], os.fsync
+
+    def noted(descriptor):
+        synced.append(stat.S_ISDIR(os.fstat(descriptor).st_mode))
+        if synced[-1] and not syncs:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    files = {tmp_path / "a.txt": b"a", tmp_path / "b.txt": b"b"}
+    write_durably(files)
+    assert {path: path.read_bytes() for path in files} == files
+    assert synced == [False, False, True]
+    assert not leftovers(tmp_path)
 
 
 def test_write_json(tmp_path):

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -82,6 +82,31 @@ def write_json(path: str | os.PathLike, content: Any) -> None:
     """Write ``content`` as JSON, atomically."""
     with atomic_path(path) as part:
         part.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def write_durably(files: Mapping[Path, bytes]) -> None:
+    """Write files, each atomically, and wait until the disk has them: they outlive a power cut."""
+    for path, content in files.items():
+        with atomic_path(path) as part:
+            part.write_bytes(content)
+            sync(part)
+    for folder in {path.parent for path in files}:
+        sync_folder(folder)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the disk has the names that a folder holds, if it can: some cannot be asked."""
+    with suppress(OSError):
+        sync(folder)
+
+
+def sync(path: Path) -> None:
+    """Wait until the disk has what a file holds."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def fingerprint_file(path: str | os.PathLike) -> str:

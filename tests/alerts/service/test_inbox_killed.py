@@ -50,6 +50,7 @@ def test_killed_at_every_change_of_a_file_nothing_is_lost_or_said_twice(tmp_path
         "c.xml": notice().encode(),
         "d.xml": notice(snr="9.25").encode(),
     }
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # slow, and of no use to what outlives only its program
     for n in range(1000):
         root = tmp_path / str(n)
         root.mkdir()

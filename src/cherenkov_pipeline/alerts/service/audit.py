@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cherenkov_pipeline.errors import TemporaryError, UserError
-from cherenkov_pipeline.files import atomic_path
+from cherenkov_pipeline.files import write_durably
 
 FIRST = "0" * 64
 """What stands for the hash of the line before the first."""
@@ -244,8 +244,7 @@ class AuditLog:
             while line:
                 line = line[os.write(descriptor, line) :]
             os.fsync(descriptor)
-            with atomic_path(self.head_path) as part:
-                part.write_text(f"{number + 1} {digest}\n")
+            write_durably({self.head_path: f"{number + 1} {digest}\n".encode()})
         except (OSError, TemporaryError):  # such as a full disk: who is told that it failed will write it again
             os.ftruncate(descriptor, size)
             raise

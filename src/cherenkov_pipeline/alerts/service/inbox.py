@@ -28,7 +28,6 @@ from cherenkov_pipeline.alerts.service.outputs import (
     AUDIT,
     JUDGED,
     REJECTED,
-    VERDICTS,
     Outputs,
     core_sha256,
     notice_place,
@@ -36,7 +35,7 @@ from cherenkov_pipeline.alerts.service.outputs import (
     safe_name,
     sha256,
 )
-from cherenkov_pipeline.alerts.service.page import render_index, render_page
+from cherenkov_pipeline.alerts.service.page import render_page
 from cherenkov_pipeline.alerts.service.record import as_json, verdict_record
 from cherenkov_pipeline.alerts.single import LARGEST_FILE, read_single
 from cherenkov_pipeline.alerts.verdict import NAMES, judge, percent, warm_up
@@ -142,7 +141,7 @@ class Inbox:
 
     def write_index(self) -> None:
         """List the latest verdicts and rejections in ``index.html``."""
-        self.outputs.write("index.html", render_index(self._latest))
+        self.outputs.write_index(self._latest)
 
     def _deal_with(self, drop: Drop) -> bool:
         """Give a file its verdict or rejection and move it away; False if it may still change."""
@@ -195,10 +194,7 @@ class Inbox:
             "reasons": [reason.code for reason in verdict.reasons],
             "latency_ms": record["latency_ms"],
             "bundle_sha256": self.bundle.sha256,
-            "record": f"{VERDICTS}/{stem}.json",
-            "record_sha256": self.outputs.write(f"{VERDICTS}/{stem}.json", text),
-            "page": f"{VERDICTS}/{stem}.html",
-            "page_sha256": self.outputs.write(f"{VERDICTS}/{stem}.html", page),
+            **self.outputs.write_verdict(stem, text, page),
             "core_sha256": core_sha256(record, page),
             "drop": drop.key,
             "kept": self._kept(JUDGED, drop, digest),
@@ -232,12 +228,12 @@ class Inbox:
         joined = {"burst_id": notice.burst_id, "notice_sha256": digest, "verdict": stem}
         try:
             with rejecting():
-                hashes = self.outputs.join_notice(notice, stem, core)
+                written = self.outputs.join_notice(notice, stem, core)
         except (Rejection, FileNotFoundError, IsADirectoryError):
             self.tell(f"The verdict {stem} is gone or was changed: the notice is not joined to it.")
             self._log("notice_not_joined", joined)
         else:
-            self._log("notice_joined", joined | hashes)
+            self._log("notice_joined", joined | written)
 
     def _reject(self, drop: Drop, digest: str | None, rejection: Rejection) -> dict[str, Any]:
         kept = self._kept(REJECTED, drop, digest)

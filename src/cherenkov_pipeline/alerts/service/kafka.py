@@ -4,7 +4,6 @@ The sub-images are not in the notices: they arrive as files. A message is acknow
 one that comes twice is a duplicate there.
 """
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from cherenkov_pipeline.alerts.service.intake import shown
 from cherenkov_pipeline.alerts.service.notices import LARGEST_NOTICE
 from cherenkov_pipeline.alerts.service.outputs import safe_name
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import atomic_path
+from cherenkov_pipeline.files import write_durably
 
 TOPIC = "gcn.notices.svom.voevent.eclairs"
 
@@ -103,8 +102,5 @@ def _drop(message: Any, inbox: Path, tell: Callable[[str], None]) -> int:
         tell(f"GCN: {name} has {len(content):,} bytes and is left out")
         return 0
     # hidden until it is complete: the inbox leaves out names that begin with a dot
-    with atomic_path(inbox / name) as part, part.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
+    write_durably({inbox / name: content})
     return 1

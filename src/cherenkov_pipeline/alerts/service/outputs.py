@@ -17,7 +17,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,14 @@ from typing import Any
 from cherenkov_pipeline.alerts.service.audit import AuditLog
 from cherenkov_pipeline.alerts.service.intake import Drop
 from cherenkov_pipeline.alerts.service.notices import Notice
-from cherenkov_pipeline.alerts.service.page import page_without_notice, with_notice
+from cherenkov_pipeline.alerts.service.page import page_without_notice, render_index, with_notice
 from cherenkov_pipeline.alerts.service.record import as_json, notice_part, without_notice
-from cherenkov_pipeline.files import PART, atomic_path
+from cherenkov_pipeline.files import PART, atomic_path, sync, sync_folder, write_durably
 
 VERDICTS, JUDGED, REJECTED, NOTICES, AUDIT = "verdicts", "judged", "rejected", "notices", "audit"
 FOLDERS = (VERDICTS, JUDGED, REJECTED, NOTICES, AUDIT)
 LOG = f"{AUDIT}/audit.jsonl"
+INDEX = "index.html"
 
 _FILE = ("file", "input_sha256", "record", "record_sha256", "drop", "kept")
 CONTENT = {
@@ -65,11 +66,25 @@ class Outputs:
                     leftover.unlink(missing_ok=True)
 
     def write(self, place: str, text: str) -> str:
-        """Write a file at a place in the folder, whole or not at all; return the SHA-256 of its content."""
+        """Write a file at a place in the folder, whole or not at all; return the SHA-256 of its content.
+
+        The disk has it then: the line of the log that names it comes after it.
+        """
         content = text.encode()
-        with atomic_path(self.folder / place) as part:
-            part.write_bytes(content)
+        write_durably({self.folder / place: content})
         return sha256(content)
+
+    def write_verdict(self, stem: str, record: str, page: str) -> dict[str, str]:
+        """Write record and page of a verdict in the same way; return their places and hashes, for the log."""
+        places = {"record": f"{VERDICTS}/{stem}.json", "page": f"{VERDICTS}/{stem}.html"}
+        contents = {"record": record.encode(), "page": page.encode()}
+        write_durably({self.folder / places[name]: content for name, content in contents.items()})
+        return places | {f"{name}_sha256": sha256(content) for name, content in contents.items()}
+
+    def write_index(self, latest: Sequence[Mapping[str, Any]]) -> None:
+        """List verdicts and rejections, the latest first, in ``index.html``."""
+        with atomic_path(self.folder / INDEX) as part:
+            part.write_text(render_index(latest))
 
     def free_place(self, folder: str, name: str) -> str:
         """Place in a folder where nothing lies, for a file of about this name."""
@@ -101,7 +116,7 @@ class Outputs:
             return None
 
     def join_notice(self, notice: Notice, stem: str, core: str) -> dict[str, str]:
-        """Put a notice into record and page of a verdict that was given before it came; return their hashes.
+        """Put a notice into record and page of a verdict that was given before it came; see `write_verdict`.
 
         Parameters
         ----------
@@ -116,17 +131,13 @@ class Outputs:
         ValueError
             If anything but the notice in them was changed since.
         """
-        record_place, page_place = f"{VERDICTS}/{stem}.json", f"{VERDICTS}/{stem}.html"
-        record = json.loads((self.folder / record_place).read_bytes())
-        page = (self.folder / page_place).read_bytes().decode()
+        folder = self.folder / VERDICTS
+        record = json.loads((folder / f"{stem}.json").read_bytes())
+        page = (folder / f"{stem}.html").read_bytes().decode()
         if core_sha256(record, page) != core:
             raise ValueError(f"the verdict {stem} was changed")
-        return {
-            "record": record_place,
-            "record_sha256": self.write(record_place, as_json(without_notice(record) | notice_part(notice))),
-            "page": page_place,
-            "page_sha256": self.write(page_place, with_notice(page, notice)),
-        }
+        record = without_notice(record) | notice_part(notice)
+        return self.write_verdict(stem, as_json(record), with_notice(page, notice))
 
 
 def core_sha256(record: Mapping[str, Any], page: str) -> str:
@@ -155,7 +166,9 @@ def _take_across(drop: Drop, target: Path) -> None:
     # copied under another name first
     part = target.with_name(f"{PART}{os.getpid()}-{target.name}")
     shutil.copy2(drop.path, part, follow_symlinks=False)
+    sync(part)
     part.rename(target)
+    sync_folder(target.parent)
     # what a name stands for is known only when the name is taken away: another one that has come keeps this one
     aside = _free(drop.path)
     drop.path.rename(aside)
