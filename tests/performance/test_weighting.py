@@ -1,5 +1,7 @@
 """Metrics weighted to physical spectra."""
 
+import tracemalloc
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -83,6 +85,23 @@ def test_weighted_values_are_those_of_weighted_formulae(parameters, rng):
     effective = weights.sum() ** 2 / (weights**2).sum()
     error = np.sqrt(np.average((x - expected["mean"]) ** 2, weights=weights) / effective)
     assert found["mean"].high - found["mean"].low == pytest.approx(2 * 1.96 * error, rel=0.2)
+
+
+def test_values_of_many_events_need_little_memory(parameters, rng):
+    """A metric's own columns are drawn, one metric after the other; of many events fewer draws a row will do."""
+    n = 600_000
+    columns = {name: rng.random(n) for name in "abcdefghij"}
+    metrics = [Metric(name, "", (name,), statistics.mean) for name in columns]
+    weights = rng.lognormal(size=n)
+    tracemalloc.start()
+    try:
+        found = estimate(columns, metrics, np.zeros(n, dtype=int), parameters, rng, weights)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 200e6
+    error = np.sqrt((weights**2).sum()) / weights.sum() * np.std(columns["a"])
+    assert found["a"].value == pytest.approx(np.average(columns["a"], weights=weights), abs=0.2 * error)
 
 
 def test_what_is_weighted_is_as_if_thrown_so(parameters, rng):

@@ -13,6 +13,9 @@ from cherenkov_pipeline.performance.parameters import EvaluationParameters
 DRAWS = 20
 """Draws a row behind the value of a weighted metric: rounding then is far below the statistical error."""
 
+MOST_DRAWS = 5_000_000
+"""Of more than 250,000 rows fewer a row are drawn: their statistical error is small, and memory is not."""
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -85,11 +88,12 @@ def estimate(
     dict of str to Estimate
         By the metric's name. An empty sample gives NaN, fewer than two clusters give no interval.
     """
-    drawn = columns
+    rows: np.ndarray | slice = slice(None)
     if weights is not None and len(weights):
-        rows = weighted_draws(weights[np.newaxis], DRAWS * len(weights))[0]
-        drawn = {name: column[rows] for name, column in columns.items()}
-    values = {metric.name: float(metric(drawn)) for metric in metrics}
+        n_draws = max(len(weights), min(DRAWS * len(weights), MOST_DRAWS))
+        rows = weighted_draws(weights[np.newaxis], n_draws)[0]
+    # a metric's columns at a time: all of them drawn would be many times as large as the sample
+    values = {m.name: float(m({name: columns[name][rows] for name in m.columns})) for m in metrics}
     bounds = dict.fromkeys(values, (np.nan, np.nan))
     if len(np.unique(clusters)) > 1:
         found = replicas(columns, metrics, clusters, parameters, rng, weights)
