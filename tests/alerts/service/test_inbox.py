@@ -1,9 +1,11 @@
 import errno
+import fcntl
 import io
 import json
 import os
 import pickle
 import re
+import stat
 import time
 from pathlib import Path
 
@@ -448,10 +450,31 @@ def test_edited_notice_is_on_no_page(service):
     assert json.loads((service.output / line["record"]).read_text())["notice"] is None
 
 
-def test_one_service_at_a_time(service):
+@pytest.mark.parametrize("same", ["inbox", "output"])
+def test_one_service_at_a_time(service, tmp_path, same):
+    folder = service.folder if same == "inbox" else tmp_path / "other inbox"
+    output = service.output if same == "output" else tmp_path / "other output"
+    folder.mkdir(exist_ok=True)
     opened = open_inbox(service.folder, service.output, service.bundle, AT_ONCE, service.said.append)
-    with opened, pytest.raises(TemporaryError, match="Another process"):
-        service.look()
+    with opened, pytest.raises(TemporaryError, match="Another process"), open_inbox(folder, output, service.bundle):
+        pass
+    assert service.left() == []
+    assert output.exists() == (same == "output")
+
+
+def test_inbox_on_a_disk_that_locks_nothing_is_watched_and_that_is_told(service, monkeypatch):
+    flock = fcntl.flock
+
+    def refuse(stream, operation):
+        descriptor = stream if isinstance(stream, int) else stream.fileno()
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.ENOLCK, "No locks available")
+        flock(stream, operation)
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    service.drop("a.npz", single_file(toy_images(1)))
+    assert service.look() == Look(1, 0)
+    assert "No locks available" in service.said[0]
 
 
 def test_folders_that_cannot_be_used(service, tmp_path):

@@ -22,7 +22,7 @@ from pydantic import Field
 
 from cherenkov_pipeline.alerts.bundle import Bundle
 from cherenkov_pipeline.alerts.service.audit import LEFT_OUT
-from cherenkov_pipeline.alerts.service.intake import Drop, Rejection, Tracker, rejecting, shown
+from cherenkov_pipeline.alerts.service.intake import Drop, Rejection, Tracker, rejecting, shown, watched_alone
 from cherenkov_pipeline.alerts.service.notices import Notice, read_notice
 from cherenkov_pipeline.alerts.service.outputs import (
     AUDIT,
@@ -323,7 +323,7 @@ def open_inbox(
     UserError
         If there is no such folder, or the one lies within the other.
     TemporaryError
-        If another service works with ``output``.
+        If another service watches ``folder``, or works with ``output``.
     """
     if not folder.is_dir():
         raise UserError(f"There is no inbox {folder}: make the folder, or correct the path.")
@@ -334,7 +334,7 @@ def open_inbox(
     def say(line: str) -> None:
         tell(shown(line))  # what somebody has put into a file may stand in it
 
-    with locked(output):
+    with watched_alone(folder, say), locked(output):
         outputs.make_folders()
         warm_up(bundle)
         inbox = Inbox(folder, outputs, bundle, parameters or InboxParameters(), say)

@@ -1,10 +1,11 @@
 """Files as they lie in the inbox: what each is, whether it is complete, its bytes."""
 
 import errno
+import fcntl
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,6 +148,29 @@ class Tracker:
         """Seconds since the last change, by the file's own time or by what was seen, whichever is more."""
         seen = self._first_seen.get(drop.path.name, (drop.state, time.monotonic()))[1]
         return max(time.time() - drop.modified, time.monotonic() - seen)
+
+
+@contextmanager
+def watched_alone(folder: Path, tell: Callable[[str], None]) -> Iterator[None]:
+    """Keep other services out of an inbox; where its disk has no locks, that is told.
+
+    Raises
+    ------
+    TemporaryError
+        If another one watches it.
+    """
+    # the folder itself is locked: a file in it would need the right to write, and might be taken for an alert
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TemporaryError(f"Another process watches {folder}: wait for it, or stop it.") from None
+        except OSError as error:
+            tell(f"{folder} cannot be locked ({error.strerror}): let no other service watch it.")
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def shown(text: str) -> str:
