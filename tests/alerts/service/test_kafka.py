@@ -43,6 +43,7 @@ class FakeConsumer:
         self.topics = topics
 
     def consume(self, num_messages=1, timeout=-1):
+        assert self.topics
         batch = self.messages[self.at : self.at + 2]
         self.at += len(batch)
         return batch
@@ -96,6 +97,30 @@ def test_message_whose_file_cannot_be_written_is_not_acknowledged(service):
     with pytest.raises(OSError, match=r"exists|directory"):
         receive_notices(consumer, service.folder, lambda: False, print)
     assert consumer.committed == []
+    assert consumer.closed
+
+
+class KafkaException(Exception):  # noqa: N818 - confluent_kafka's name
+    """As confluent_kafka's: neither OSError nor UserError."""
+
+
+@pytest.mark.parametrize("name", ["subscribe", "consume", "commit"])
+def test_trouble_of_the_connection_is_told_and_waited_for(service, monkeypatch, name):
+    messages = [Message(notice(f"sb{number}").encode(), number) for number in range(3)]
+    call, calls = getattr(FakeConsumer, name), []
+
+    def trouble(*arguments, **options):
+        calls.append(1)
+        if len(calls) == 1:
+            raise KafkaException("broker is\naway")
+        return call(*arguments, **options)
+
+    monkeypatch.setattr(FakeConsumer, name, trouble)
+    consumer, n, said = receive(messages, service)
+    assert (n, len(service.left())) == (3, 3)
+    assert said == ["GCN: broker is\ufffdaway"]
+    assert consumer.topics == [TOPIC]
+    assert consumer.committed == ([1, 2] if name == "commit" else [0, 1, 2])
     assert consumer.closed
 
 

@@ -5,7 +5,8 @@ one that comes twice is a duplicate there.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -74,22 +75,46 @@ def receive_notices(
 ) -> int:
     """Drop notices into the inbox until ``stop`` says True.
 
+    Trouble of the connection is told, and waited for.
+
     Returns
     -------
     int
         Number of notices.
+
+    Raises
+    ------
+    OSError, TemporaryError
+        If a notice cannot be written.
     """
-    consumer.subscribe(list(topics))
-    n_notices = 0
+
+    def wait(problem: Any) -> None:
+        tell(shown(f"GCN: {problem}"))
+        time.sleep(pause)
+
+    @contextmanager
+    def patience() -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # confluent_kafka's own errors have no narrower base
+            wait(error)
+
+    n_notices, is_subscribed = 0, False
     try:
         while not stop():
-            for message in consumer.consume(num_messages=10, timeout=1):
+            messages: list[Any] = []
+            with patience():
+                if not is_subscribed:
+                    consumer.subscribe(list(topics))
+                    is_subscribed = True
+                messages = consumer.consume(num_messages=10, timeout=1)
+            for message in messages:
                 if message.error() is not None:
-                    tell(shown(f"GCN: {message.error()}"))
-                    time.sleep(pause)
+                    wait(message.error())
                     continue
                 n_notices += _drop(message, inbox, tell)
-                consumer.commit(message=message, asynchronous=False)
+                with patience():  # what is not acknowledged may come again, as a duplicate
+                    consumer.commit(message=message, asynchronous=False)
     finally:
         consumer.close()
     return n_notices
