@@ -212,17 +212,27 @@ def test_every_task_has_its_pictures(task, store, make_events, parameters):
     assert len(page) < 1_500_000
 
 
-def test_true_direction_is_drawn_in_the_telescope_frame(store, make_events):
+@pytest.mark.parametrize(("task", "others"), [("skydirection", 1), ("energy", 0), ("type", 0), ("core", 0)])
+def test_true_direction_is_drawn_in_the_telescope_frame(task, others, store, make_events, parameters):
     events = make_events(4)[::2]
+    events["reco_energy"], events["reco_energy_uncert"] = 1.1 * events["true_energy"], 0.2 * events["true_energy"]
     for name in ("obs_id", "event_id", "tel_id"):
         events[name] = store.table[name][:2]
     events["production"] = np.array(store.productions)[store.table["production"][:2]]
     events["telescope_pointing_altitude"], events["telescope_pointing_azimuth"] = 70 * u.deg, 180 * u.deg
     events["true_alt"], events["true_az"] = 70.5 * u.deg, 180 * u.deg  # half a degree above the centre
-    table = direction_gallery(events, direction_sample(events))
-    axes = gallery_figures(("best",), table, {store.telescope_type: store})["best"].axes[0]
-    (star,) = [line.get_xydata()[0] for line in axes.lines if line.get_marker() == "*"]
-    np.testing.assert_allclose(star, (0, 0.5), atol=1e-6)
+    evaluation = EVALUATIONS[task]
+    tables = evaluation.tables(events, parameters)
+    figures = evaluation.gallery(tables["gallery"], {store.telescope_type: store})
+    stars, circles = (
+        [line.get_xydata()[0] for axes in figures["best"].axes for line in axes.lines if line.get_marker() == marker]
+        for marker in "*o"
+    )
+    np.testing.assert_allclose(stars, [(0, 0.5)], atol=1e-6)
+    assert len(circles) == others
+    text = evaluation.result(tables, figures).sections[-1].blocks[0].text
+    assert "Star: true direction" in text
+    assert ("reconstructed direction" in text) == (others > 0)
 
 
 def test_without_images_the_section_says_so_and_lists_the_events(make_predictions):

@@ -53,10 +53,10 @@ _LEGEND = (
     "Camera images in the telescope's frame, dark where the charge is large (by its square root, each image with a "
     "scale of its own). Outlined pixels survived the cleaning, the others are faint."
 )
-_DIRECTIONS = (
-    " Star: true direction. Full circle: reconstructed direction, open circle: the other side of the image, each with "
-    "the 68 % radius of that side; in percent, how probable the chosen side is. Marks at the edge of a picture lie "
-    "outside of it."
+_DIRECTIONS = " Star: true direction. Marks at the edge of a picture lie outside of it."
+_RECONSTRUCTED = (
+    " Full circle: reconstructed direction, open circle: the other side of the image, each with the 68 % radius of "
+    "that side; in percent, how probable the chosen side is."
 )
 _NO_IMAGES = "There are no pictures: no event store with the images of these events is at hand."
 _IDENTIFIERS = ("obs_id", "event_id", "tel_id")
@@ -67,7 +67,7 @@ _MEASURED = {"hillas_intensity": "Intensity [p.e.]"}
 def gallery_figures(
     kinds: Sequence[str], table: QTable, stores: "Mapping[str, EventStore]"
 ) -> dict[str, matplotlib.figure.Figure]:
-    """Draw the images of chosen events, with true and reconstructed directions where these were judged.
+    """Draw the images of chosen events with their true directions, and reconstructed ones where these were judged.
 
     Parameters
     ----------
@@ -101,18 +101,23 @@ def _panel(event: Row, found: CameraImage, marks: Mapping[str, Mark]) -> Panel:
 
 
 def _directions(table: QTable) -> dict[str, list[Mark | None]]:
-    """Make the marks of all events; none where directions were not judged."""
-    if "angle" not in table.colnames or not all(name in table.colnames for name in POINTING):
+    """Make the marks of all events."""
+    if not _has_directions(table):
         return {}
-    radius = plain(table, "reco_ang_distance_uncert")
-    if "side_uncert" in table.colnames:
-        side = plain(table, "side_uncert")
-        radius = np.where(np.isfinite(side), side, radius)
-    nothing = np.full(len(table), np.nan)
-    found = {TRUE: ("true", nothing), RECO: ("reco", radius)}
-    if "other_uncert" in table.colnames:
-        found[OTHER] = ("other", plain(table, "other_uncert"))
+    found = {TRUE: ("true", np.full(len(table), np.nan))}
+    if "angle" in table.colnames:
+        radius = plain(table, "reco_ang_distance_uncert")
+        if "side_uncert" in table.colnames:
+            side = plain(table, "side_uncert")
+            radius = np.where(np.isfinite(side), side, radius)
+        found[RECO] = ("reco", radius)
+        if "other_uncert" in table.colnames:
+            found[OTHER] = ("other", plain(table, "other_uncert"))
     return {name: _marks(_seen(table, prefix), radii) for name, (prefix, radii) in found.items()}
+
+
+def _has_directions(table: QTable) -> bool:
+    return {"true_alt", "true_az", *POINTING} <= set(table.colnames)
 
 
 def _seen(table: QTable, prefix: str) -> Direction:
@@ -195,7 +200,8 @@ def gallery_section(
     shown = illustrations(captions, figures)
     note = _NO_IMAGES
     if shown:
-        note = _LEGEND + (_DIRECTIONS if "angle" in table.colnames else "")
+        note = _LEGEND + (_DIRECTIONS if _has_directions(table) else "")
+        note += _RECONSTRUCTED if _has_directions(table) and "angle" in table.colnames else ""
     return Section("Single events", (Text(note), *shown, _events_table(table, captions, quantities)))
 
 
