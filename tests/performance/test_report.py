@@ -80,7 +80,7 @@ def make_content(make_predictions, parameters, history, layers, provenance, crea
             test_events=n,
             data_fingerprint="a81e55c90b7712fe",
             git_revision="7b2e556",
-            mlflow_run=None,
+            mlflow_run="5f0c",
             configuration={"model": {"name": model, "filters": [32, 64]}},
         )
         cost = RunCost(parameters=113_256, layers=19, inference_ms_per_event=1.385, device="two cores")
@@ -108,7 +108,8 @@ def page(text) -> Page:
 def test_report_is_one_well_formed_page(text, page):
     assert len(text) < 5_000_000
     assert page.tags.count("svg") == page.tags.count("figure") == 10
-    for word in ("single_tel", "8 of 30 planned", "2026-01-02 03:04 UTC", "a81e55c90b7712fe", "113,256", "1.39"):
+    words = ("single_tel", "8 of 30 planned", "2026-01-02 03:04 UTC", "a81e55c90b7712fe", "113,256", "1.39")
+    for word in (*words, "/#/runs/5f0c"):
         assert any(word in data for data in page.words), word
 
 

@@ -190,9 +190,14 @@ def _run_facts(facts: RunFacts) -> Facts:
             "Test events": _number(facts.test_events),
             "Data fingerprint": facts.data_fingerprint or MISSING,
             "Git revision": facts.git_revision or MISSING,
-            "MLflow run": facts.mlflow_run or MISSING,
+            "MLflow run": _mlflow_run(facts.mlflow_run),
         }
     )
+
+
+def _mlflow_run(run: str | None) -> str:
+    """Say where to find a run; no link, as a page needs nothing from outside and knows no address of MLflow."""
+    return f"{run} (behind the address that kedro mlflow ui tells, or the server's: /#/runs/{run})" if run else MISSING
 
 
 def cost_table(cost: RunCost) -> Table:
