@@ -158,6 +158,32 @@ def test_figures_after_cuts_stand_beside_those_of_an_array(response, evaluation,
     assert not any("no cuts" in label for figure in figures.values() for label in labels_of(figure))
 
 
+@pytest.mark.parametrize(("factor", "within"), [(1.9, True), (0.6, True), (2.1, False), (0.4, False), (None, None)])
+def test_published_sensitivity_is_judged(factor, within, response, parameters, evaluation, created):
+    cuts, tables = response
+    curve = tables["sensitivity"].copy()
+    (at,) = np.flatnonzero((curve["reco_energy_low"] <= 10 * u.TeV) & (curve["reco_energy_high"] > 10 * u.TeV))
+    if factor:
+        curve["sensitivity"][at] = factor * 1.8e-12 * u.erg / u.cm**2 / u.s
+    else:
+        curve["drawn"][at] = False
+    content, _ = page(cuts, {**tables, "sensitivity": curve}, parameters, evaluation, created)
+    (table,) = next(one for one in content.sections if one.title == "Published by CTLearn").blocks
+    assert table.header[4] == "Within a factor 2"
+    verdicts = {row[0].text.partition(" [")[0]: row[4].text for row in table.rows}
+    expected = {True: "yes", False: "no", None: "–"}[within]
+    # where the energy of a published value is not told, there is nothing to judge
+    assert verdicts == {"Sensitivity": expected, "Energy resolution": "–", "Angular resolution": "–"}
+    said = {
+        True: "At 10 TeV the sensitivity is within a factor 2 of the published one.",
+        False: "At 10 TeV the sensitivity is not within a factor 2 of the published one",
+        None: "of the Crab",
+    }[within]
+    assert said in content.summary
+    assert ("factor 2" in content.summary) == (within is not None)
+    assert "  " not in content.summary
+
+
 def test_figures_after_cuts_are_listed_with_what_is_here(response, parameters, evaluation, created):
     cuts, tables = response
 

@@ -8,10 +8,12 @@ from astropy.table import QTable
 
 from cherenkov_pipeline.performance.published import ctlearn, ctlearn_after_cuts
 from cherenkov_pipeline.performance.report.content import Cell, Section, Table
-from cherenkov_pipeline.performance.report.tables import MISSING, format_number
+from cherenkov_pipeline.performance.report.tables import MISSING, cell, format_number
 from cherenkov_pipeline.performance.response.parameters import ResponseParameters
 
 TITLE = "Published by CTLearn"
+FACTOR = 2
+"""Ratio to a published value of a response that is accepted, and its inverse."""
 
 _BY_TASK = {
     "energy": ("energy_resolution",),
@@ -97,17 +99,30 @@ def beside_response(tables: Mapping[str, QTable], parameters: ResponseParameters
         for row in published:
             unit = f" [{row['low'].unit:unicode}]" if row["low"].unit != u.one else ""
             energy = _range(row["energy"], row["energy"], "not told")
-            here = _here(tables[name], column, row)
-            rows.append(_row(f"{quantity}{unit}", energy, _span(row["low"], row["high"]), here, row["source"]))
+            values = _here(tables[name], column, row)
+            here = _span(values.min(), values.max()) if len(values) else Cell(MISSING)
+            within = cell(_agrees(values, row))
+            rows.append(_row(f"{quantity}{unit}", energy, _span(row["low"], row["high"]), here, within, row["source"]))
     if not rows:
         return ()
     caption = (
         f"CTLearn's stereo models on SST-1M simulations at 20° of zenith, after cuts: {conventions}. Other events and "
         "other cuts: an orientation, not a comparison. Here: in the bin of that energy; where it is not told, the "
-        "smallest and the largest value of the bins that are drawn."
+        "smallest and the largest value of the bins that are drawn, and no verdict."
     )
-    header = ("Quantity", "Energy", "Published", "Here", "Source")
+    header = ("Quantity", "Energy", "Published", "Here", f"Within a factor {FACTOR}", "Source")
     return (Section(TITLE, (Table(header, tuple(rows), caption, in_summary=True),)),)
+
+
+def sensitivity_verdict(table: QTable, parameters: ResponseParameters) -> str:
+    """Say whether a sensitivity is near the published one; nothing where there is none of the kind, or none here."""
+    for row in after_cuts(parameters).get("sensitivity", ()):
+        within = _agrees(_here(table, _IN_RESPONSE["sensitivity"][1], row), row)
+        if within is not None:
+            at = _range(row["energy"], row["energy"], "")
+            text = f"At {at} the sensitivity is{'' if within else ' not'} within a factor {FACTOR} of the published one"
+            return f"{text}." if within else f"{text}, which is of other events and other cuts."
+    return ""
 
 
 def _row(quantity: str, *cells: object) -> tuple[Cell, ...]:
@@ -122,16 +137,20 @@ def _range(low: u.Quantity, high: u.Quantity, unknown: str) -> str:
     return f"{low:g} TeV" if low == high else f"{low:g} to {high:g} TeV"
 
 
-def _here(table: QTable, column: str, published: QTable.Row) -> Cell:
-    """Values of a response where one is published."""
+def _here(table: QTable, column: str, published: QTable.Row) -> u.Quantity:
+    """Values of a response where one is published: (n,), of all bins that are drawn where its energy is not told."""
     shown = table[table["drawn"]]
     if np.isfinite(published["energy"]):
         at = published["energy"]
         shown = shown[(shown["reco_energy_low"] <= at) & (at < shown["reco_energy_high"])]
-    if not len(shown):
-        return Cell(MISSING)
-    values = u.Quantity(shown[column]).to(published["low"].unit)
-    return _span(values.min(), values.max())
+    return u.Quantity(shown[column]).to(published["low"].unit)
+
+
+def _agrees(values: u.Quantity, published: QTable.Row) -> bool | None:
+    """Whether values are within `FACTOR` of a published one; None where there are none, or its energy is not told."""
+    if not len(values) or not np.isfinite(published["energy"]):
+        return None
+    return bool(np.all((values >= published["low"] / FACTOR) & (values <= FACTOR * published["high"])))
 
 
 def _span(low: u.Quantity, high: u.Quantity) -> Cell:

@@ -31,7 +31,7 @@ from cherenkov_pipeline.performance.report.content import (
     Table,
     Text,
 )
-from cherenkov_pipeline.performance.report.published import after_cuts, beside_response
+from cherenkov_pipeline.performance.report.published import after_cuts, beside_response, sensitivity_verdict
 from cherenkov_pipeline.performance.report.tables import cell, format_number
 from cherenkov_pipeline.performance.report.task import footer, productions_text
 from cherenkov_pipeline.performance.response.parameters import ResponseParameters
@@ -198,18 +198,17 @@ def _best(table: QTable) -> QTable.Row | None:
 def _summary(table: QTable, compared: list[Comparison], parameters: ResponseParameters) -> str:
     best = _best(table)
     if best is None:
-        text = "No bin has enough simulated gammas and protons for a sensitivity: simulate more. "
+        said = ["No bin has enough simulated gammas and protons for a sensitivity: simulate more."]
     else:
-        text = (
-            f"The best sensitivity in {_conditions(parameters)} is {100 * best['relative_sensitivity']:.0f} % of the "
-            f"Crab, from {_range(best, 'reco_energy')} TeV. "
-        )
+        share = f"{100 * best['relative_sensitivity']:.0f} % of the Crab, from {_range(best, 'reco_energy')} TeV"
+        said = [f"The best sensitivity in {_conditions(parameters)} is {share}."]
+        said.append(sensitivity_verdict(table, parameters))
     judged = [_agrees(one) for one in compared if _agrees(one) is not None]
     if judged:
-        text += (
+        said.append(
             f"{sum(judged)} of {len(judged)} effective areas are within a factor {AREA_FACTOR} of the published ones."
         )
-    return text.strip()
+    return " ".join(filter(None, said))
 
 
 def _key_numbers(table: QTable, compared: list[Comparison]) -> tuple[KeyNumber, ...]:
@@ -261,9 +260,11 @@ def _sensitivity_section(table: QTable, figure: Drawing, parameters: ResponsePar
         "Intervals: one standard error of the simulated numbers. The cuts were chosen on the same events: with few "
         "protons the best of several choices is a little too good."
     )
+    listed = "sensitivity" in after_cuts(parameters)
+    beside = "what CTLearn reached is set beside this one below" if listed else "none is drawn here"
     published = Text(
-        "No table of the collaboration's own sensitivity is at hand: none is drawn here. The flux of the Crab nebula "
-        "(HEGRA) is the reference."
+        f"No table of the collaboration's own sensitivity is at hand: {beside}. The flux of the Crab nebula (HEGRA) is "
+        "the reference."
     )
     return Section(
         "Sensitivity",
