@@ -18,6 +18,7 @@ from cherenkov_pipeline.performance.comparison import (
 )
 from cherenkov_pipeline.performance.energy import energy_tables
 from cherenkov_pipeline.performance.qualities import PERFECT, QUALITIES, shortfall
+from cherenkov_pipeline.performance.type import type_tables
 from cherenkov_pipeline.tasks import TASKS
 
 
@@ -205,6 +206,16 @@ def test_tables_of_several_models_are_split_again(make_predictions, parameters):
     for name, table in tables.items():
         np.testing.assert_array_equal(again[name]["resolution"], table["resolution"])
         assert again[name].meta["minimum_events"] == table.meta["minimum_events"]
+
+
+@pytest.mark.parametrize(("have_it", "energy"), [(2, "reco_energy"), (1, "true_energy")])
+def test_types_are_per_reconstructed_energy_where_every_model_has_one(have_it, energy, make_events, parameters):
+    predictions = {"a": make_events(200), "b": make_events(200)}
+    for table in list(predictions.values())[:have_it]:
+        table["reco_energy"] = 1.1 * table["true_energy"]
+    matched = match_predictions(unstacked(stacked(predictions)))
+    for table in matched.predictions.values():
+        assert type_tables(table, parameters)["per_energy"].meta["energy"] == energy
 
 
 def test_numbers_are_valid_json(make_predictions, parameters):
