@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from tests.alerts.service.test_notices import DTD, notice
 from tests.alerts.service.toy_service import AT_ONCE, Killed, alerts, npy
+from tests.alerts.test_verdict import with_card
 from tests.alerts.toy_bundle import single_file
 from tests.alerts.toy_images import toy_images
 
@@ -254,6 +255,20 @@ def test_edited_lines_hold_up_no_verdict_and_are_told_of(service, edit):
     assert (log.verify().broken_line is None) == (edit == "written without a key")
     assert confirm(service.output, "b.npz", "false", "me")["burst_id"] == ""
     assert len(confirmed_labels(service.output, despite_breaks=True)) == 1
+
+
+def test_causes_of_a_confirmation_are_those_of_the_models_that_judged(service):
+    service.drop("a.npz", single_file(toy_images(2), 0))
+    service.look()
+    service.bundle = with_card(service.bundle, label_map=service.bundle.card.label_map | {"known_source": False})
+    service.bundle.sha256 = "f" * 64
+    service.drop("b.npz", single_file(toy_images(2), 1))
+    service.look()
+    for name, verdict, other in (("a.npz", "true", "false"), ("b.npz", "false", "true")):
+        assert confirm(service.output, name, verdict, "me", "known_source")["cause"] == "known_source"
+        with pytest.raises(UserError, match=f'"known_source" does not go with the verdict "{other}"'):
+            confirm(service.output, name, other, "me", "known_source")
+        confirm(service.output, name, "false", "me", "hot_pixels")  # which the models do not know
 
 
 def test_same_name_with_other_content_is_another_alert(service):

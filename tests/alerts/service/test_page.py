@@ -141,6 +141,12 @@ def test_line_to_copy_names_the_folder_and_no_verdict(bundle, tmp_path, row):
     assert options[options.index("--output") + 1] == str(output)
 
 
+def test_page_says_what_counts_as_a_true_source(bundle):
+    assert "“True source” means: grb, known source." in made(bundle)[1]
+    label_map = bundle.card.label_map | {"known_source": False}
+    assert "“True source” means: grb." in made(with_card(bundle, label_map=label_map))[1]
+
+
 def test_trained_on_flight_data_it_does_not_warn(bundle):
     assert "not on flight data" not in made(with_card(bundle, simulated=False))[1]
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from cherenkov_pipeline.alerts.images import FALSE_CAUSES, REAL_CAUSES
+from cherenkov_pipeline.alerts.images import CAUSES, REAL_CAUSES
 from cherenkov_pipeline.alerts.service.audit import AuditLog, Verification
 from cherenkov_pipeline.alerts.service.outputs import audit_log, sha256
 from cherenkov_pipeline.errors import UserError
@@ -11,6 +11,9 @@ from cherenkov_pipeline.errors import UserError
 LONGEST_TEXT = 2000
 
 SHORTEST_HASH = 6
+
+IS_REAL = {"true": True, "false": False}
+"""What an advocate's verdict says; "unsure" says nothing."""
 
 
 def confirm(
@@ -29,7 +32,7 @@ def confirm(
     by : str
         Who says so.
     cause : str, optional
-        Of `~cherenkov_pipeline.alerts.images.CAUSES`; it must be one of the verdict's.
+        Of `~cherenkov_pipeline.alerts.images.CAUSES`; it must be one of the verdict's, as the models were taught.
     note : str, optional
 
     Returns
@@ -42,14 +45,14 @@ def confirm(
     UserError
         If there is no such alert, or several, or the words do not fit together.
     """
-    causes = {"true": REAL_CAUSES, "false": FALSE_CAUSES, "unsure": ()}[verdict]
-    if cause and cause not in causes:
-        known = f"choose one of {', '.join(causes)}" if causes else "leave it out"
-        raise UserError(f'The cause "{cause}" does not go with the verdict "{verdict}": {known}.')
     if not by.strip() or max(len(by), len(note)) > LONGEST_TEXT:
         raise UserError(f"Name who says so, in at most {LONGEST_TEXT} characters.")
     log = audit_log(output)
     judged = _find(log, alert)
+    causes = [known for known, is_real in _label_map(log, judged).items() if is_real is IS_REAL.get(verdict)]
+    if cause and cause not in causes:
+        known = f"choose one of {', '.join(causes)}" if causes else "leave it out"
+        raise UserError(f'The cause "{cause}" does not go with the verdict "{verdict}": {known}.')
     return log.append(
         "confirmed",
         input_sha256=judged["input_sha256"],
@@ -102,7 +105,7 @@ def confirmed_labels(output: Path, despite_breaks: bool = False) -> list[dict[st
                 "path": str((output / places[entry["input_sha256"]]).resolve()),
                 "input_sha256": entry["input_sha256"],
                 "burst_id": entry["burst_id"],
-                "is_real": {"true": True, "false": False}.get(entry["own_verdict"]),
+                "is_real": IS_REAL.get(entry["own_verdict"]),
                 "cause": entry["cause"],
                 "label_source": entry["by"],
                 "time": entry["time"],
@@ -141,6 +144,15 @@ def verify(output: Path, noted_hash: str | None = None) -> tuple[Verification, l
     present = {path.relative_to(output).as_posix() for path in (output / "verdicts").glob("[!.]*")}
     changed += [f"{place} is not in the log" for place in sorted(present - written.keys())]
     return found, changed
+
+
+def _label_map(log: AuditLog, judged: dict[str, Any]) -> dict[str, bool]:
+    """Whether each cause counts as a true source, for the models that judged: the service's start has logged it."""
+    label_map = {cause: cause in REAL_CAUSES for cause in CAUSES}
+    for entry in log.entries():
+        if entry["event"] == "started" and entry.get("bundle_sha256") == judged["bundle_sha256"]:
+            label_map |= entry.get("label_map", {})
+    return label_map
 
 
 def _find(log: AuditLog, alert: str) -> dict[str, Any]:

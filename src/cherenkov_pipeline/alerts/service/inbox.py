@@ -343,7 +343,8 @@ def open_inbox(
         if left_out := outputs.log.left_out():
             say(f"{len(left_out)} edited lines of {outputs.log.path} are left out, the first is line {left_out[0]}.")
             outputs.log.append(LEFT_OUT, n_lines=len(left_out), lines=left_out[:MOST_NAMED])
-        outputs.log.append("started", bundle_sha256=bundle.sha256, versions=bundle.card.versions)
+        card = bundle.card
+        outputs.log.append("started", bundle_sha256=bundle.sha256, versions=card.versions, label_map=card.label_map)
         try:
             inbox.write_index()  # which a killed service may have left behind the log
             yield inbox

@@ -36,7 +36,7 @@ INDEX = "index.html"
 
 _FILE = ("file", "input_sha256", "record", "record_sha256", "drop", "kept")
 CONTENT = {
-    "verdict": (*_FILE, "burst_id", "verdict", "confidence_pct", "image_snr", "page", "page_sha256"),
+    "verdict": (*_FILE, "bundle_sha256", "burst_id", "verdict", "confidence_pct", "image_snr", "page", "page_sha256"),
     "rejected": (*_FILE, "code", "reason"),
     "notice": (*_FILE, "burst_id"),
     "notice_joined": ("notice_sha256", "verdict", "record", "record_sha256", "page", "page_sha256"),

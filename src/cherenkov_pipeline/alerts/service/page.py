@@ -90,6 +90,7 @@ def render_page(
             leaning=NAMES[verdict.leaning],
             names=NAMES,
             causes=CAUSES,
+            true_causes=[cause.replace("_", " ") for cause, is_real in bundle.card.label_map.items() if is_real],
             output=output and shlex.quote(shown(str(output.resolve()))),
             record=record,
             card=bundle.card,
