@@ -134,6 +134,15 @@ def test_file_with_a_name_of_any_bytes_is_judged(tmp_path, bundle_path):
     assert call("judge", tmp_path / "none\n.npz", "--bundle", bundle_path).output.count("\n") == 1
 
 
+def test_terminal_that_knows_few_letters_ends_nothing(tmp_path, bundle_path):
+    for name in ("α.npz", "b.npz"):
+        (tmp_path / name).write_bytes(single_file(toy_images(1)))
+    command = [sys.executable, "-m", "cherenkov_pipeline.alerts", "judge", str(tmp_path), "--bundle", str(bundle_path)]
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.count(".npz: true source") == 2
+
+
 def test_fault_at_one_image_of_a_data_set_leaves_the_others(tmp_path, bundle_path, monkeypatch):
     def fail(*arguments, **options):
         monkeypatch.undo()

@@ -5,6 +5,7 @@ starts faster: Kedro's own plugins are left out.
 """
 
 import functools
+import io
 import os
 import signal
 import sys
@@ -27,6 +28,8 @@ OUTPUT = "07_model_output/grb_alerts"
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def alerts() -> None:
     """Is a trigger of SVOM/ECLAIRs a real source? Verdicts on sub-images."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a letter that the terminal does not know ends no service
 
 
 def _in_one_line(function: Callable[..., Any]) -> Callable[..., Any]:
