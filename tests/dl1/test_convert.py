@@ -1,9 +1,11 @@
+import errno
 import gzip
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from cherenkov_pipeline.dl1.contents import describe
 from cherenkov_pipeline.dl1.convert import plan_dl1
 from cherenkov_pipeline.dl1.inputs import find_inputs
 from cherenkov_pipeline.dl1.parameters import CalibrationParameters, CleaningParameters, DL1Parameters, KeptData
-from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.errors import TemporaryError, UserError
 from cherenkov_pipeline.files import LOCK, FileSet, run_plan
 
 
@@ -77,6 +79,21 @@ def test_truncated_file_is_kept_and_recorded(records):
     (item,) = record["inputs"]
     assert (item["n_events"], item["n_images"], item["problem"]) == (3, 10, "File seems to be truncated")
     assert np.isfinite(read(record["path"])["hillas_intensity"]).any(), "shower events, not calibration"
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ESTALE, "Stale file handle"), MemoryError()])
+def test_a_disk_that_fails_is_no_truncated_file(raw, tmp_path, monkeypatch, error):
+    """Part of the events, kept as if there were no more, would never be mended."""
+
+    def broken(self):
+        yield from islice(whole(self), 2)
+        raise error
+
+    whole = SimTelEventSource._generator
+    monkeypatch.setattr(SimTelEventSource, "_generator", broken)
+    with pytest.raises((TemporaryError, MemoryError), match=r"cannot be read now|^$"):
+        convert(raw["sst1m"], tmp_path)
+    assert not list(tmp_path.rglob("*.dl1.h5"))
 
 
 def test_truncated_file_fails_if_asked(raw, tmp_path):

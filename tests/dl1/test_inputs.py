@@ -59,6 +59,7 @@ def test_other_files_of_a_folder_are_passed_over(raw, tmp_path, caplog):
     [
         ("missing.simtel", None, "does not exist"),
         ("*.simtel", None, "No file matches"),
+        ("**.simtel", None, "is no pattern"),
         ("text.simtel", b"no showers here, only words", "neither simtel nor DL1"),
         ("empty.simtel", b"", "is empty"),
         ("cut.simtel.gz", gzip.compress(b"\x37\x8a\x1f\xd4" * 100, mtime=0)[:11], "cannot be decompressed"),
@@ -74,6 +75,11 @@ def test_one_line_says_what_is_wrong(tmp_path, name, content, message):
         find_inputs(tmp_path / name)
     assert name in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_home_of_nobody():
+    with pytest.raises(UserError, match=r"~nobody-of-that-name/runs: .*Correct raw_path"):
+        find_inputs("~nobody-of-that-name/runs")
 
 
 def test_empty_folder(tmp_path):

@@ -9,6 +9,7 @@ import tables
 from ctapipe.io import HDF5Merger, TableLoader
 from tests.store.toy_dl1 import camera, subarray, write_dl1
 
+from cherenkov_pipeline.dl1 import written
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileSet, run_plan
@@ -137,6 +138,12 @@ def test_plan_changes_with_model_selection_parameters_and_code(trained, dl1_file
     marks = [first, mark(SelectionParameters()), mark(model=other), mark(combination="none"), mark(prefix="b")]
     monkeypatch.setattr("cherenkov_pipeline.reconstruction.dl2.code_fingerprint", lambda *rooms: "changed")
     marks.append(mark())
+    monkeypatch.undo()
+    for name in ("cherenkov_pipeline.reconstruction.dl2.ctapipe_version", "keras.__version__"):
+        monkeypatch.setattr(name, "0.0")
+        marks.append(mark())
+    monkeypatch.setattr("keras.backend.backend", lambda: "another")
+    marks.append(mark())
     assert len(set(marks)) == len(marks)
     monkeypatch.undo()
     assert mark(chunk_size=7) == first
@@ -175,3 +182,13 @@ def test_equal_names_in_different_folders(trained, dl1_file, shuffled_file, tmp_
     names = [job.name for job in plan_dl2(files(dl1_file, copy), [trained], ALL, PARAMETERS).jobs]
     assert len(set(names)) == 2
     assert all(name.startswith("gamma-") and name.endswith(".dl2.h5") for name in names)
+
+
+def test_a_page_lost_on_a_full_disk_is_no_finished_file(trained, dl1_file, tmp_path, monkeypatch):
+    def lost(path):
+        raise OSError("a page is missing")
+
+    monkeypatch.setattr(written, "_read_back", lost)
+    with pytest.raises(UserError, match="was not written completely"):
+        run_plan(plan_dl2(files(dl1_file), [trained], ALL, PARAMETERS), tmp_path)
+    assert not list(tmp_path.rglob("*.dl2.h5"))

@@ -11,12 +11,13 @@ from itertools import count
 from typing import Any
 
 import numpy as np
-import tables
 from astropy.time import Time
 from ctapipe.core import Container
 from ctapipe.core.traits import Int
 from ctapipe.io import DataWriter, HDF5TableWriter
 from ctapipe.io.tableio import ColumnTransform, TimeColumnTransform
+
+from cherenkov_pipeline.hdf5 import tables
 
 BUFFER = 2**19
 """Bytes of rows that are kept of each table."""

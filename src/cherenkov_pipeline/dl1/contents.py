@@ -12,7 +12,7 @@ from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileSet, fingerprint
 
 if TYPE_CHECKING:
-    from tables import File
+    from cherenkov_pipeline.hdf5 import tables
 
 PRIMARY = "true_shower_primary_id"
 
@@ -44,11 +44,10 @@ def describe(path: str | Path) -> dict[str, Any]:
         those of ``images``, ``image_masks``, ``parameters``, ``waveforms``, ``true_images``, ``true_parameters`` that
         are there; ``dl1_settings``, how it was made (see `cherenkov_pipeline.dl1.settings`), None if it does not tell.
     """
-    import tables
-    from ctapipe.instrument import SubarrayDescription
+    from cherenkov_pipeline.hdf5 import read_subarray, tables
 
     with tables.open_file(str(path)) as file:
-        subarray = SubarrayDescription.from_hdf(file, focal_length_choice="EQUIVALENT")
+        subarray = read_subarray(file)
         levels = _levels(file)
         n_images = _images_by_telescope(file, levels)
         types = {}
@@ -100,7 +99,7 @@ def input_names(record: Mapping[str, Any]) -> list[str]:
     return [Path(item["path"]).name for item in record.get("inputs", ())] or [Path(record["path"]).name]
 
 
-def _levels(file: "File") -> list[str]:
+def _levels(file: "tables.File") -> list[str]:
     nodes = {
         "images": "/dl1/event/telescope/images",
         "parameters": "/dl1/event/telescope/parameters",
@@ -118,31 +117,31 @@ def _levels(file: "File") -> list[str]:
     return sorted(levels)
 
 
-def _tables(file: "File", group: str) -> Sequence[Any]:
+def _tables(file: "tables.File", group: str) -> Sequence[Any]:
     return file.root[group]._f_list_nodes("Table") if group in file.root else ()
 
 
-def _has_column(file: "File", group: str, column: str) -> bool:
+def _has_column(file: "tables.File", group: str, column: str) -> bool:
     return any(column in table.colnames for table in _tables(file, group))
 
 
-def _images_by_telescope(file: "File", levels: Sequence[str]) -> dict[int, int]:
+def _images_by_telescope(file: "tables.File", levels: Sequence[str]) -> dict[int, int]:
     group = f"/dl1/event/telescope/{'images' if 'images' in levels else 'parameters'}"
     return {int(table._v_name.removeprefix("tel_")): int(table.nrows) for table in _tables(file, group)}
 
 
-def _n_rows(file: "File", node: str) -> int:
+def _n_rows(file: "tables.File", node: str) -> int:
     return int(file.root[node].nrows) if node in file.root else 0
 
 
-def _obs_ids(file: "File") -> list[int]:
+def _obs_ids(file: "tables.File") -> list[int]:
     for node in ("/configuration/observation/observation_block", "/dl1/event/subarray/trigger"):
         if node in file.root:
             return sorted({int(obs_id) for obs_id in file.root[node].col("obs_id")})
     return []
 
 
-def _particles(file: "File") -> dict[str, int]:
+def _particles(file: "tables.File") -> dict[str, int]:
     node = "/simulation/event/subarray/shower"
     if node not in file.root:
         return {}
@@ -150,6 +149,6 @@ def _particles(file: "File") -> dict[str, int]:
     return {particle_name(primary): n for primary, n in sorted(counts.items())}
 
 
-def _n_thrown(file: "File") -> int | None:
+def _n_thrown(file: "tables.File") -> int | None:
     node = "/simulation/service/shower_distribution"
     return int(file.root[node].col("n_entries").sum()) if node in file.root else None

@@ -22,7 +22,7 @@ from cherenkov_pipeline.dl1.parameters import DL1Parameters
 from cherenkov_pipeline.dl1.settings import context_metadata, make_settings, read_settings
 from cherenkov_pipeline.dl1.telescopes import wanted_telescopes
 from cherenkov_pipeline.dl1.written import incomplete, start_activity, written_completely
-from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.errors import TemporaryError, UserError
 from cherenkov_pipeline.files import FileJob, FilePlan, fingerprint
 from cherenkov_pipeline.revision import code_fingerprint
 
@@ -119,7 +119,7 @@ def process_file(path: Path, item: RawInput, parameters: DL1Parameters) -> dict[
         If the file cannot be opened, ends early while ``on_truncated`` is ``"fail"``, or has none of the
         wanted telescopes.
     """
-    with written_completely(path), _open_source(item, parameters) as source, _reading_problems() as reading:
+    with written_completely(path), _open_source(item, parameters) as source, _reading_problems(item.path) as reading:
         _write_dl1(path, source, reading, item, parameters)
     if reading.problem is not None:
         found = f"{item.path} ends early ({reading.problem}) after {reading.n_events} readable events"
@@ -156,6 +156,7 @@ def _record(
 class _Reading:
     """What came out of a source so far."""
 
+    path: str
     n_events: int = 0
     n_images: int = 0
     errors: list[str] = field(default_factory=list)
@@ -173,7 +174,11 @@ class _Reading:
                 event = next(events)
             except StopIteration:
                 return
+            except MemoryError:
+                raise
             except Exception as error:
+                if isinstance(error, OSError) and error.errno is not None:
+                    raise TemporaryError(f"{self.path} cannot be read now ({error.strerror}): run again.") from error
                 self.errors.append(str(error))
                 return
             self.n_events += 1
@@ -182,9 +187,9 @@ class _Reading:
 
 
 @contextmanager
-def _reading_problems() -> Iterator[_Reading]:
+def _reading_problems(path: str) -> Iterator[_Reading]:
     """Collect what eventio and ctapipe only warn about; other warnings go their way."""
-    reading = _Reading()
+    reading = _Reading(path)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield reading
@@ -207,7 +212,9 @@ def _open_source(item: RawInput, parameters: DL1Parameters) -> Iterator["EventSo
 
 
 def _source(item: RawInput, parameters: DL1Parameters, allowed_tels: set[int] | None = None) -> "EventSource":
-    from ctapipe.io import HDF5EventSource, SimTelEventSource
+    from ctapipe.io import SimTelEventSource
+
+    from cherenkov_pipeline.hdf5 import HDF5EventSource
 
     source_class = SimTelEventSource if item.kind == "simtel" else HDF5EventSource
     try:
@@ -299,7 +306,7 @@ def _check_readable(item: RawInput, contents: dict[str, Any]) -> None:
 
 def _needs_reading(item: RawInput, contents: dict[str, Any], parameters: DL1Parameters) -> bool:
     """Tell whether a DL1 input must go through ctapipe event by event."""
-    from ctapipe.instrument import SubarrayDescription
+    from cherenkov_pipeline.hdf5 import read_subarray
 
     if not contents["n_images"]:
         return False
@@ -309,7 +316,7 @@ def _needs_reading(item: RawInput, contents: dict[str, Any], parameters: DL1Para
         return True
     if not (parameters.telescope_types or parameters.telescope_ids):
         return False
-    subarray = SubarrayDescription.from_hdf(item.path, focal_length_choice="EQUIVALENT")
+    subarray = read_subarray(item.path)
     return len(_wanted_telescopes(subarray, item, parameters)) < len(subarray)
 
 

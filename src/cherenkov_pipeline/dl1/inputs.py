@@ -88,7 +88,10 @@ def list_paths(raw_path: str | Path, name: str = "raw_path", kind: str = "simtel
     UserError
         If there is none.
     """
-    path = Path(raw_path).expanduser().absolute()
+    try:
+        path = Path(raw_path).expanduser().absolute()
+    except RuntimeError as error:  # the home of somebody who is not there
+        raise UserError(f"{raw_path}: {error} Correct {name}.") from error
     if path.is_dir():
         paths = list(_visible_files(path))
         if not paths:
@@ -97,7 +100,10 @@ def list_paths(raw_path: str | Path, name: str = "raw_path", kind: str = "simtel
         paths = [path]
     elif glob.has_magic(str(path)):
         pattern = path.relative_to(path.anchor)
-        paths = [found for found in sorted(Path(path.anchor).glob(str(pattern))) if found.is_file()]
+        try:
+            paths = [found for found in sorted(Path(path.anchor).glob(str(pattern))) if found.is_file()]
+        except ValueError as error:
+            raise UserError(f"{raw_path} is no pattern ({error}): correct {name}.") from error
         if not paths:
             raise UserError(f"No file matches {raw_path}: correct {name}.")
     else:

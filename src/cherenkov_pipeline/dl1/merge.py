@@ -100,7 +100,9 @@ def copy_stripped(path: Path, sources: Sequence[str], keep: KeptData) -> None:
         If ctapipe finds them incompatible, they were made with different settings, or a column is stored in one as it
         is and in another as scaled integers: ctapipe's merger would mix the two.
     """
-    from ctapipe.io.hdf5merger import CannotMerge, HDF5Merger
+    from ctapipe.io.hdf5merger import CannotMerge
+
+    from cherenkov_pipeline.hdf5 import HDF5Merger
 
     settings = common_settings({source: read_settings(source) for source in sources})
     _check_encodings(sources)
@@ -191,9 +193,10 @@ def _check_encodings(sources: Sequence[str]) -> None:
 
 def _encodings(path: str) -> dict[tuple[str, str], str]:
     """How images and waveforms are stored: (node, column) -> type, and scale and offset of integers."""
-    import tables
     from ctapipe.io.hdf5dataformat import DL1_TEL_IMAGES_GROUP, R1_TEL_GROUP
     from ctapipe.io.hdf5tableio import get_column_attrs
+
+    from cherenkov_pipeline.hdf5 import tables
 
     with tables.open_file(path) as file:
         return {

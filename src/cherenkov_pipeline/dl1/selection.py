@@ -8,7 +8,7 @@ from astropy.table import Table
 
 from cherenkov_pipeline.dl1.expressions import columns_of
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
-from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.errors import UserError, reason
 
 # columns are compared as plain numbers in these units
 PLAIN_UNITS = ("TeV", "deg", "m", "ns", "g / cm2")
@@ -104,7 +104,7 @@ def _evaluate(table: Table, conditions: Mapping[str, str]) -> tuple[np.ndarray, 
         with np.errstate(all="ignore"):  # the logarithm of nothing is NaN, which passes no cut
             mask = query.get_table_mask(table)
     except ExpressionError as error:
-        raise UserError(f"A cut cannot be evaluated: {str(error).splitlines()[0]}") from error
+        raise UserError(f"A cut cannot be evaluated: {reason(error)}") from error
     return mask, [int(n) for n in query.to_table()["cumulative_counts"][1:]]
 
 

@@ -22,7 +22,7 @@ from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.revision import git_revision
 
 if TYPE_CHECKING:
-    from tables import File
+    from cherenkov_pipeline.hdf5 import tables
 
 type Settings = Mapping[str, Any]
 
@@ -58,16 +58,17 @@ def context_metadata(settings: Settings | None) -> dict[str, str]:
 def write_settings(path: str | Path, settings: Settings | None) -> None:
     """Write settings into a finished file, as a DataWriter does; None: nothing."""
     from ctapipe.io.metadata import write_to_hdf5
-    from tables import open_file
+
+    from cherenkov_pipeline.hdf5 import tables
 
     if settings is not None:
-        with open_file(str(path), "a") as file:
+        with tables.open_file(str(path), "a") as file:
             write_to_hdf5({_ATTRIBUTE: json.dumps(settings)}, file)
 
 
-def read_settings(file: "str | Path | File") -> dict[str, Any] | None:
+def read_settings(file: "str | Path | tables.File") -> dict[str, Any] | None:
     """Read the settings of a DL1 file, by its path or open; None where it carries none."""
-    from ctapipe.io.metadata import read_hdf5_metadata
+    from cherenkov_pipeline.hdf5 import read_hdf5_metadata
 
     text = read_hdf5_metadata(file).get(_ATTRIBUTE)
     return None if text is None else json.loads(str(text))

@@ -6,13 +6,12 @@ from typing import Any
 
 import astropy.units as u
 import numpy as np
-import tables
 from astropy.table import QTable, Table, vstack
-from ctapipe.io import read_table
 from ctapipe.io.hdf5dataformat import SIMULATION_RUN_TABLE, SIMULATION_SHOWER_TABLE
 
 from cherenkov_pipeline.dl1.contents import PRIMARY
 from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.hdf5 import read_table, tables
 from cherenkov_pipeline.spectra import THROWN_SPECTRUM, sum_thrown
 
 SETTINGS = {

@@ -70,7 +70,7 @@ def incomplete(path: Path) -> UserError:
 
 
 def _read_back(path: Path) -> None:
-    import tables
+    from cherenkov_pipeline.hdf5 import tables
 
     with tables.open_file(str(path)) as file:
         for leaf in file.walk_nodes("/", "Leaf"):

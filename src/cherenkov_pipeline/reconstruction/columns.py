@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 from astropy.table import QTable, Table
-from ctapipe.instrument import SubarrayDescription
 
+from cherenkov_pipeline.hdf5 import read_subarray
 from cherenkov_pipeline.tasks import Task
 
 EVENT = ("obs_id", "event_id")
@@ -54,7 +54,7 @@ def take_rows(values: Any, positions: np.ndarray) -> Any:
 
 def add_truth(table: QTable, task: Task, path: Path) -> None:
     """Add the true values that depend on the telescope's camera."""
-    subarray = SubarrayDescription.from_hdf(path, focal_length_choice="EQUIVALENT")
+    subarray = read_subarray(path)
     for tel_id in np.unique(table["tel_id"]):
         rows = table["tel_id"] == tel_id
         for name, values in task.to_truth(table[rows], subarray.tel[tel_id].camera.geometry).items():

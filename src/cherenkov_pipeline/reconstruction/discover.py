@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-import tables
 from ctapipe.io.hdf5dataformat import DL2_SUBARRAY_GROUP, DL2_TEL_GROUP
 
 from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.hdf5 import tables
 from cherenkov_pipeline.reconstruction.sst1mpipe import FORESTS, FORESTS_GROUP, PREDICTED, is_of_level
 from cherenkov_pipeline.tasks import TASKS, get_task
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tables
 from astropy.table import Column, QTable, Table, vstack
+from ctapipe import __version__ as ctapipe_version
 from ctapipe.containers import (
     Container,
     ParticleClassificationContainer,
@@ -27,7 +27,7 @@ from ctapipe.containers import (
 )
 from ctapipe.core import Field
 from ctapipe.instrument import SubarrayDescription
-from ctapipe.io import HDF5Merger, read_table, write_table
+from ctapipe.io import write_table
 from ctapipe.io.hdf5dataformat import (
     DL1_SUBARRAY_TRIGGER_TABLE,
     DL1_TEL_PARAMETERS_GROUP,
@@ -40,8 +40,11 @@ from ctapipe.reco.utils import add_defaults_and_meta
 from cherenkov_pipeline.dl1.contents import production_of
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.dl1.settings import read_settings, write_settings
+from cherenkov_pipeline.dl1.written import written_completely
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileJob, FilePlan, FileSet, fingerprint, fingerprint_file
+from cherenkov_pipeline.hdf5 import HDF5Merger, read_subarray, read_table, tables
+from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.saved import TrainedModel
 from cherenkov_pipeline.reconstruction.columns import EVENT, find_rows, take_rows
 from cherenkov_pipeline.reconstruction.combine import combine
@@ -145,6 +148,9 @@ def plan_dl2(
             selection,
             parameters.model_dump(mode="json", exclude={"chunk_size", "drift", "models"}),
             code_fingerprint(*ROOMS),
+            ctapipe_version,
+            keras.__version__,
+            keras.backend.backend(),
         ),
         jobs,
         description="DL2",
@@ -192,29 +198,31 @@ def write_dl2(
         name: predict_stereo_dl1(group, source, selection, parameters.chunk_size, observers.get(name))
         for name, group in stereo.items()
     }
-    with HDF5Merger(output_path=path, dl1_images=parameters.keep_images, true_images=parameters.keep_images) as merger:
-        merger(source)
-    write_settings(path, read_settings(source))  # the merger drops them
-    subarray = SubarrayDescription.from_hdf(path, focal_length_choice="EQUIVALENT")
     records: dict[str, dict[str, Any]] = {}
-    with tables.open_file(path, "a") as file:
-        events = read_table(file, DL1_SUBARRAY_TRIGGER_TABLE)[[*EVENT]]
-        for name in sets:
-            names = _prefixes(mono.get(name, ()), name or parameters.prefix)
-            record = records[name] = {"models": names, "tasks": {}}
-            for task_name, table in predictions.get(name, {}).items():
-                _write_task(file, get_task(task_name), names[task_name], table, events, subarray, parameters)
-                record["tasks"][task_name] = _counts(table, "images", source, task_name)
-            if stereo[name]:
-                names = _prefixes(stereo[name], name or parameters.prefix)
-                record |= {"stereo_models": names, "stereo_tasks": {}}
-                for task_name, table in stereo_predictions[name].items():
-                    _write_stereo(file, get_task(task_name), names[task_name], table, events, subarray)
-                    record["stereo_tasks"][task_name] = _counts(table, "events", source, task_name)
-        levels = str(file.root._v_attrs[DATA_LEVELS]).split(",")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", tables.NaturalNameWarning)
-            file.root._v_attrs[DATA_LEVELS] = ",".join(dict.fromkeys([*levels, "DL2"]))
+    with written_completely(path):
+        keep = parameters.keep_images
+        with HDF5Merger(output_path=path, dl1_images=keep, true_images=keep) as merger:
+            merger(source)
+        write_settings(path, read_settings(source))  # the merger drops them
+        subarray = read_subarray(path)
+        with tables.open_file(path, "a") as file:
+            events = read_table(file, DL1_SUBARRAY_TRIGGER_TABLE)[[*EVENT]]
+            for name in sets:
+                names = _prefixes(mono.get(name, ()), name or parameters.prefix)
+                record = records[name] = {"models": names, "tasks": {}}
+                for task_name, table in predictions.get(name, {}).items():
+                    _write_task(file, get_task(task_name), names[task_name], table, events, subarray, parameters)
+                    record["tasks"][task_name] = _counts(table, "images", source, task_name)
+                if stereo[name]:
+                    names = _prefixes(stereo[name], name or parameters.prefix)
+                    record |= {"stereo_models": names, "stereo_tasks": {}}
+                    for task_name, table in stereo_predictions[name].items():
+                        _write_stereo(file, get_task(task_name), names[task_name], table, events, subarray)
+                        record["stereo_tasks"][task_name] = _counts(table, "events", source, task_name)
+            levels = str(file.root._v_attrs[DATA_LEVELS]).split(",")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", tables.NaturalNameWarning)
+                file.root._v_attrs[DATA_LEVELS] = ",".join(dict.fromkeys([*levels, "DL2"]))
     main = records.pop(MAIN)
     return {"source": str(source), "n_events": len(events), **main, "further": records, "drift": drift.record()}
 

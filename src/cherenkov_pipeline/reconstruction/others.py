@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 from astropy import units as u
 from astropy.table import QTable, vstack
-from ctapipe.instrument import SubarrayDescription
 from pydantic import BaseModel, ConfigDict
 
 from cherenkov_pipeline.directions import from_sky, plain, pointing_of, to_camera
@@ -24,6 +23,7 @@ from cherenkov_pipeline.dl1.provenance import COLUMNS, thrown_row
 from cherenkov_pipeline.dl1.thrown import count_thrown, thrown_spectra
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileSet, fingerprint, fingerprint_file
+from cherenkov_pipeline.hdf5 import read_subarray
 from cherenkov_pipeline.reconstruction.columns import EVENT
 from cherenkov_pipeline.reconstruction.discover import Level, find_level, find_prefixes, only_prefix
 from cherenkov_pipeline.reconstruction.paths import list_dl2
@@ -212,7 +212,7 @@ def productions_of(paths: Sequence[str]) -> list[str]:
 
 def _add_places(table: QTable, path: Path) -> None:
     """Add the places in the camera of directions on the sky [m]."""
-    subarray = SubarrayDescription.from_hdf(path, focal_length_choice="EQUIVALENT")
+    subarray = read_subarray(path)
     direction = from_sky(plain(table, "reco_alt"), plain(table, "reco_az"), pointing_of(table))
     places = np.full((2, len(table)), np.nan)
     for tel_id in np.unique(table["tel_id"]):

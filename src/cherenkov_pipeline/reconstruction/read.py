@@ -7,15 +7,14 @@ from typing import Any
 
 import astropy.units as u
 import numpy as np
-import tables
 from astropy.table import Column, QTable, Table, vstack
-from ctapipe.io import TableLoader
 from ctapipe.io.tableloader import IndexNotMatching
 
 from cherenkov_pipeline.directions import POINTING
 from cherenkov_pipeline.dl1.contents import production_of
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileSet
+from cherenkov_pipeline.hdf5 import TableLoader, tables
 from cherenkov_pipeline.reconstruction.columns import COPIED, EVENT, add_truth, find_rows, take_rows
 from cherenkov_pipeline.reconstruction.discover import Level
 from cherenkov_pipeline.reconstruction.sst1mpipe import FORESTS, read_forests

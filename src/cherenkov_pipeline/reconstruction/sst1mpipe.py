@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 from astropy import units as u
 from astropy.table import QTable
-from ctapipe.instrument import SubarrayDescription
 
 from cherenkov_pipeline.directions import from_camera
 from cherenkov_pipeline.dl1.contents import production_of
 from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.hdf5 import read_subarray
 from cherenkov_pipeline.reconstruction.columns import EVENT, add_truth
 from cherenkov_pipeline.store.chunks import PRIMARY, TRUTH
 from cherenkov_pipeline.store.split import shower_ids
@@ -133,7 +133,7 @@ def _add_images(table: QTable, found: pd.DataFrame, path: Path) -> None:
     table["hillas_intensity"], x, y, psi = (found[name].to_numpy(float) for name in IMAGE)
     step = 1e-3  # m: a turned frame turns the axis
     columns = np.full((3, len(table)), np.nan)
-    subarray = SubarrayDescription.from_hdf(path, focal_length_choice="EQUIVALENT")
+    subarray = read_subarray(path)
     for tel_id in np.unique(table["tel_id"]):
         rows = np.asarray(table["tel_id"]) == tel_id
         camera = subarray.tel[tel_id].camera.geometry

@@ -1,7 +1,6 @@
 """One shower after the other, from the cascade to triggered images: the loop that must be fast."""
 
 import math
-from pathlib import Path
 from typing import NamedTuple
 
 import numba
@@ -16,7 +15,7 @@ from cherenkov_pipeline.simulation.imaging import collect, estimate
 from cherenkov_pipeline.simulation.kernels import drop_stale_kernels
 from cherenkov_pipeline.simulation.telescope import Telescopes
 
-drop_stale_kernels(Path(__file__).parent)
+drop_stale_kernels(collect)
 
 #: an image is drawn if its estimated light triggers with a fluctuation of so many standard deviations
 WORTHWHILE = 3.0

@@ -17,12 +17,13 @@ from astropy.table import MaskedColumn, Table
 
 from cherenkov_pipeline.dl1.contents import PRIMARY
 from cherenkov_pipeline.dl1.telescopes import telescopes_by_type
-from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.errors import UserError, reason
 from cherenkov_pipeline.store.layout import TELESCOPE_DTYPE
 
 if TYPE_CHECKING:
     from ctapipe.instrument import CameraGeometry, SubarrayDescription
-    from ctapipe.io import TableLoader
+
+    from cherenkov_pipeline.hdf5 import TableLoader
 
 IMAGES = "/dl1/event/telescope/images"
 PARAMETERS = "/dl1/event/telescope/parameters"
@@ -251,7 +252,7 @@ class DL1Images:
             try:
                 table = events[index].data
             except ValueError as error:  # ctapipe: tables of different lengths, or without common rows
-                raise self._unfit(_first_line(error)) from error
+                raise self._unfit(reason(error)) from error
             if len(table):
                 yield plain_events(table)
 
@@ -289,7 +290,7 @@ class DL1Images:
         return found
 
     def _read_telescope(self, tel_id: int, keys: Table) -> list[np.ndarray]:
-        from ctapipe.io import read_table
+        from cherenkov_pipeline.hdf5 import read_table
 
         start = self._next_row[tel_id]
         self._next_row[tel_id] = stop = start + len(keys)
@@ -307,8 +308,7 @@ class DL1Images:
 
 @contextmanager
 def _open(path: str | os.PathLike) -> Iterator["TableLoader"]:
-    import tables
-    from ctapipe.io import TableLoader
+    from cherenkov_pipeline.hdf5 import TableLoader, tables
 
     if not Path(path).is_file():
         raise UserError(f"{path} does not exist: give a DL1 file.")
@@ -317,13 +317,8 @@ def _open(path: str | os.PathLike) -> Iterator["TableLoader"]:
             file = stack.enter_context(tables.open_file(str(path), chunk_cache_size=_CHUNK_CACHE))
             loader = TableLoader(h5file=file, focal_length_choice="EQUIVALENT")
         except Exception as error:  # PyTables, ctapipe and HDF5 raise many kinds for a file that is not theirs
-            raise UserError(f"{path} is no DL1 file of ctapipe's data model: {_first_line(error)}") from error
+            raise UserError(f"{path} is no DL1 file of ctapipe's data model: {reason(error)}") from error
         yield loader
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
 
 
 def _with_images(loader: "TableLoader", tel_ids: Sequence[int], path: Path) -> list[int]:
