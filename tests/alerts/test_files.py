@@ -1,4 +1,5 @@
 import csv
+from contextlib import suppress
 
 import h5py
 import numpy as np
@@ -133,6 +134,7 @@ def test_codes_and_usable_pixels_are_taken(tmp_path):
         ({"table": np.zeros(3)}, "no column of images"),
         ({"image": _images(), "labels": [1, 0]}, "4 images, but 2 entries of is_real"),
         ({"image": _images(), "labels": [1, 0, 7, 0]}, "image 2: a label is true or false"),
+        ({"image": _images(), "source_name": np.ones((4, 2))}, "source_name is one text or number an image"),
         ({"image": _images(), "snr_max": [9.0, np.nan, 9, 9]}, "image 1: snr_max must be positive"),
         ({"image": _images(), "snr_std": [1.0, 1, 1, 0]}, "image 3: snr_std must be positive"),
         ({"image": _images(), "images": _images()}, "two columns that may be image"),
@@ -183,6 +185,16 @@ def test_files_that_are_cut_off_are_told(sample, tmp_path, name, share):
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(UserError, match="broken or cut off"):
         read_sub_images(path)
+
+
+def test_damaged_bytes_of_an_archive_are_told(tmp_path):
+    path = tmp_path / "own.npz"
+    np.savez_compressed(path, image=_images())
+    whole = path.read_bytes()
+    for place in range(0, len(whole), max(1, len(whole) // 60)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        with suppress(UserError):  # where the damage is to be seen
+            read_sub_images(path)
 
 
 def test_objects_in_npz_are_not_unpickled(tmp_path):

@@ -148,12 +148,15 @@ def test_bundle_says_what_the_pipeline_said(left):
     assert [one.verdict for one in verdicts] == list(expected)
 
 
-def test_networks_that_were_replaced_meanwhile_are_not_put_together(left):
+@pytest.mark.parametrize("kind", ["member", "autoencoder", "isolation_forest"])
+def test_what_was_replaced_meanwhile_is_not_put_together(left, kind):
     """Such as by a training that was killed before its predictions were written."""
-    member = left.parameters.ensemble.members[0]
+    ensemble, methods = left.parameters.ensemble, left.parameters.chosen
+    detectors = {methods[name].method: f"anomaly_{name}" for name in ensemble.detectors}
+    column = f"logit_{ensemble.members[0]}" if kind == "member" else detectors[kind]
     others = left.predictions.copy()
-    others[f"logit_{member}"] += 0.5
-    with pytest.raises(UserError, match=f"{member}.* is not the network whose predictions"):
+    others[column] += 0.5
+    with pytest.raises(UserError, match=f"{column.partition('_')[2]}.* is not what made the predictions"):
         assemble(left.images, left.splits, others, left.parameters, left.folder)
 
 

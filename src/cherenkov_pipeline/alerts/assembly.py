@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.table import QTable, Table
+from astropy.table import Column, QTable, Table
 
 from cherenkov_pipeline import __version__
+from cherenkov_pipeline.alerts.anomaly import reconstruction_error
 from cherenkov_pipeline.alerts.bundle import (
     EMBEDDING,
     LOGIT,
+    RECONSTRUCTION,
     Anomaly,
     Autoencoder,
     BundleCard,
@@ -19,9 +21,12 @@ from cherenkov_pipeline.alerts.bundle import (
     TrainingImages,
 )
 from cherenkov_pipeline.alerts.ensemble import Pooled
+from cherenkov_pipeline.alerts.features import hand_features
 from cherenkov_pipeline.alerts.images import SubImages
+from cherenkov_pipeline.alerts.isolation_forest import read_isolation_forest
+from cherenkov_pipeline.alerts.preparation import PreparationParameters, prepare
 from cherenkov_pipeline.alerts.project import AlertParameters
-from cherenkov_pipeline.alerts.workflow import AUTOENCODER, FOREST, MEMBERS, NETWORK, pool_members
+from cherenkov_pipeline.alerts.workflow import AUTOENCODER, FOREST, MEMBERS, NETWORK, PREPARATION, pool_members
 from cherenkov_pipeline.errors import UserError
 
 N_CHECKED = 32
@@ -49,7 +54,7 @@ def assemble(
     Raises
     ------
     UserError
-        If a network in the folder is not the one that the predictions are of.
+        If a network or detector in the folder is not the one that the predictions are of.
     """
     from cherenkov_pipeline.alerts.training import data_fingerprint, load_card
     from cherenkov_pipeline.models.card import now, software_versions
@@ -76,6 +81,7 @@ def assemble(
         np.asarray(training.table["is_real"], dtype=bool),
     ).write(neighbours)
     files["neighbours.npz"] = neighbours
+    anomaly, detectors = _anomaly(pooled, parameters, folder, images, predictions)
     simulated = "mask_pattern" in images.table.colnames
     patterns = np.unique(np.asarray(training.table["mask_pattern"])) if simulated else ()
     return (
@@ -92,10 +98,10 @@ def assemble(
             largest_disagreement=parameters.ensemble.largest_disagreement,
             smallest_valid_fraction=parameters.ensemble.smallest_valid_fraction,
             largest_mismatch=parameters.ensemble.largest_mismatch,
-            anomaly=_anomaly(pooled, parameters, folder, files),
+            anomaly=anomaly,
             neighbours=TrainingImages(file="neighbours.npz", member=near.name),
         ),
-        files,
+        files | detectors,
     )
 
 
@@ -103,36 +109,46 @@ def _check_network(path: Path, member: Member, images: SubImages, predictions: Q
     """Refuse a network with which others are calibrated: a training that was cut off may have replaced it."""
     from cherenkov_pipeline.models.export import run_onnx
 
-    some = images[:N_CHECKED]
-    found = _in_parts(some, member, lambda inputs: run_onnx(path, inputs)[LOGIT]).reshape(len(some))
-    expected = np.asarray(predictions[f"logit_{member.name}"])[: len(some)]
-    if not np.allclose(found, expected, rtol=0.02, atol=0.02):
+    found = _in_parts(images[:N_CHECKED], member, lambda inputs: run_onnx(path, inputs)[LOGIT])
+    _check_same(path, found, predictions[f"logit_{member.name}"])
+
+
+def _check_same(path: Path, found: np.ndarray, expected: Column) -> None:
+    """Compare what a file says of the first images with the predictions that limits and temperature are from."""
+    found = np.ravel(found)
+    if not np.allclose(found, np.asarray(expected)[: len(found)], rtol=0.02, atol=0.02):
         raise UserError(
-            f"{path} is not the network whose predictions are calibrated: train again, with kedro run"
+            f"{path} is not what made the predictions that are calibrated: train again, with kedro run"
             " --pipeline=grb_alerts."
         )
 
 
-def _anomaly(pooled: Pooled, parameters: AlertParameters, folder: Path, files: dict[str, Path]) -> Anomaly:
-    """Detectors of the bundle; their files are added."""
-    from cherenkov_pipeline.alerts.preparation import PreparationParameters
+def _anomaly(
+    pooled: Pooled, parameters: AlertParameters, folder: Path, images: SubImages, predictions: QTable
+) -> tuple[Anomaly, dict[str, Path]]:
+    """Detectors of the bundle, checked like the networks, and their files."""
+    from cherenkov_pipeline.models.export import run_onnx
 
     found: dict[str, Any] = {}
+    files = {}
+    some = images[:N_CHECKED]
     for name, limit in pooled.limits.items():
         kind = parameters.chosen[name].method
         file = AUTOENCODER if kind == "autoencoder" else FOREST
-        files[file] = folder / name / file
+        path = files[file] = folder / name / file
         if kind == "autoencoder":
-            text = (folder / name / "preparation.json").read_text()
+            text = (folder / name / PREPARATION).read_text()
             preparation = PreparationParameters.model_validate_json(text)
+            prepared = prepare(some, preparation)
+            scores = reconstruction_error(some, prepared["image"], run_onnx(path, prepared)[RECONSTRUCTION])
             found[kind] = Autoencoder(file=file, preparation=preparation, limit=limit)
         else:
+            scores = read_isolation_forest(path).score(hand_features(some))
             found[kind] = Forest(file=file, limit=limit)
-    return Anomaly(**found)
+        _check_same(path, scores, predictions[f"anomaly_{name}"])
+    return Anomaly(**found), files
 
 
 def _in_parts(images: SubImages, member: Member, function: Any, size: int = 64) -> np.ndarray:
-    from cherenkov_pipeline.alerts.preparation import prepare
-
     parts = [prepare(images[first : first + size], member.preparation) for first in range(0, len(images), size)]
     return np.concatenate([function(part) for part in parts])

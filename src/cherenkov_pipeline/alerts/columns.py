@@ -147,24 +147,24 @@ def _table(
 ) -> tuple[Table, dict[str, str]]:
     n = len(snr)
     table = Table()
-    table["image_id"] = _texts(known.get("image_id", [f"{origin}-{row:06d}" for row in range(n)]))
+    table["image_id"] = _texts(known.get("image_id", [f"{origin}-{row:06d}" for row in range(n)]), "image_id", origin)
     if len(set(table["image_id"])) < n:
         raise UserError(f"{origin}: every image has an image_id of its own; there are {len(set(table['image_id']))}.")
     for name, own in zip(("snr_max", "snr_std"), zip(*map(own_numbers, snr, codes), strict=True), strict=True):
         table[name] = _positive(known.get(name, own), name, origin)
     if "cause" in known:
-        table["cause"] = _texts(known["cause"])
+        table["cause"] = _texts(known["cause"], "cause", origin)
     if "is_real" in known:
         table["is_real"] = _labels(known["is_real"], origin)
     elif "cause" in known and set(table["cause"]) <= set(CAUSES):
         table["is_real"] = np.isin(table["cause"], REAL_CAUSES)
-    table["burst_id"] = _texts(known.get("burst_id", table["image_id"]))
-    table["source_name"] = _texts(known.get("source_name", [""] * n))
+    table["burst_id"] = _texts(known.get("burst_id", table["image_id"]), "burst_id", origin)
+    table["source_name"] = _texts(known.get("source_name", [""] * n), "source_name", origin)
     left_out = {}
     for name, values in others.items():
         array = np.asarray(values) if len({np.shape(value) for value in values}) == 1 else np.empty((n, 0))
         if array.dtype.kind == "O" and all(isinstance(value, str) for value in values):
-            array = _texts(values)
+            array = _texts(values, name, origin)
         if array.ndim == 1 and array.dtype.kind in "biufUS":
             table[name] = array
         else:
@@ -172,10 +172,12 @@ def _table(
     return table, left_out
 
 
-def _texts(values: Iterable) -> np.ndarray:
+def _texts(values: Sequence, name: str, origin: str) -> np.ndarray:
     """Texts of cells; empty ones where there is no value."""
     from pandas import isna
 
+    if any(np.ndim(value) for value in values):
+        raise UserError(f"{origin}: {name} is one text or number an image.")
     texts = [value.decode() if isinstance(value, bytes) else value for value in values]
     return np.array(["" if isna(text) else str(text) for text in texts])
 

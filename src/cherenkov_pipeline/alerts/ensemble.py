@@ -22,9 +22,6 @@ logger = logging.getLogger(__name__)
 FEWEST_TO_CALIBRATE = 20
 """Validation images that a temperature, a single number, is fitted to at least."""
 
-OTHER_REASONS = ("members_disagree", "few_valid_pixels", "inconsistent_numbers", "anomalous")
-"""Codes of what makes unsure whatever the confidence."""
-
 
 class EnsembleParameters(Parameters):
     """What a verdict has to fulfil."""
@@ -138,7 +135,7 @@ def other_reasons(
     quality: Mapping[str, np.ndarray] | Table,
     scores: Mapping[str, np.ndarray] | None,
 ) -> dict[str, np.ndarray]:
-    """Find what makes unsure whatever the confidence: code of `OTHER_REASONS` -> (n,) bool."""
+    """Find what makes unsure whatever the confidence: code of the reason -> (n,) bool."""
     own = sigmoid(logits / pooled.temperature)
     anomalous = np.zeros(logits.shape[1], dtype=bool)
     for name, values in (scores or {}).items():

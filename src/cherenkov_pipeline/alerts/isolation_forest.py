@@ -18,9 +18,9 @@ from cherenkov_pipeline.models.trees import Trees, read_trees, write_trees
 class IsolationForestParameters(Parameters):
     """How the forest is grown."""
 
-    n_trees: int = Field(300, ge=1, le=5000)
+    n_trees: int = Field(300, ge=1, le=5000, description="Trees.")
     n_samples: int = Field(256, ge=2, description="Images that each tree is grown on, at most.")
-    seed: int = Field(0, ge=0, lt=2**32)
+    seed: int = Field(0, ge=0, lt=2**32, description="Of the cuts.")
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class LearningParameters(Parameters):
     """How a network is trained."""
 
     epochs: int = Field(40, ge=1, description="At most.")
-    batch_size: int = Field(16, ge=1, le=4096)
+    batch_size: int = Field(16, ge=1, le=4096, description="Images in a batch.")
     loss: Literal["crossentropy", "mse"] = Field(
         "crossentropy", description="mse: squared difference of probability and label."
     )
@@ -88,7 +88,7 @@ class PretrainingParameters(FrameParameters):
 class NetworkMethod(Parameters):
     """A network that judges sub-images."""
 
-    method: Literal[NETWORK_METHODS]
+    method: Literal[NETWORK_METHODS] = Field(description="What it counts as in the table of experiments.")
     network: NetworkParameters
     preparation: PreparationParameters = PreparationParameters()
     augmentation: AugmentationParameters = AugmentationParameters()
@@ -149,7 +149,7 @@ class ForestMethod(Parameters):
     frames: FrameParameters | None = Field(
         None, description="Simulated frames of other masks that it learns from beside the training images."
     )
-    seed: int = Field(0, ge=0, lt=2**32)
+    seed: int = Field(0, ge=0, lt=2**32, description="Of the trees.")
 
 
 def _talk(epochs: int, head: float, layer4: float) -> dict[str, Any]:

@@ -48,13 +48,13 @@ class SplitParameters(Parameters):
 class CrossValidationParameters(Parameters):
     """Repeated stratified cross-validation over groups."""
 
-    folds: int = Field(5, ge=2, le=20)
+    folds: int = Field(5, ge=2, le=20, description="Parts, each of which is tested once.")
     repeats: int = Field(1, ge=1, le=100, description="Times that the images are divided anew.")
     by: Literal["burst", "source"] = Field("burst", description="See split.")
     validation: float = Field(
         0.25, gt=0, le=0.5, description="Fraction of what is not tested that stops the training; rounded to a fold."
     )
-    seed: int = Field(0, ge=0, lt=2**31)
+    seed: int = Field(0, ge=0, lt=2**31, description="Another seed is another division.")
 
 
 def split(table: Table, parameters: SplitParameters) -> np.ndarray:

@@ -40,7 +40,14 @@ from cherenkov_pipeline.training.trainer import train
 
 logger = logging.getLogger(__name__)
 
-FROZEN_ROOMS = ("alerts/networks", "alerts/preparation", "alerts/augmentation", "alerts/weights", "models")
+FROZEN_ROOMS = (
+    "alerts/networks",
+    "alerts/preparation",
+    "alerts/augmentation",
+    "alerts/weights",
+    "alerts/safetensors",
+    "models",
+)
 """Code that makes the features of frozen layers."""
 
 ROOMS = (*FROZEN_ROOMS, "alerts/features", "alerts/batches", "alerts/training", "training")

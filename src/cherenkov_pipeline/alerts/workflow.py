@@ -19,6 +19,7 @@ from cherenkov_pipeline.alerts.project import AlertParameters
 from cherenkov_pipeline.alerts.splits import groups, split
 from cherenkov_pipeline.alerts.verdict import FALSE, REAL
 from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.files import atomic_path
 
 if TYPE_CHECKING:
     from cherenkov_pipeline.training.study import SearchResult
@@ -34,6 +35,9 @@ MEMBERS = "members"
 
 NETWORK, AUTOENCODER, FOREST = "model.onnx", "autoencoder.onnx", "isolation_forest.npz"
 """Files of a method in its folder."""
+
+PREPARATION = "preparation.json"
+"""How the images of an autoencoder are made, beside it."""
 
 
 def obtain_images(parameters: AlertParameters) -> SubImages:
@@ -204,7 +208,8 @@ def keep(trained: Any, folder: Path) -> None:
         case TrainedAutoencoder() as autoencoder:
             folder.mkdir(parents=True, exist_ok=True)
             autoencoder.export(folder / AUTOENCODER)
-            (folder / "preparation.json").write_text(autoencoder.preparation.model_dump_json())
+            with atomic_path(folder / PREPARATION) as part:
+                part.write_text(autoencoder.preparation.model_dump_json())
         case IsolationForest() as forest:
             folder.mkdir(parents=True, exist_ok=True)
             write_isolation_forest(forest, folder / FOREST)

@@ -116,6 +116,18 @@ def test_features_by_hand_are_scaled_and_go_through_layers_of_their_own():
     np.testing.assert_allclose(scaled.predict_on_batch(near), 1, rtol=0.01)
 
 
+@pytest.mark.parametrize("layer", ["backbone_convolution_1_normalization", f"{BY_HAND}_scaled"])
+def test_statistics_of_small_data_are_followed_within_a_few_epochs(layer):
+    """Statistics that lag behind make a validation loss of another network: the learning rate was lowered by it."""
+    network = build_network(SMALL, ALL_SHAPES)
+    inputs = _inputs(ALL_SHAPES, n=32)
+    inputs = {name: 3 * values + 5 for name, values in inputs.items()}
+    normalized = keras.Model(network.input, network.get_layer(layer).output)
+    for _ in range(3 * 10):
+        in_training = normalized(inputs, training=True)
+    np.testing.assert_allclose(normalized(inputs, training=False), in_training, atol=0.2)
+
+
 @pytest.mark.parametrize("shapes", [SHAPES, {"image": (16, 16, 1)}])
 def test_map_is_the_gradient_of_the_logit(shapes):
     """Grad-CAM as it is defined, by automatic differentiation."""

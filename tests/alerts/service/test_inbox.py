@@ -351,3 +351,22 @@ def test_full_disk_is_waited_for(service, monkeypatch, nth):
     assert len(service.lines("verdict")) == 1
     assert service.left() == []
     service.check()
+
+
+def test_too_little_memory_is_waited_for(service, monkeypatch):
+    service.drop("a.npz", single_file(toy_images(1)))
+    looks = []
+
+    def exhausted(content):
+        monkeypatch.undo()
+        raise MemoryError
+
+    def stop():
+        looks.append(1)
+        return service.left() == [] or len(looks) > 100
+
+    with open_inbox(service.folder, service.output, service.bundle, AT_ONCE, service.said.append) as inbox:
+        monkeypatch.setattr("cherenkov_pipeline.alerts.service.inbox.sha256", exhausted)
+        inbox.watch(stop)
+    assert any("not enough memory" in line for line in service.said)
+    assert len(service.lines("verdict")) == 1

@@ -226,7 +226,8 @@ def test_what_a_line_names_is_on_the_disk_before_it(service, monkeypatch):
     synced, fsync = [], os.fsync
 
     def noted(descriptor):
-        synced.append(re.sub(r"^\.part-\d+-", "", Path(f"/proc/self/fd/{descriptor}").readlink().name))
+        name = Path(f"/proc/self/fd/{descriptor}").readlink().name
+        synced.append(re.sub(r"^\.part-(.*?-\d+-[0-9a-f]{8}|\d+)-", "", name))
         fsync(descriptor)
 
     service.drop("a.npz", single_file(toy_images(1)))

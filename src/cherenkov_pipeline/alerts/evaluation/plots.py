@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from astropy.table import QTable, Table
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from cherenkov_pipeline.alerts.evaluation.indicators import LAST_EPOCHS, winning_probability
 from cherenkov_pipeline.performance.plots.style import BLUE, GRID, INK, MUTED, ORANGE, PALETTE, new_figure, styled
@@ -65,8 +65,12 @@ def winning_probabilities(
     for (name, threshold), style in zip((thresholds or {}).items(), ("--", ":"), strict=False):
         axes.axvline(threshold, color=INK, linewidth=1.2, linestyle=style, label=f"{name} from {threshold:g}")
     axes.set_yscale("symlog", linthresh=10)  # one wrong among a hundred right ones is to be seen
+    top = 1.3 * max(8, *counts[0], *counts[1])
+    axes.yaxis.set_major_locator(FixedLocator([0, 5, *(step * 10**n for n in range(1, 7) for step in (1, 2, 5))]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.set(xlim=(0.5, 1), xlabel="Probability of the class that wins", ylabel="Test images")
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set(xlim=(0.5, 1), xlabel="Probability of the class that wins")
+    axes.set(ylim=(0, top), ylabel="Test images, logarithmic above 10")
     axes.legend(loc="upper left")
     return figure
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from cherenkov_pipeline.alerts.networks.cnn import MOMENTUM
 from cherenkov_pipeline.alerts.networks.registry import NETWORKS, NetworkParameters
 from cherenkov_pipeline.alerts.networks.resnet18 import FILTERS, LAST_OF_STAGE, stage
 from cherenkov_pipeline.alerts.preparation import BY_HAND
@@ -104,7 +105,9 @@ def _judged(
     if "scalars" in inputs:
         x = keras.layers.Concatenate(name="with_scalars")([x, inputs["scalars"]])
     if BY_HAND in inputs:
-        side = keras.layers.BatchNormalization(epsilon=1e-6, name=f"{BY_HAND}_scaled")(inputs[BY_HAND])
+        side = keras.layers.BatchNormalization(momentum=MOMENTUM, epsilon=1e-6, name=f"{BY_HAND}_scaled")(
+            inputs[BY_HAND]
+        )
         for number in (1, 2):
             side = keras.layers.Dense(BY_HAND_UNITS, "relu", name=f"{BY_HAND}_{number}")(side)
         x = keras.layers.Concatenate(name=f"with_{BY_HAND}")([x, side])

@@ -5,6 +5,12 @@ from collections.abc import Mapping, Sequence
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.convolutions import stack
 
+MOMENTUM = 0.9
+"""Of the moving statistics of the batch normalisation. An epoch of some hundred images has ten steps: statistics that
+follow within hundreds of them belong to another network than the one that is validated, and the learning rate, which
+goes by the validation loss, falls before anything is learnt.
+"""
+
 
 def cnn(
     inputs: Mapping[str, keras.KerasTensor],
@@ -27,4 +33,4 @@ def cnn(
     keras.KerasTensor
         The last map.
     """
-    return stack(inputs["image"], filters, kernel_size, "square", batch_normalization, l2)
+    return stack(inputs["image"], filters, kernel_size, "square", batch_normalization, l2, momentum=MOMENTUM)

@@ -17,16 +17,16 @@ from cherenkov_pipeline.models.registry import ModelEntry, check_options
 class CnnOptions(Parameters):
     """A stack of convolutions, each followed by a pooling that halves rows and columns."""
 
-    filters: tuple[PositiveInt, ...] = Field((16, 32, 64), min_length=1)
-    kernel_size: int = Field(3, ge=1, le=15)
-    batch_normalization: bool = True
+    filters: tuple[PositiveInt, ...] = Field((16, 32, 64), min_length=1, description="Filters of each convolution.")
+    kernel_size: int = Field(3, ge=1, le=15, description="Cells along a side of the kernels.")
+    batch_normalization: bool = Field(True, description="Normalise each convolution's output over the batch.")
     l2: float = Field(0.0, ge=0, description="Factor of the squared weights in the loss.")
 
 
 class AutoencoderOptions(Parameters):
     """Convolutions that halve rows and columns, a few numbers, and the way back."""
 
-    filters: tuple[PositiveInt, ...] = Field((16, 32, 32), min_length=1)
+    filters: tuple[PositiveInt, ...] = Field((16, 32, 32), min_length=1, description="Filters of each convolution.")
     latent: int = Field(24, ge=1, le=4096, description="Numbers that a sub-image is squeezed into.")
 
 

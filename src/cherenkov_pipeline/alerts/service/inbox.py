@@ -108,18 +108,18 @@ class Inbox:
 
         Raises
         ------
-        OSError, TemporaryError
+        OSError, TemporaryError, MemoryError
             If a file cannot be dealt with now, such as on a full disk; the others have been.
         """
         n_done = n_waiting = 0
-        trouble: OSError | TemporaryError | None = None
+        trouble: OSError | TemporaryError | MemoryError | None = None
         # what the service may have died of comes last: it holds up no other
         for drop in sorted(self._tracker.found(self.folder), key=lambda drop: self._attempts.get(drop.key, 0)):
             if stop():
                 break
             try:
                 done = self._tracker.age(drop) >= self.parameters.settle and self._deal_with(drop)
-            except (OSError, TemporaryError) as error:
+            except (OSError, TemporaryError, MemoryError) as error:
                 done, trouble = False, error
             n_done, n_waiting = n_done + done, n_waiting + (not done)
         if trouble is not None:
@@ -133,10 +133,11 @@ class Inbox:
             try:
                 self.look(stop)
                 trouble = ""
-            except (TemporaryError, OSError) as error:
-                if str(error) != trouble:
-                    self.tell(f"Waiting: {error}")
-                trouble = str(error)
+            except (TemporaryError, OSError, MemoryError) as error:
+                found = str(error) or "there is not enough memory"
+                if found != trouble:
+                    self.tell(f"Waiting: {found}")
+                trouble = found
             time.sleep(self.parameters.interval if not trouble else max(1.0, self.parameters.interval))
 
     def write_index(self) -> None:
