@@ -2,6 +2,7 @@ import errno
 import functools
 import json
 import os
+import platform
 import signal
 import stat
 import subprocess
@@ -82,6 +83,11 @@ def make_folder(path: Path, content: str) -> None:
         (part / "file").write_text(content)
 
 
+def test_two_jobs_of_one_name_are_a_fault():
+    with pytest.raises(ValueError, match=r"two jobs make a\.txt"):
+        plan("a", "b", "a")
+
+
 class TestAtomicPath:
     def test_file_appears_at_the_end(self, tmp_path):
         with atomic_path(tmp_path / "deep" / "a.dl1.h5") as part:
@@ -122,11 +128,16 @@ class TestAtomicPath:
         with pytest.raises(PermissionError), atomic_path(tmp_path / "a.txt"):
             raise PermissionError
 
-    def test_own_part_of_an_earlier_life_is_replaced(self, tmp_path):
-        (tmp_path / f".part-{os.getpid()}-a.txt").mkdir()
-        with atomic_path(tmp_path / "a.txt") as part:
-            part.write_text("new")
-        assert (tmp_path / "a.txt").read_text() == "new"
+    def test_equal_names_and_pids_of_two_machines_do_not_meet(self, tmp_path):
+        target = tmp_path / "a.txt"
+        with atomic_path(target) as ours:
+            ours.write_text("ours")
+            with atomic_path(target) as theirs:
+                theirs.write_text("theirs")
+            assert target.read_text() == "theirs"
+            assert ours.name.startswith(f".part-{platform.node()[:16]}-{os.getpid()}-")
+        assert target.read_text() == "ours"
+        assert not leftovers(tmp_path)
 
 
 class TestFingerprint:

@@ -2,6 +2,8 @@
 
 import subprocess
 
+import pytest
+
 from cherenkov_pipeline import revision
 from cherenkov_pipeline.revision import code_fingerprint, git_revision
 
@@ -23,6 +25,14 @@ def test_change_of_a_tracked_file_is_told(tmp_path):
 
 def test_no_revision_outside_a_checkout(tmp_path):
     assert git_revision(tmp_path) == "unknown"
+
+
+@pytest.mark.parametrize("room", ["no_such_room", "empty"])
+def test_a_room_without_code_is_a_mistake(room, tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setattr(revision, "PACKAGE", tmp_path)
+    with pytest.raises(ValueError, match=room):
+        code_fingerprint(room)
 
 
 def test_code_of_other_rooms_does_not_count(tmp_path, monkeypatch):

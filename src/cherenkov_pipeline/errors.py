@@ -23,8 +23,8 @@ LONGEST = 500
 
 
 def reason(error: BaseException) -> str:
-    """Type and message of an exception, in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST]
+    """Type and message of an exception, in one line; the type alone where it has no message."""
+    return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")[:LONGEST]
 
 
 def which_instead(name: str, known: Collection[str]) -> str:

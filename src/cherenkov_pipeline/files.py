@@ -11,9 +11,12 @@ import fcntl
 import hashlib
 import json
 import os
+import platform
+import secrets
 import shutil
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -30,6 +33,8 @@ from cherenkov_pipeline.errors import TemporaryError, UserError
 MANIFEST = "manifest.json"
 PART = ".part-"
 """How the names of files begin that are not complete yet."""
+HOST = 16
+"""Characters of the machine's name in theirs: names of files are at most 255 characters long."""
 LOCK = ".lock"
 RECORD = ".json"
 """What the name of a file's record has after the file's."""
@@ -55,10 +60,10 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         If the disk is full.
     """
     path = Path(path)
-    part = path.with_name(f"{PART}{os.getpid()}-{path.name}")
+    # machines and containers that share a disk may have equal names and PIDs: only the token is nobody else's
+    part = path.with_name(f"{PART}{platform.node()[:HOST]}-{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove(part)
         yield part
         part.replace(path)
     except OSError as error:
@@ -174,6 +179,11 @@ class FilePlan:
     description: str = "files"
     n_workers: int = 1
     check: Callable[[Sequence[Mapping[str, Any]]], None] | None = None
+
+    def __post_init__(self) -> None:
+        repeated = [name for name, n in Counter(job.name for job in self.jobs).items() if n > 1]
+        if repeated:
+            raise ValueError(f"{self.description}: two jobs make {repeated[0]}")
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,19 @@ def code_fingerprint(*rooms: str) -> str:
     ----------
     *rooms : str
         Packages or modules of this package, such as ``"simulation"`` or ``"tasks"``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such room, or no code in it.
     """
     digest = hashlib.blake2b(digest_size=8)
     for room in sorted(rooms):
         module = PACKAGE / f"{room}.py"
-        for source in [module] if module.exists() else sorted((PACKAGE / room).rglob("*.py")):
+        sources = [module] if module.exists() else sorted((PACKAGE / room).rglob("*.py"))
+        if not sources:
+            raise ValueError(f"There is no code in {room}, neither a module nor a package.")
+        for source in sources:
             digest.update(source.relative_to(PACKAGE).as_posix().encode())
             digest.update(source.read_bytes())
     return digest.hexdigest()

@@ -2,9 +2,9 @@
 
 import pytest
 
-from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.errors import LONGEST, UserError
 from cherenkov_pipeline.files import is_finished
-from cherenkov_pipeline.runners.job import REASON, NodeJob, _Job, reason_of
+from cherenkov_pipeline.runners.job import NodeJob, _Job, reason_of
 from cherenkov_pipeline.runners.run_folder import RunFolder
 
 
@@ -53,7 +53,7 @@ def test_a_node_begins_only_so_often(job, monkeypatch):
 
 def test_reasons_that_nobody_wrote_for_users_are_short():
     assert reason_of(UserError("x " * 400)) == "x " * 400
-    assert len(reason_of(OSError("x " * 400))) <= REASON
+    assert len(reason_of(OSError("x " * 400))) <= LONGEST
     assert "\n" not in reason_of(OSError("one\ntwo"))
 
 

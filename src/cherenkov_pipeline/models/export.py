@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.errors import UserError, reason
 from cherenkov_pipeline.files import atomic_path
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.card import ModelCard, card_path
@@ -135,10 +135,11 @@ def _convert(model: keras.Model, path: Path, opset: int | None) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of tf2onnx, which still looks for numpy's old names
             model.export(path, format="onnx", verbose=False, **options)
+    except (OSError, MemoryError):  # nothing that other layers would change, such as a full disk
+        raise
     except Exception as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
-            f"The model {model.name} cannot be written as ONNX ({reason[0]}): use layers that ONNX knows."
+            f"The model {model.name} cannot be written as ONNX ({reason(error)}): use layers that ONNX knows."
         ) from error
 
 
@@ -190,8 +191,8 @@ def _convert_elsewhere(model: keras.Model, path: Path, card: BaseModel | None, o
             command, env=os.environ | {"KERAS_BACKEND": "tensorflow"}, capture_output=True, text=True, check=False
         )
     if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise UserError(f"TensorFlow could not export the model {model.name}: {reason}")
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise UserError(f"TensorFlow could not export the model {model.name}: {last}")
 
 
 def _finish(path: Path, model: keras.Model, card: BaseModel | None) -> None:
@@ -215,8 +216,9 @@ def _finish(path: Path, model: keras.Model, card: BaseModel | None) -> None:
     try:
         onnx.checker.check_model(content)
     except onnx.checker.ValidationError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"{model.name} cannot be written as ONNX ({reason}): use layers that ONNX knows.") from error
+        raise UserError(
+            f"{model.name} cannot be written as ONNX ({reason(error)}): use layers that ONNX knows."
+        ) from error
     onnx.save(content, path)
 
 

@@ -24,7 +24,7 @@ import cherenkov_pipeline.models.set_network
 import cherenkov_pipeline.models.stereo_geometry
 import cherenkov_pipeline.models.telescopes  # noqa: F401
 from cherenkov_pipeline.dl1.cameras import camera_fingerprint, pixel_order
-from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.errors import UserError, reason
 from cherenkov_pipeline.files import atomic_path, fingerprint, fingerprint_file
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.card import ModelCard, card_path
@@ -188,8 +188,9 @@ def load_network(path: str | os.PathLike) -> tuple[Path, keras.Model]:
     try:
         return path, _load(path, [builder for builder in builders if builder[0] not in builder[1]])
     except (OSError, ValueError, TypeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"Cannot load {path} ({reason}): train the model again with the installed versions.") from error
+        raise UserError(
+            f"Cannot load {path} ({reason(error)}): train the model again with the installed versions."
+        ) from error
 
 
 def _load(path: Path, others: Sequence[Builder]) -> keras.Model:

@@ -157,6 +157,7 @@ class _Driver:
             If nodes failed.
         """
         try:
+            self._start_ready()  # jobs of an earlier driver count from the first look on
             while self.works or self._ready():
                 active = self._look()
                 self._start_ready()
@@ -179,7 +180,8 @@ class _Driver:
         for node in self._ready():
             del self.waits[node]
             work = Work(node.name, self.run, self.parameters.resources_for(node.tags), self.parameters)
-            work.start({name: version for name, version in self.versions.items() if name in node.inputs})
+            versions = {name: version for name, version in self.versions.items() if name in node.inputs}
+            work.start(versions, self.submitter)
             self.works[node] = work
 
     def _look(self) -> Mapping[str, str]:

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import shorten
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kedro.framework.project import pipelines, settings
@@ -25,7 +24,7 @@ from kedro.runner.task import Task
 
 from cherenkov_pipeline.cli import one_line
 from cherenkov_pipeline.datasets.file_set import FileSetDataset
-from cherenkov_pipeline.errors import TemporaryError, UserError
+from cherenkov_pipeline.errors import TemporaryError, UserError, reason
 from cherenkov_pipeline.files import FilePlan, atomic_path, make_file
 from cherenkov_pipeline.runners.run_folder import NodeFolder, Result, RunFolder
 from cherenkov_pipeline.tracking import MlflowTracking, version_path
@@ -34,9 +33,6 @@ if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
 
 logger = logging.getLogger(__name__)
-
-REASON = 300
-"""Characters of a reason that nobody wrote for users; the whole stands in the job's log."""
 
 
 class _Job:
@@ -157,8 +153,8 @@ class FilesJob(_Job):
 
 
 def reason_of(error: Exception) -> str:
-    """Reason of a failure in one line."""
-    return one_line(error) or shorten(f"{type(error).__name__}: {error}", REASON, placeholder=" ...")
+    """Reason of a failure in one line; the whole stands in the job's log."""
+    return one_line(error) or reason(error)
 
 
 class _FilesWanted(Exception):  # noqa: N818

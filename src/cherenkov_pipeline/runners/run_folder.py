@@ -26,6 +26,8 @@ from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import is_finished, write_json
 
 RUN = "run.json"
+SUBMITTED = "_submitted.pkl"
+"""What submitit's file of a job has after the job's identifier."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,11 @@ class NodeFolder:
         except FileNotFoundError:
             return None
 
+    @property
+    def state_time(self) -> float:
+        """When a driver last kept what it knew."""
+        return (self.path / "state.json").stat().st_mtime
+
     def note_failure(self, file: str, reason: str) -> None:
         """Keep why a file could not be made."""
         write_json(self.path / "failed" / f"{file}.json", {"reason": reason})
@@ -166,6 +173,13 @@ class RunFolder:
     def node(self, name: str) -> NodeFolder:
         """Files of one node."""
         return NodeFolder(self.path / "nodes" / re.sub(r"[^\w.\-]+", "_", name))
+
+    def handed_over(self, since: float) -> dict[str, Any]:
+        """Jobs that were handed over after a time, by their identifiers."""
+        from submitit.core.utils import DelayedSubmission
+
+        paths = [path for path in self.jobs.glob(f"*{SUBMITTED}") if path.stat().st_mtime >= since]
+        return {path.name.removesuffix(SUBMITTED): DelayedSubmission.load(path).function for path in paths}
 
     def submitted(self) -> list[NodeFolder]:
         """Nodes that were submitted, the first ones first."""

@@ -51,7 +51,7 @@ class Work:
         """Files of the node."""
         return self.run.node(self.node)
 
-    def start(self, load_versions: Mapping[str, str]) -> None:
+    def start(self, load_versions: Mapping[str, str], submitter: Submitter) -> None:
         """Make the node's job ready, or take up what an earlier driver did."""
         self.versions = dict(load_versions)
         known = self.place.read_state()
@@ -59,13 +59,24 @@ class Work:
             self._node_job()
             return
         # whoever takes a run up again has put right what kept it from going on: tries are counted anew
-        self.stage, self.jobs = known["stage"], known["jobs"]
+        unknown = self._unknown(known["jobs"], submitter)
+        self.stage, self.jobs = known["stage"], [*known["jobs"], *unknown]
         result = self.place.result()
-        if self.stage == NODE and (known["unsubmitted"] or (result and result.state == "failed")):
+        lacks_job = known["unsubmitted"] and not unknown and result is None
+        if self.stage == NODE and (lacks_job or (result and result.state == "failed")):
             self.place.forget_beginnings()
             self._node_job()
         elif self.stage == FILES and known["unsubmitted"]:
-            self._files_jobs()
+            self._files_jobs(known.get("next"), {name for job in unknown.values() for name in job.names})
+        else:
+            self._keep()
+
+    def _unknown(self, known: Collection[str], submitter: Submitter) -> dict[str, NodeJob | FilesJob]:
+        """Active jobs of the node that the earlier driver handed over, and was ended before it could keep them."""
+        found = self.run.handed_over(self.place.state_time)
+        own = {name: job for name, job in found.items() if job.node == self.node and name not in known}
+        active = submitter.active(own) if own else {}
+        return {name: own[name] for name in active}
 
     def submit(self, submitter: Submitter, room: int) -> int:
         """Hand over as many jobs as there is room for; return their number."""
@@ -104,7 +115,7 @@ class Work:
         if result is None:
             self._after_loss(submitter)
         elif result.state == "files":
-            self.stage, self.round, self._plan = FILES, 0, None
+            self.stage, self.round, self._plan, self.jobs = FILES, 0, None, []
             self._files_jobs()
         else:
             self.ended = result
@@ -135,7 +146,7 @@ class Work:
             self.stage = NODE
             self._node_job()
         elif self.round < self.parameters.retries:
-            self.round += 1
+            self.round, self.jobs = self.round + 1, []
             self._files_jobs()
         else:
             self.ended = Result("failed", self._lament(missing, submitter.end(self.jobs[-1])))
@@ -158,11 +169,14 @@ class Work:
         self.jobs, self.waiting = [], [NodeJob(self.run.path, self.node, self.versions, per_job, most)]
         self._keep()
 
-    def _files_jobs(self) -> None:
-        names = self._still_missing()
-        folder, size = Path(self._plan.folder), self.resources.files_per_job or len(names)
+    def _files_jobs(self, first: str | None = None, taken: Collection[str] = ()) -> None:
+        """Slice what is missing into jobs, from the file ``first`` on: earlier ones and those taken have jobs."""
+        missing = set(self._still_missing()).difference(taken)
+        names = list(self._plan.files)
+        names = [name for name in names[names.index(first) if first else 0 :] if name in missing]
+        folder, size = Path(self._plan.folder), self.resources.files_per_job or len(names) or 1
         slices = [tuple(names[start : start + size]) for start in range(0, len(names), size)]
-        self.jobs, self.waiting = [], [FilesJob(self.run.path, self.node, folder, part) for part in slices]
+        self.waiting = [FilesJob(self.run.path, self.node, folder, part) for part in slices]
         self._keep()
 
     def _still_missing(self) -> list[str]:
@@ -175,4 +189,6 @@ class Work:
 
     def _keep(self) -> None:
         state = {"stage": self.stage, "jobs": self.jobs, "round": self.round, "n_lost": self.n_lost}
-        self.place.write_state(state | {"unsubmitted": len(self.waiting)})
+        # the slices keep the order of the plan: all files from this one on are in jobs that wait
+        first = self.waiting[0].names[0] if self.waiting and self.stage == FILES else None
+        self.place.write_state(state | {"unsubmitted": len(self.waiting), "next": first})

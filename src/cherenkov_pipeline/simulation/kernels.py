@@ -4,35 +4,42 @@ Numba recompiles a cached function when its own source file changes, but not whe
 from another file does. The kernels of this room call each other across files, so all are dropped when any changes.
 """
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from numba.core.caching import FunctionCache
 
 from cherenkov_pipeline.files import fingerprint, fingerprint_file
 
 STAMP = "kernels.stamp"
 
 
-def drop_stale_kernels(folder: Path) -> bool:
-    """Remove numba's compiled files of a source folder if one of its sources has changed.
+def drop_stale_kernels(kernel: Callable[..., Any]) -> bool:
+    """Remove what numba compiled of a source folder if one of its sources has changed.
 
     Parameters
     ----------
-    folder : pathlib.Path
-        Folder of Python files; numba's files lie in its ``__pycache__``.
+    kernel : callable
+        Any function of the folder. Numba says where it keeps it: in ``__pycache__``, in the folder that
+        ``NUMBA_CACHE_DIR`` names or in one of the user's; with it lie all others of the folder, and no more.
 
     Returns
     -------
     bool
-        Whether the sources had changed. A folder that cannot be written to is left alone: numba does not cache there.
+        Whether the sources had changed. Files that cannot be written to are left alone.
     """
-    stamp = folder / "__pycache__" / STAMP
-    current = fingerprint([fingerprint_file(path) for path in sorted(folder.glob("*.py"))])
+    function = inspect.unwrap(kernel)
+    sources = sorted(Path(inspect.getfile(function)).parent.glob("*.py"))
+    stamp = Path(FunctionCache(function).cache_path) / STAMP
+    current = fingerprint([fingerprint_file(path) for path in sources])
     try:
         if stamp.exists() and stamp.read_text() == current:
             return False
         for pattern in ("*.nbi", "*.nbc"):
             for compiled in stamp.parent.glob(pattern):
                 compiled.unlink(missing_ok=True)
-        stamp.parent.mkdir(exist_ok=True)
         stamp.write_text(current)
     except OSError:
         return False
