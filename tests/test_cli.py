@@ -40,6 +40,11 @@ def test_full_disk_is_told_wherever_it_happens():
     assert "report.html" in one_line(error)
 
 
+def test_a_file_that_is_somebody_elses_is_told_in_one_line():
+    error = chained(PermissionError(errno.EACCES, "Permission denied", "run_1.simtel"), DatasetError("Failed"))
+    assert one_line(error).startswith("run_1.simtel may not be read")
+
+
 def validation_error(**raw) -> ParameterValidationError:
     """What Kedro raises of parameters that are written like this."""
 
@@ -126,6 +131,13 @@ def test_a_version_is_one_of_a_dataset(monkeypatch):
     assert run(pipeline="", pipelines=[], load_versions={"images": "2024"}) == {"images": "2024"}
     with pytest.raises(click.ClickException, match="Unknown dataset 'shower': did you mean"):
         run(pipeline="", pipelines=[], load_versions={"shower": "2024"})
+
+
+@pytest.mark.parametrize("name", ["ParalelRunner", "cherenkov_pipeline.nowhere.Runner", ".Runner"])
+def test_a_runner_that_does_not_exist_is_told_with_those_that_do(name, monkeypatch):
+    monkeypatch.setattr("kedro.framework.project.pipelines", {"simulation": PIPELINE})
+    with pytest.raises(click.ClickException, match=re.escape(f"Unknown runner '{name}': ")):
+        _speaking(lambda **_: pytest.fail("it runs"))(pipeline="", pipelines=["simulation"], runner=name)
 
 
 def test_parts_that_have_nothing_in_common_are_refused(monkeypatch):

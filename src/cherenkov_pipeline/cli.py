@@ -14,11 +14,12 @@ import click
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import CONTEXT_SETTINGS
 from kedro.pipeline import Pipeline
+from kedro.utils import load_obj
 from kedro.validation.exceptions import ParameterValidationError
 
 from cherenkov_pipeline.alerts.commands import alerts
 from cherenkov_pipeline.errors import UserError, which_instead
-from cherenkov_pipeline.runners.commands import choose_runner, cluster
+from cherenkov_pipeline.runners.commands import RUNNER, choose_runner, cluster
 
 PARTS = {
     "node_names": ("node", "node_names"),
@@ -66,6 +67,8 @@ def one_line(error: BaseException) -> str | None:
             return parameter_mistakes(str(cause))
         if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
             return f"No space left ({cause.filename or cause}): free some, or set CHERENKOV_DATA to another disk."
+        if isinstance(cause, PermissionError) and cause.filename:
+            return f"{cause.filename} may not be read or written by you: change its permissions, or take another path."
     return None
 
 
@@ -117,8 +120,11 @@ def told_in_one_line() -> Iterator[None]:
 
 
 def _check_names(names: Sequence[str], options: Mapping[str, Any]) -> None:
-    """Refuse pipelines, parts of them and datasets that do not exist."""
+    """Refuse pipelines, parts of them, datasets and runners that do not exist."""
     from kedro.framework.project import pipelines
+
+    if options.get("runner"):
+        _check_runner(options["runner"])
 
     for name in names:
         _check_known("pipeline", name, pipelines)
@@ -128,6 +134,14 @@ def _check_names(names: Sequence[str], options: Mapping[str, Any]) -> None:
             _check_known("dataset", name, datasets)
     if parts := {option: options[option] for option in PARTS if options.get(option)}:
         _check_parts(sum((pipelines[name] for name in names or ["__default__"]), Pipeline([])), parts)
+
+
+def _check_runner(name: str) -> None:
+    try:
+        load_obj(name, "kedro.runner")
+    except (ImportError, AttributeError, ValueError) as error:
+        known = ("SequentialRunner", "ParallelRunner", "ThreadRunner", RUNNER)
+        raise click.ClickException(f"Unknown runner '{name}': {which_instead(name, known)}") from error
 
 
 def _check_parts(pipeline: Pipeline, parts: Mapping[str, Sequence[str]]) -> None:

@@ -135,7 +135,7 @@ def test_mapped_batches(store, in_memory):
 
 def test_memory_decides_when_asked_to(store, monkeypatch):
     assert make(store, "auto").in_memory
-    monkeypatch.setattr(module, "_free_memory", lambda: 1000)
+    monkeypatch.setattr(module, "free_memory", lambda: 1000)
     assert not make(store, "auto").in_memory
 
 

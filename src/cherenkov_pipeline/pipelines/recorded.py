@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.errors import UserError, reason
 
 CARD = "model.card.json"
 MODEL = "model.keras"
@@ -48,7 +48,7 @@ def recorded_model(run_id: str, task: str | None, server: bool) -> Path:
         if len(fitting) == 1:
             return Path(download_artifacts(run_id=run_id, artifact_path=fitting[0])) / MODEL
     except MlflowException as error:
-        raise UserError(f"Cannot read the MLflow run {run_id}: {str(error).splitlines()[0]}") from error
+        raise UserError(f"Cannot read the MLflow run {run_id}: {reason(error)}") from error
     if len(fitting) > 1:
         raise UserError(f"The MLflow run {run_id} recorded {len(fitting)} models: choose one by its version or path.")
     of_task = f" of {task}" if task else ""

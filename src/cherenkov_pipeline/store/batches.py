@@ -10,6 +10,7 @@ from astropy.table import Table
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.store.augmentation import Augmentation, Changes, check_parameters
 from cherenkov_pipeline.store.events import EventStore
+from cherenkov_pipeline.store.free_memory import free_memory
 from cherenkov_pipeline.store.inputs import InputMaker, image_parameters, input_maker
 from cherenkov_pipeline.store.order import BLOCK, BLOCKS_PER_WINDOW, WindowReader, epoch_order
 from cherenkov_pipeline.store.packing import pixel_dtype
@@ -106,7 +107,7 @@ class Batches(keras.utils.PyDataset):
         if parameters.parameters:
             self._values = image_parameters(store.columns(parameters.columns)[self._rows], parameters.parameters)
         n_bytes = len(self._rows) * pixel_dtype(store.n_pixels).itemsize
-        self.in_memory = n_bytes < MEMORY_FRACTION * _free_memory() if in_memory == "auto" else in_memory
+        self.in_memory = n_bytes < MEMORY_FRACTION * free_memory() if in_memory == "auto" else in_memory
         self._records = store.records(self._rows) if self.in_memory else None
         self._windows: list[np.ndarray] = []
         self._reader: WindowReader | None = None
@@ -207,10 +208,3 @@ class Batches(keras.utils.PyDataset):
 
     def _read(self, window: np.ndarray) -> np.ndarray:
         return self.store.records(self._rows[window])
-
-
-def _free_memory() -> int:
-    """Bytes that a process can still take."""
-    import psutil
-
-    return psutil.virtual_memory().available

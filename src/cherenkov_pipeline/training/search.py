@@ -24,7 +24,7 @@ from cherenkov_pipeline.training.callbacks import Watch
 from cherenkov_pipeline.training.checks import OF_IMAGES
 from cherenkov_pipeline.training.parameters import TrainingParameters, input_parameters
 from cherenkov_pipeline.training.search_parameters import ROOTS, ChoiceParameters, RangeParameters, SearchParameters
-from cherenkov_pipeline.training.study import SearchResult, Tried, conclude, one_line, run_trials
+from cherenkov_pipeline.training.study import SearchResult, Tried, conclude, failure, run_trials
 from cherenkov_pipeline.training.task import ROOMS, train_task
 from cherenkov_pipeline.training.trials import TrialRecord, Trials
 
@@ -149,7 +149,7 @@ def _check_space(parameters: Mapping[str, Any], search: SearchParameters) -> Non
             first = first or error
         else:
             return
-    raise UserError(f"No configuration of the search is one: {one_line(first)}.")
+    raise UserError(f"No configuration of the search is one: {failure(first)}.")
 
 
 def _drawn(choice: ChoiceParameters | RangeParameters, rng: np.random.Generator) -> Any:

@@ -129,7 +129,7 @@ def _try(
     except Exception as error:
         if not isinstance(error, UserError | ValidationError):
             logger.warning("Trial %d cannot be trained.", trial.number, exc_info=True)
-        return record("failed", float("nan"), reason=one_line(error))
+        return record("failed", float("nan"), reason=failure(error))
 
 
 class _NoObjectiveError(UserError):
@@ -220,7 +220,7 @@ def _table(records: Sequence[TrialRecord], search: SearchParameters) -> QTable:
     return table
 
 
-def one_line(error: BaseException) -> str:
+def failure(error: BaseException) -> str:
     """Reason of a failure, for the table."""
     if isinstance(error, ValidationError):
         return first_problem(error)

@@ -5,6 +5,7 @@ forgets the callbacks' states, the random generators' states and the history.
 """
 
 import logging
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,6 +111,7 @@ def train(
     with locked(folder):
         if not parameters.resume:
             discard_states(folder)
+            shutil.rmtree(folder / TENSORBOARD, ignore_errors=True)
         state = read_state(folder)
         known = read_origin(folder) if state else None
         if known is None:

@@ -64,3 +64,10 @@ def test_what_cannot_be_simulated_is_refused(parameter, value, message):
     with pytest.raises(UserError, match=message) as error:
         plan_conditions(SIMULATION, DL1Parameters(), robustness(it={"parameter": parameter, "values": [value]}))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("names", [("nominal",), ("point spread", "point-spread")])
+def test_conditions_whose_files_would_be_the_same_are_refused(names):
+    same = {"parameter": "zenith", "values": ["30 deg"]}
+    with pytest.raises(UserError, match=f"{names[-1]} name the same files"):
+        plan_conditions(SIMULATION, DL1Parameters(), robustness(**dict.fromkeys(names, same)))

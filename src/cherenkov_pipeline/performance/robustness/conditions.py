@@ -47,6 +47,11 @@ class Condition:
     simulation: SimulationParameters
 
     @property
+    def label(self) -> str:
+        """Begin the names of its files."""
+        return _plain(self.name if self.name == NOMINAL else f"{self.name}_{self.setting:g}")
+
+    @property
     def record(self) -> dict[str, Any]:
         """What the files' records tell of it."""
         number = None if self.name == NOMINAL else self.setting
@@ -64,7 +69,8 @@ def make_conditions(simulation: SimulationParameters, parameters: RobustnessPara
     Raises
     ------
     UserError
-        If a parameter does not exist, is no number, or its value cannot be simulated.
+        If a parameter does not exist, is no number, or its value cannot be simulated, or if the files of two
+        conditions would have the same names.
     """
     found = [Condition(NOMINAL, float("nan"), float("nan"), "", simulation)]
     for name, variation in parameters.conditions.items():
@@ -80,6 +86,10 @@ def make_conditions(simulation: SimulationParameters, parameters: RobustnessPara
             if after != before:
                 unit = after.unit.to_string()
                 found.append(Condition(name, float(after.value), float(before.to_value(after.unit)), unit, varied))
+    labels: dict[str, Condition] = {}
+    for one in found:
+        if (other := labels.setdefault(one.label, one)) is not one:
+            raise UserError(f"robustness.conditions: {other.name} and {one.name} name the same files: rename one.")
     return found
 
 
@@ -111,10 +121,13 @@ def plan_conditions(simulation: SimulationParameters, dl1: DL1Parameters, parame
     )
 
 
+def _plain(name: str) -> str:
+    """Part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9.]+", "_", name)
+
+
 def _job(condition: Condition, name: str, obs_id: int, parameters: RobustnessParameters, dl1: DL1Parameters) -> FileJob:
-    setting = "" if condition.name == NOMINAL else f"_{condition.setting:g}"
-    label = re.sub(r"[^A-Za-z0-9.]+", "_", f"{condition.name}{setting}_{name}")
-    job = run_job(label, parameters.productions[name], obs_id, condition.simulation, dl1)
+    job = run_job(_plain(f"{condition.label}_{name}"), parameters.productions[name], obs_id, condition.simulation, dl1)
     return FileJob(
         job.name,
         partial(_write, function=job.function, record=condition.record),
