@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: run test test-slow test-cluster lint bench viz lock
+.PHONY: run test test-slow test-cluster lint bench viz docs lock
 
 run: $(INSTALLED)
 	$(BIN)/kedro run
@@ -30,6 +30,10 @@ bench: $(INSTALLED)
 # the pipeline as a static site, in build/
 viz: $(INSTALLED)
 	$(BIN)/kedro viz build --include-previews
+
+# docs/parameters.md, from the models that check the parameters
+docs: $(INSTALLED)
+	$(BIN)/python docs/parameters.py
 
 lock:
 	$(BIN)/uv pip compile --universal --python-version 3.12 --extra dev --upgrade pyproject.toml -o requirements.lock

@@ -1,10 +1,13 @@
 """The recipes of containers agree with the project; building them takes gigabytes and a registry of images."""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from cherenkov_pipeline import settings
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILE = (ROOT / "container" / "Dockerfile").read_text()
@@ -45,3 +48,14 @@ def test_versions_are_those_of_the_project(recipe):
 def test_kernels_are_compiled_as_by_the_installation(recipe):
     (step,) = re.findall(r"python (-m \S+\.kernels)", (ROOT / "Makefile").read_text())
     assert f"python {step}\n" in recipe
+
+
+@pytest.mark.parametrize("recipe", [DOCKERFILE, APPTAINER])
+def test_what_is_in_a_container_can_be_configured(recipe, tmp_path):
+    """Without ``conf/local``, which is not copied, Kedro does not start: the folder is made empty."""
+    shutil.copytree(ROOT / "conf", tmp_path / "conf", ignore=shutil.ignore_patterns("local"))
+    (made,) = re.findall(r"mkdir (conf/\S+)", recipe)
+    (tmp_path / made).mkdir()
+    loader = settings.CONFIG_LOADER_CLASS(str(tmp_path / "conf"), env=None, **settings.CONFIG_LOADER_ARGS)
+    assert loader["parameters"]
+    assert loader["catalog"]
