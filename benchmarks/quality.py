@@ -1,9 +1,9 @@
 """How good the set network is, measured against the random forest on the same events, from nothing.
 
-Diffuse gammas and protons are simulated, cleaned, cut and packed by the package's own stages. For each seed, the set
-network is trained for energy, particle type and direction, and the collaboration's random forest is grown, on the same
-training events; both predict test events of which neither has seen the shower. All images count, also those whose
-source a method puts on the wrong side.
+Diffuse gammas and protons are simulated, cleaned, cut and packed by the package's own stages. For each seed, the
+registered models ``set_network`` and ``random_forest`` learn energy, particle type and direction from the same training
+events; both predict test events of which neither has seen the shower. All images count, also those whose source a model
+puts on the wrong side.
 
     python -m benchmarks.quality [--scale 0.1] [--seeds 2] [--folder KEEP] [--epochs 12]
 
@@ -45,7 +45,6 @@ from benchmarks._shower_samples import REAL_CONDITIONS, REAL_EVENTS, test_data
 from benchmarks._training import shipped_training
 from cherenkov_pipeline.directions import separation, true_direction
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
-from cherenkov_pipeline.models.options import ForestParameters
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.models.saved import TrainedModel, load_model, save_model
 from cherenkov_pipeline.performance.bootstrap import shower_labels
@@ -53,12 +52,14 @@ from cherenkov_pipeline.performance.metrics import Estimate
 from cherenkov_pipeline.performance.statistics import mean, quantile_68, roc_auc
 from cherenkov_pipeline.reconstruction.predict import predict_dl1, predict_store
 from cherenkov_pipeline.store import EventStore
-from cherenkov_pipeline.training.forest import fit
 from cherenkov_pipeline.training.parameters import input_parameters
 from cherenkov_pipeline.training.task import train_task
 
 TASKS = ("energy", "type", "skydirection")
-MODEL = ModelParameters(name="set_network")
+NETWORK, FOREST = "set_network", "random_forest"
+MODELS = {NETWORK: "", FOREST: "forest "}
+"""Models that are compared -> what stands before the names of their columns."""
+
 INFERENCE_EVENTS = 4096
 
 LIMITS = {
@@ -91,7 +92,7 @@ def main() -> None:
         trainings = [
             train(sample.store, seed, arguments.epochs, folder / "states", clock) for seed in range(arguments.seeds)
         ]
-        figures = compare([one.predictions for one in trainings], sample.store, clock)
+        figures = compare([one.predictions for one in trainings], clock)
         print_table(rows(figures))  # at once: simulating the real events' telescope takes long
         times = speed(trainings, sample.store, Path(temporary), clock)
         path = test_data() / REAL_EVENTS
@@ -100,7 +101,7 @@ def main() -> None:
             theirs = simulate(folder / "real", REAL_PART * arguments.scale, REAL_CONDITIONS, arguments.workers)
             clock.say(f"telescope of the real events: {describe(theirs)}")
             models = [
-                train_models(theirs.store, seed, arguments.epochs, folder / "states", clock)
+                train_models(theirs.store, NETWORK, seed, arguments.epochs, folder / "states", clock)[0]
                 for seed in range(arguments.seeds)
             ]
             real = real_events(models, convert(path, Path(temporary)))
@@ -109,19 +110,13 @@ def main() -> None:
     report(rows(figures), flat(figures) | sizes(sample) | times | real)
 
 
-@dataclass(frozen=True)
-class Predictions:
-    """What one seed's models say of the test events: one row an image, in the same order."""
-
-    energy: QTable
-    type: QTable
-    direction: QTable
-    forest: QTable
+Predictions = dict[str, dict[str, QTable]]
+"""What one seed's models say of the test events: model -> task -> one row an image, in the same order."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """One seed's models, the minutes of their epochs, the CPU minutes that they took now, and their predictions."""
+    """One seed's networks, the minutes of their epochs, the CPU minutes that they took now, and all predictions."""
 
     models: dict[str, TrainedModel]
     minutes: list[float]
@@ -129,66 +124,61 @@ class Trained:
     predictions: Predictions
 
 
-def train_models(store: EventStore, seed: int, epochs: int, states: Path, clock: Clock) -> dict[str, TrainedModel]:
-    """Train the set network for all tasks."""
-    models = {}
+def train_models(
+    store: EventStore, name: str, seed: int, epochs: int, states: Path, clock: Clock
+) -> tuple[dict[str, TrainedModel], list[float]]:
+    """Train a registered model for all tasks: the trained ones, and the CPU minutes that each took."""
+    model = ModelParameters(name=name)
+    models, cpu_minutes = {}, []
     for task in TASKS:
-        models[task] = train_one(store, task, seed, epochs, states)
-        clock.say(f"{task}, seed {seed}: best epoch {models[task].card.training['best_epoch']}")
-    return models
-
-
-def train_one(store: EventStore, task: str, seed: int, epochs: int, states: Path) -> TrainedModel:
-    """Train the set network for one task."""
-    return train_task(store, task, MODEL, input_parameters(MODEL), shipped_training(task, seed, epochs), states)
+        start = time.process_time()
+        training = shipped_training(task, seed, epochs)
+        models[task] = train_task(store, task, model, input_parameters(model), training, states)
+        cpu_minutes.append((time.process_time() - start) / 60)
+        clock.say(f"{name} for {task}, seed {seed}: best epoch {models[task].card.training['best_epoch']}")
+    return models, cpu_minutes
 
 
 def train(store: EventStore, seed: int, epochs: int, states: Path, clock: Clock) -> Trained:
-    """Train both methods and predict the test events."""
-    models, minutes, cpu_minutes = {}, [], []
-    for task in TASKS:
-        cpu = time.process_time()
-        models[task] = train_one(store, task, seed, epochs, states)
-        minutes.append(models[task].card.training["seconds"] / 60)
-        cpu_minutes.append((time.process_time() - cpu) / 60)
-        clock.say(f"{task}, seed {seed}: best epoch {models[task].card.training['best_epoch']}")
-    table = store.table
-    forests = fit(table[store.indices("train")], ForestParameters(), seed=seed)
-    predictions = Predictions(
-        *(predict_store(models[task], store) for task in TASKS), forests.predict(table[store.indices("test")])
-    )
-    clock.say(f"random forest and predictions, seed {seed}")
-    return Trained(models, minutes, cpu_minutes, predictions)
+    """Train both models and predict the test events."""
+    trained = {name: train_models(store, name, seed, epochs, states, clock) for name in MODELS}
+    predictions = {
+        name: {task: predict_store(model, store) for task, model in models.items()}
+        for name, (models, _) in trained.items()
+    }
+    clock.say(f"predictions, seed {seed}")
+    networks, cpu_minutes = trained[NETWORK]
+    minutes = [model.card.training["seconds"] / 60 for model in networks.values()]
+    return Trained(networks, minutes, cpu_minutes, predictions)
 
 
-def compare(predictions: list[Predictions], store: EventStore, clock: Clock) -> dict[str, EnergyBins]:
+def compare(predictions: list[Predictions], clock: Clock) -> dict[str, EnergyBins]:
     """Figures of merit, over all energies and in bins."""
-    first = predictions[0].forest
+    first = predictions[0][NETWORK]["skydirection"]
     valid = np.logical_and.reduce(
-        [np.asarray(table["is_valid"]) for one in predictions for table in vars(one).values()]
+        [np.asarray(table["is_valid"]) for one in predictions for tables in one.values() for table in tables.values()]
     )
     is_gamma = np.asarray(first["true_shower_primary_id"]) == 0
-    energy, showers = first["true_energy"].to_value("TeV"), shower_labels(first)
-    truth = true_direction(store.table[store.indices("test")])
+    energy, showers, truth = first["true_energy"].to_value("TeV"), shower_labels(first), true_direction(first)
     columns: dict[str, np.ndarray] = {"is_gamma": is_gamma.astype(float)}
     for seed, one in enumerate(predictions):
-        found = one.direction
-        away = separation(
-            found["reco_fov_lon"].to_value("deg"), found["reco_fov_lat"].to_value("deg"), truth.lon, truth.lat
-        )
-        radius = found["reco_ang_distance_uncert"].to_value("deg")
-        reco, uncert = (one.energy[name].to_value("TeV") for name in ("reco_energy", "reco_energy_uncert"))
-        columns |= {
-            f"direction {seed}": away,
-            f"radius {seed}": radius,
-            f"direction held {seed}": (away <= radius).astype(float),
-            f"forest direction {seed}": one.forest["separation"].to_value("deg"),
-            f"energy {seed}": reco / energy - 1,
-            f"forest energy {seed}": one.forest["reco_energy"].to_value("TeV") / energy - 1,
-            f"energy held {seed}": (np.abs(np.log(reco / energy)) <= uncert / reco).astype(float),
-            f"gammaness {seed}": np.asarray(one.type["gammaness"]),
-            f"forest gammaness {seed}": np.asarray(one.forest["gammaness"]),
-        }
+        for name, prefix in MODELS.items():
+            found = one[name]["skydirection"]
+            lon, lat, radius = (
+                found[column].to_value("deg") for column in ("reco_fov_lon", "reco_fov_lat", "reco_ang_distance_uncert")
+            )
+            away = separation(lon, lat, truth.lon, truth.lat)
+            reco, uncert = (
+                one[name]["energy"][column].to_value("TeV") for column in ("reco_energy", "reco_energy_uncert")
+            )
+            columns |= {
+                f"{prefix}direction {seed}": away,
+                f"{prefix}radius {seed}": radius,
+                f"{prefix}direction held {seed}": (away <= radius).astype(float),
+                f"{prefix}energy {seed}": reco / energy - 1,
+                f"{prefix}energy held {seed}": (np.abs(np.log(reco / energy)) <= uncert / reco).astype(float),
+                f"{prefix}gammaness {seed}": np.asarray(one[name]["type"]["gammaness"]),
+            }
     rng = np.random.default_rng(20240611)
     figures = {}
     for name, (function, kinds, fixed) in FIGURES.items():

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from pyirf.cuts import calculate_percentile_cut, evaluate_binned_cut
 from pyirf.spectral import CRAB_HEGRA, DAMPE_P_He_SPECTRUM
 
+from benchmarks._forest import fit
 from benchmarks._report import Clock, report
 from benchmarks._shower_samples import (
     AREA_ENERGIES,
@@ -55,7 +56,6 @@ from cherenkov_pipeline.performance.plots import agreement as agreement_plots
 from cherenkov_pipeline.performance.plots import showers as shower_plots
 from cherenkov_pipeline.performance.published import random_forest_direction, random_forest_energy
 from cherenkov_pipeline.simulation.array import digicam_geometry
-from cherenkov_pipeline.training.forest import fit
 
 #: official figures: SST-1M's Monte Carlo at 510 m and 20 degrees of zenith (areas in m2, rate in Hz, angles in deg)
 AREA_TRIGGER = {1: 8.3e4, 10: 4.7e5, 100: 1.07e6}

@@ -10,6 +10,7 @@ from cherenkov_pipeline.directions import (
     ONE_SIGMA,
     Direction,
     HeadTail,
+    along_axis,
     from_camera,
     from_sky,
     head_tail_point,
@@ -78,6 +79,23 @@ def test_units_of_the_columns_count(kind, unit):
 def test_pointing_without_unit_is_in_rad():
     table = Table({"telescope_pointing_altitude": [np.deg2rad(70)], "telescope_pointing_azimuth": [0.1]})
     np.testing.assert_allclose(np.concatenate(pointing_of(table)), [70, np.rad2deg(0.1)])
+
+
+def test_separation_is_that_on_the_sphere():
+    one, other = (Direction(np.array([lon]), np.array([lat])) for lon, lat in ((0.0, 0.0), (3.0, 4.0)))
+    expected = np.rad2deg(np.arccos(np.cos(np.deg2rad(3)) * np.cos(np.deg2rad(4))))
+    assert one.separation(other) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("unit", [u.rad, u.deg])
+def test_place_on_the_axis_of_an_image(places, unit):
+    psi, along, across = np.random.default_rng(1).uniform(-1, 1, (3, len(places.lon)))
+    direction = Direction(
+        places.lon + along * np.cos(psi) - across * np.sin(psi), places.lat + along * np.sin(psi) + across * np.cos(psi)
+    )
+    degrees = {"hillas_psi": np.rad2deg(psi), "hillas_fov_lon": places.lon, "hillas_fov_lat": places.lat}
+    table = Table({name: (values * u.deg).to(unit) for name, values in degrees.items()})
+    np.testing.assert_allclose(along_axis(table, direction), along, atol=1e-12)
 
 
 def outputs(n: int, rng: np.random.Generator) -> np.ndarray:

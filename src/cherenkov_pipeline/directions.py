@@ -156,15 +156,6 @@ def along_axis(table: Table, direction: Direction) -> np.ndarray:
     return lon * np.cos(psi) + lat * np.sin(psi)
 
 
-def on_axis(table: Table, disp: np.ndarray) -> Direction:
-    """Direction at a place on the image's main axis: the inverse of `along_axis`."""
-    psi = np.deg2rad(plain(table, "hillas_psi"))
-    return Direction(
-        plain(table, "hillas_fov_lon") + disp * np.cos(psi),
-        plain(table, "hillas_fov_lat") + disp * np.sin(psi),
-    )
-
-
 @dataclass(frozen=True)
 class HeadTail:
     """Outputs of the likelihood ``head_tail`` by their names, see `cherenkov_pipeline.models.likelihoods.head_tail`.

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
@@ -6,6 +8,7 @@ from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.decision_forest import DecisionForest, forest_features
 from cherenkov_pipeline.models.forest_features import COLUMNS, FEATURES, feature_columns, feature_names
+from cherenkov_pipeline.models.options import ForestParameters
 from cherenkov_pipeline.training.trees import rounded_down, trees_of
 
 
@@ -95,3 +98,29 @@ def test_columns_are_those_of_the_features():
             assert tuple(found) == feature_names(forest, timing=timing, further=["impact"])
             assert ("timing_slope" in found) is timing
             assert ("hillas_fov_lon" in found) is (forest in ("energy", "type"))
+
+
+def test_features_are_those_of_the_collaboration(test_data):
+    """sst1mpipe's mono features; it names the camera frame where ours are in the telescope frame."""
+    config = json.loads((test_data / "sst1m" / "sst1mpipe_mc_config.json").read_text())
+    ours = {
+        "log_hillas_intensity": "log_camera_frame_hillas_intensity",
+        "width_over_length": "camera_frame_hillas_wl",
+        "hillas_fov_lon": "camera_frame_hillas_x",
+        "hillas_fov_lat": "camera_frame_hillas_y",
+        "leakage_intensity_width_2": "leakage_intensity_width_2",
+    }
+    for forest, key in (
+        ("energy", "energy_regression_features"),
+        ("type", "particle_classification_features"),
+        ("disp", "disp_regression_features"),
+        ("sign", "disp_classification_features"),
+    ):
+        expected = {name for name in config[key] if not name.startswith("HillasReconstructor")}
+        assert {ours.get(n, f"camera_frame_{n}") for n in feature_names(forest, timing=True)} == expected
+    regressor, classifier = (config[f"random_forest_{kind}_args"] for kind in ("regressor", "classifier"))
+    defaults = ForestParameters()
+    assert defaults.n_trees_regression == regressor["n_estimators"]
+    assert defaults.n_trees_classification == classifier["n_estimators"]
+    for name in ("max_depth", "min_samples_leaf", "min_samples_split"):
+        assert getattr(defaults, name) == regressor[name] == classifier[name]

@@ -4,21 +4,16 @@ Four forests, as in sst1mpipe for one telescope: the logarithm of the energy, ga
 image's centroid and the source along the image's axis (disp), and on which side of the centroid the source lies
 (Lessard et al. 2001, Astropart. Phys. 15, 1). scikit-learn grows them; what predicts is the layer
 `~cherenkov_pipeline.models.decision_forest.DecisionForest`.
-
-- `train_forest`: the registered model ``random_forest`` for a task, from an event store.
-- `fit`: all four forests at once, from a table of image parameters.
 """
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import astropy.units as u
 import numpy as np
-from astropy.table import QTable, Table
+from astropy.table import QTable
 
-from cherenkov_pipeline.directions import along_axis, on_axis, plain, true_direction
+from cherenkov_pipeline.directions import plain
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.decision_forest import (
@@ -28,7 +23,7 @@ from cherenkov_pipeline.models.decision_forest import (
     ForestLogit,
     forest_features,
 )
-from cherenkov_pipeline.models.forest_features import AXIS, COLUMNS, check_columns, feature_columns
+from cherenkov_pipeline.models.forest_features import AXIS, check_columns, feature_columns
 from cherenkov_pipeline.models.likelihoods import LIKELIHOODS, TASK_LOSS, Likelihood, calibrate_model, predict_events
 from cherenkov_pipeline.models.options import ForestParameters
 from cherenkov_pipeline.models.parameters import ModelParameters
@@ -42,8 +37,6 @@ from cherenkov_pipeline.training.trees import grow
 from cherenkov_pipeline.training.weights import COLUMNS as WEIGHT_COLUMNS
 from cherenkov_pipeline.training.weights import EventWeights
 
-KEYS = ("production", "obs_id", "event_id", "tel_id", "shower", "hillas_intensity", "true_shower_primary_id")
-GAMMA = 0  # true_shower_primary_id, in CORSIKA's numbers
 MIN_EVENTS = 20  # of each kind: fewer do not fill two leaves
 
 LOSS_EVENTS = 8192
@@ -157,13 +150,13 @@ def _grow_task(
     """Grow what the likelihood of a task needs, from usable images."""
     names = inputs.parameters
     targets = np.asarray(task.to_target(store.columns(task.labels)[rows]), dtype=float)
-    matrix = image_parameters(store.columns(inputs.columns)[rows], names)
-    features = _features(matrix, names)
     if len(targets) < MIN_EVENTS:
         raise UserError(
             f"The random forest has {len(targets)} events to learn {task.name} from, {MIN_EVENTS} are needed:"
             " simulate more."
         )
+    matrix = image_parameters(store.columns(inputs.columns)[rows], names)
+    features = keras.ops.convert_to_numpy(forest_features({"parameters": matrix}, names))
     seeds = iter(np.random.SeedSequence(seed).generate_state(task.n_targets + 1).tolist())
 
     def forest(kind: str, target: np.ndarray, name: str) -> DecisionForest:
@@ -212,156 +205,3 @@ def _network(
         layer = ForestHeadTail(grown.mean, grown.deviation, grown.scale_across, axis, name=name)
         outputs = layer(logit, found["disp"], inputs["parameters"])
     return keras.Model(inputs, outputs, name=f"random_forest_{task.name}")
-
-
-def _features(matrix: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
-    """Features of image parameters (n, k), as the network makes them."""
-    if not len(matrix):
-        return np.empty((0, len(names) + 1), dtype=np.float32)
-    return keras.ops.convert_to_numpy(forest_features({"parameters": matrix}, names))
-
-
-@dataclass(frozen=True)
-class Forests:
-    """The grown forests.
-
-    Attributes
-    ----------
-    energy, disp : DecisionForest
-        Of log10(E/TeV), and of the distance to the source along the image's axis [deg].
-    sign : DecisionForest
-        Whether the source lies in the direction of ``hillas_psi``.
-    type : DecisionForest or None
-        Whether the primary is a gamma; None if there were only gammas to learn from.
-    """
-
-    energy: DecisionForest
-    disp: DecisionForest
-    sign: DecisionForest
-    type: DecisionForest | None
-
-    def predict(self, table: Table) -> QTable:
-        """Predict energy, direction and particle type.
-
-        Parameters
-        ----------
-        table : astropy.table.Table
-            n images with ctapipe's DL1 parameters in the telescope frame.
-
-        Returns
-        -------
-        QTable
-            n rows: the keys of the table; ``reco_energy`` and ``reco_energy_uncert`` [TeV] (from the spread of the
-            training events, not calibrated), ``gammaness`` (NaN without a classifier), ``reco_fov_lon``,
-            ``reco_fov_lat`` [deg]; ``is_valid``, False where a feature is missing, and then all predictions are NaN.
-            Where the table has the truth also ``true_energy``, ``true_fov_lon``, ``true_fov_lat``, ``separation``
-            [deg] from the true direction, and ``right_sign``, whether the source was put on its side of the centroid.
-        """
-        features = _features(_matrix(table), COLUMNS)
-        valid = np.isfinite(features[:, feature_columns("energy", COLUMNS, timing=self._timing)]).all(axis=1)
-        valid &= np.isfinite(plain(table, "hillas_psi"))
-
-        def of(forest: DecisionForest | None) -> np.ndarray:
-            found = np.full((len(table), 2), np.nan)
-            if forest is not None and valid.any():
-                found[valid] = _apply(forest, features[valid])
-            return found
-
-        log_energy, log_variance = of(self.energy).T
-        disp = of(self.disp)[:, 0] * np.where(of(self.sign)[:, 0] > 0.5, 1, -1)
-        direction = on_axis(table, disp)
-        energy = 10**log_energy
-        predictions = QTable({name: table[name] for name in KEYS if name in table.colnames})
-        predictions["reco_energy"] = energy << u.TeV
-        predictions["reco_energy_uncert"] = energy * np.log(10) * np.sqrt(log_variance) << u.TeV
-        predictions["gammaness"] = of(self.type)[:, 0]
-        predictions["reco_fov_lon"], predictions["reco_fov_lat"] = direction.lon << u.deg, direction.lat << u.deg
-        predictions["is_valid"] = valid
-        if "true_energy" in table.colnames:
-            truth = true_direction(table)
-            predictions["true_energy"] = plain(table, "true_energy") << u.TeV
-            predictions["true_fov_lon"], predictions["true_fov_lat"] = truth.lon << u.deg, truth.lat << u.deg
-            predictions["separation"] = direction.separation(truth) << u.deg
-            predictions["right_sign"] = valid & (np.sign(along_axis(table, truth)) == np.sign(disp))
-        return predictions
-
-    @property
-    def _timing(self) -> bool:
-        return COLUMNS.index("timing_slope") in self.energy.features
-
-
-def fit(table: Table, parameters: ForestParameters, seed: int) -> Forests:
-    """Grow the forests.
-
-    Energy and direction are learned from the gammas alone. Images of which a feature or a true value is missing are
-    left out; cuts are the caller's.
-
-    Parameters
-    ----------
-    table : astropy.table.Table
-        Images for training, with the true values: ``true_energy``, ``true_alt``, ``true_az``,
-        ``true_shower_primary_id`` and the telescope's pointing.
-    parameters : ForestParameters
-    seed : int
-        The same seed grows the same forests.
-
-    Returns
-    -------
-    Forests
-
-    Raises
-    ------
-    UserError
-        If a column is missing, or there are too few gammas or, beside gammas, too few others.
-    """
-    features = _features(_matrix(table), COLUMNS)
-    usable = np.isfinite(features[:, feature_columns("energy", COLUMNS, timing=parameters.timing)]).all(axis=1)
-    disp = along_axis(table, true_direction(table))
-    log_energy = np.log10(plain(table, "true_energy"))
-    usable &= np.isfinite(disp) & np.isfinite(log_energy)
-    is_gamma = np.asarray(table["true_shower_primary_id"]) == GAMMA
-    gammas, others = usable & is_gamma, usable & ~is_gamma
-    _check_numbers(gammas, others)
-    seeds = iter(np.random.SeedSequence(seed).generate_state(4).tolist())
-
-    def forest(kind: str, target: np.ndarray, rows: np.ndarray) -> DecisionForest:
-        columns = feature_columns(kind, COLUMNS, timing=parameters.timing)
-        trees = grow(features[rows][:, columns], target[rows], parameters, next(seeds))
-        return DecisionForest.of(trees, columns)
-
-    return Forests(
-        energy=forest("energy", log_energy, gammas),
-        disp=forest("disp", np.abs(disp), gammas),
-        sign=forest("sign", disp > 0, gammas),
-        type=forest("type", is_gamma, usable) if others.any() else None,
-    )
-
-
-def _matrix(table: Table) -> np.ndarray:
-    """`COLUMNS` of a table: (n, k) float32; angles in deg, NaN where an image has no parameters."""
-    if missing := [name for name in (column.removeprefix("log_") for column in COLUMNS) if name not in table.colnames]:
-        raise UserError(f"The random forest needs the DL1 parameters {', '.join(missing)}: make the DL1 with them.")
-    with np.errstate(divide="ignore", invalid="ignore"):
-        columns = [
-            np.log10(plain(table, name.removeprefix("log_")).astype(np.float32))
-            if name.startswith("log_")
-            else plain(table, name).astype(np.float32)
-            for name in COLUMNS
-        ]
-    return np.column_stack(columns)
-
-
-def _apply(forest: DecisionForest, features: np.ndarray) -> np.ndarray:
-    """Mean and variance of n images, (n, 2)."""
-
-    def of(part: np.ndarray) -> Any:
-        return keras.ops.convert_to_numpy(forest(part))
-
-    return np.concatenate([of(features[i : i + BATCH_SIZE]) for i in range(0, len(features), BATCH_SIZE)])
-
-
-def _check_numbers(gammas: np.ndarray, others: np.ndarray) -> None:
-    if (n := np.count_nonzero(gammas)) < MIN_EVENTS:
-        raise UserError(f"The random forest has {n} gammas to learn from, {MIN_EVENTS} are needed: simulate more.")
-    if 0 < (n := np.count_nonzero(others)) < MIN_EVENTS:
-        raise UserError(f"The random forest has {n} hadrons to learn from, {MIN_EVENTS} are needed: simulate more.")
