@@ -42,7 +42,6 @@ from cherenkov_pipeline.performance.agreement import (
     auc_per_intensity,
     comparison_rows,
     effective_area,
-    flux_weights,
     membership,
     summed_rate,
 )
@@ -55,6 +54,7 @@ from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.plots import agreement as agreement_plots
 from cherenkov_pipeline.performance.plots import showers as shower_plots
 from cherenkov_pipeline.performance.published import random_forest_direction, random_forest_energy
+from cherenkov_pipeline.performance.weighting import flux_weights
 from cherenkov_pipeline.simulation.array import digicam_geometry
 
 #: official figures: SST-1M's Monte Carlo at 510 m and 20 degrees of zenith (areas in m2, rate in Hz, angles in deg)

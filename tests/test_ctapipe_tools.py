@@ -27,7 +27,6 @@ from cherenkov_pipeline.dl1.production import plan_production
 from cherenkov_pipeline.files import FileSet, run_plan
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.models.saved import TrainedModel
-from cherenkov_pipeline.performance.agreement import flux_weights
 from cherenkov_pipeline.performance.binning import energy_edges
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.response import ResponseParameters
@@ -35,6 +34,7 @@ from cherenkov_pipeline.performance.response.events import GAMMA, PROTON, read_e
 from cherenkov_pipeline.performance.response.selection import cuts_table
 from cherenkov_pipeline.performance.response.stages import GAMMANESS, THETA, areas, stages
 from cherenkov_pipeline.performance.response.tables import make_sample
+from cherenkov_pipeline.performance.weighting import flux_weights
 from cherenkov_pipeline.reconstruction.dl2 import plan_dl2
 from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
 from cherenkov_pipeline.simulation import Production, SimulationParameters

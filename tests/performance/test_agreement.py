@@ -2,8 +2,6 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.table import QTable
-from pyirf.simulations import SimulatedEventsInfo
-from pyirf.spectral import CRAB_HEGRA, DAMPE_P_He_SPECTRUM
 from sklearn.metrics import roc_auc_score
 
 from cherenkov_pipeline.performance import statistics
@@ -12,7 +10,6 @@ from cherenkov_pipeline.performance.agreement import (
     auc_per_intensity,
     comparison_rows,
     effective_area,
-    flux_weights,
     membership,
     summed_rate,
 )
@@ -38,28 +35,6 @@ def test_showers_whose_images_trigger_together_count_once(rng):
 
 def test_no_image_is_no_area():
     np.testing.assert_array_equal(effective_area(np.empty(0, dtype=int), 100, 2, AREA).value, [0, 0])
-
-
-@pytest.mark.parametrize(("spectrum", "viewcone"), [(CRAB_HEGRA, 0), (DAMPE_P_He_SPECTRUM, 8)])
-def test_weights_give_the_flux_that_falls_on_the_thrown_area(spectrum, viewcone, rng):
-    n, low, high, radius = 20_000, 0.5, 50.0, 300.0
-    energy = 1 / (1 / low - rng.random(n) * (1 / low - 1 / high))  # E^-2
-    thrown = SimulatedEventsInfo(
-        n_showers=n,
-        energy_min=low * u.TeV,
-        energy_max=high * u.TeV,
-        max_impact=radius * u.m,
-        spectral_index=-2,
-        viewcone_min=0 * u.deg,
-        viewcone_max=viewcone * u.deg,
-    )
-    rate, error = summed_rate(flux_weights(energy * u.TeV, thrown, spectrum), np.arange(n), 1)
-    fine = np.geomspace(low, high, 2001) * u.TeV
-    expected = np.trapezoid(spectrum(fine), fine) * np.pi * (radius * u.m) ** 2
-    if viewcone:
-        expected = expected * 2 * np.pi * (1 - np.cos(np.deg2rad(viewcone))) * u.sr
-    assert abs(rate - expected.to(u.Hz)) < 4 * error
-    assert error < 0.02 * rate
 
 
 def test_error_of_a_rate_counts_showers():

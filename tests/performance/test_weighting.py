@@ -6,6 +6,8 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.table import QTable
+from pyirf.simulations import SimulatedEventsInfo
+from pyirf.spectral import CRAB_HEGRA, DAMPE_P_He_SPECTRUM
 from tests.test_spectra import thrown
 
 from cherenkov_pipeline.performance import statistics
@@ -13,7 +15,7 @@ from cherenkov_pipeline.performance.bootstrap import weighted_draws
 from cherenkov_pipeline.performance.energy import RESOLUTION, energy_sample, energy_tables
 from cherenkov_pipeline.performance.metrics import Metric, estimate
 from cherenkov_pipeline.performance.type import AUC, SUMMARY_METRICS, type_sample, type_tables
-from cherenkov_pipeline.performance.weighting import spectral_weights, weighted_metrics
+from cherenkov_pipeline.performance.weighting import flux_weights, spectral_weights, weighted_metrics
 
 LOW, HIGH = 1.0, 100.0
 
@@ -168,3 +170,26 @@ def test_events_are_weighted_only_where_showers_were_thrown(parameters, rng):
     events.meta["thrown"][0]["energy_max"] = 20.0
     table = energy_tables(events, parameters)["metrics_weighted"]
     assert table.meta["n_left_out"] == int((events["true_energy"] > 20 * u.TeV).sum()) > 0
+
+
+@pytest.mark.parametrize(("spectrum", "viewcone"), [(CRAB_HEGRA, 0), (DAMPE_P_He_SPECTRUM, 8)])
+def test_weights_give_the_flux_that_falls_on_the_thrown_area(spectrum, viewcone, rng):
+    n, low, high, radius = 20_000, 0.5, 50.0, 300.0
+    energy = 1 / (1 / low - rng.random(n) * (1 / low - 1 / high))  # E^-2
+    thrown_events = SimulatedEventsInfo(
+        n_showers=n,
+        energy_min=low * u.TeV,
+        energy_max=high * u.TeV,
+        max_impact=radius * u.m,
+        spectral_index=-2,
+        viewcone_min=0 * u.deg,
+        viewcone_max=viewcone * u.deg,
+    )
+    weights = flux_weights(energy * u.TeV, thrown_events, spectrum)
+    rate, error = weights.sum(), np.sqrt((weights**2).sum())
+    fine = np.geomspace(low, high, 2001) * u.TeV
+    expected = np.trapezoid(spectrum(fine), fine) * np.pi * (radius * u.m) ** 2
+    if viewcone:
+        expected = expected * 2 * np.pi * (1 - np.cos(np.deg2rad(viewcone))) * u.sr
+    assert abs(rate - expected.to(u.Hz)) < 4 * error
+    assert error < 0.02 * rate

@@ -7,7 +7,6 @@ trigger together.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import astropy.units as u
 import numpy as np
@@ -17,10 +16,6 @@ from cherenkov_pipeline.performance import statistics
 from cherenkov_pipeline.performance.bootstrap import shower_labels
 from cherenkov_pipeline.performance.metrics import Metric, grouped_metrics
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
-
-if TYPE_CHECKING:
-    from pyirf.simulations import SimulatedEventsInfo
-    from pyirf.spectral import PowerLaw
 
 CENTRAL_95 = 0.025, 0.5, 0.975
 
@@ -111,31 +106,13 @@ def effective_area(showers: np.ndarray, n_showers: int, n_trials: int, thrown_ar
     return (share * thrown_area).to(u.m**2)
 
 
-def flux_weights(energy: u.Quantity, thrown: "SimulatedEventsInfo", spectrum: "PowerLaw") -> u.Quantity:
-    """Rate in Hz that each simulated event stands for.
-
-    Parameters
-    ----------
-    energy : astropy.units.Quantity, shape (n,)
-        True energies.
-    thrown : pyirf.simulations.SimulatedEventsInfo
-        What was thrown.
-    spectrum : pyirf.spectral
-        Flux that is wanted: one of a point source for a point source, else one per solid angle.
-    """
-    from pyirf.spectral import PowerLaw, calculate_event_weights
-
-    simulated = PowerLaw.from_simulation(thrown, obstime=1 * u.s)
-    return calculate_event_weights(energy, spectrum, simulated) * u.Hz
-
-
 def summed_rate(weights: u.Quantity, showers: np.ndarray, n_telescopes: int) -> u.Quantity:
     """Rate of one telescope and its standard error.
 
     Parameters
     ----------
     weights : astropy.units.Quantity, shape (n,)
-        From `flux_weights`, an image a row.
+        From `performance.weighting.flux_weights`, an image a row.
     showers : ndarray of int, shape (n,)
         Shower that each image belongs to.
     n_telescopes : int

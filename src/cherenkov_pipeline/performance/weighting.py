@@ -1,12 +1,14 @@
-"""Metrics of a sample weighted to physical spectra.
+"""Events weighted to physical spectra: metrics of such a sample, and the rate that each event stands for.
 
 Simulations throw flat spectra, so that there are events at high energies: a metric of all of them says how a model does
-on the simulation. Weighted, it says how it does on a source. Only shapes count: the weights of a particle's events have
-a mean of 1, so the mixture of particles stays that of the sample.
+on the simulation. Weighted, it says how it does on a source. Of a metric only shapes count: the weights of a particle's
+events have a mean of 1, so the mixture of particles stays that of the sample.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
+import astropy.units as u
 import numpy as np
 from astropy.table import QTable, Table
 
@@ -15,6 +17,10 @@ from cherenkov_pipeline.performance.metrics import Metric, metrics_table
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.sample import Sample, values_in
 from cherenkov_pipeline.spectra import THROWN, flux, thrown_per_energy
+
+if TYPE_CHECKING:
+    from pyirf.simulations import SimulatedEventsInfo
+    from pyirf.spectral import PowerLaw
 
 
 def spectral_weights(predictions: Table, rows: np.ndarray, spectra: Mapping[str, float | str]) -> np.ndarray:
@@ -89,6 +95,24 @@ def weighted_metrics(
     table.meta["n_effective"] = {name: float(own.sum() ** 2 / (own**2).sum()) for name, own in groups.items()}
     table.meta["n_left_out"] = int((~known).sum())
     return table
+
+
+def flux_weights(energy: u.Quantity, thrown: "SimulatedEventsInfo", spectrum: "PowerLaw") -> u.Quantity:
+    """Rate in Hz that each simulated event stands for.
+
+    Parameters
+    ----------
+    energy : astropy.units.Quantity, shape (n,)
+        True energies.
+    thrown : pyirf.simulations.SimulatedEventsInfo
+        What was thrown.
+    spectrum : pyirf.spectral
+        Flux that is wanted: one of a point source for a point source, else one per solid angle.
+    """
+    from pyirf.spectral import PowerLaw, calculate_event_weights
+
+    simulated = PowerLaw.from_simulation(thrown, obstime=1 * u.s)
+    return calculate_event_weights(energy, spectrum, simulated) * u.Hz
 
 
 def _primaries(predictions: Table, rows: np.ndarray) -> np.ndarray:

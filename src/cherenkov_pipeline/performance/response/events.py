@@ -14,9 +14,9 @@ from pyirf.spectral import CRAB_HEGRA, DAMPE_P_He_SPECTRUM
 
 from cherenkov_pipeline.directions import plain, pointing_of, separation
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.performance.agreement import flux_weights
 from cherenkov_pipeline.performance.response.parameters import ResponseParameters
 from cherenkov_pipeline.performance.sample import check_columns
+from cherenkov_pipeline.performance.weighting import flux_weights
 from cherenkov_pipeline.store.chunks import PRIMARY
 
 GAMMA, PROTON = "gamma", "proton"
