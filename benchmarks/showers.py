@@ -18,6 +18,17 @@ from matplotlib.figure import Figure
 from pyirf.cuts import calculate_percentile_cut, evaluate_binned_cut
 from pyirf.spectral import CRAB_HEGRA, DAMPE_P_He_SPECTRUM
 
+from benchmarks import _agreement_plots as agreement_plots
+from benchmarks import _shower_plots as shower_plots
+from benchmarks._agreement import (
+    Judged,
+    auc_per_intensity,
+    comparison_rows,
+    direction_per_bin,
+    effective_area,
+    membership,
+    summed_rate,
+)
 from benchmarks._forest import fit
 from benchmarks._report import Clock, report
 from benchmarks._shower_samples import (
@@ -37,22 +48,11 @@ from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.dl1.selection import select
 from cherenkov_pipeline.models.options import ForestParameters
 from cherenkov_pipeline.performance import statistics
-from cherenkov_pipeline.performance.agreement import (
-    Comparison,
-    auc_per_intensity,
-    comparison_rows,
-    effective_area,
-    membership,
-    summed_rate,
-)
 from cherenkov_pipeline.performance.binning import energy_edges
 from cherenkov_pipeline.performance.bootstrap import shower_labels
-from cherenkov_pipeline.performance.direction import direction_per_bin
 from cherenkov_pipeline.performance.energy import energy_per_bin
 from cherenkov_pipeline.performance.metrics import Estimate, Metric, estimate
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
-from cherenkov_pipeline.performance.plots import agreement as agreement_plots
-from cherenkov_pipeline.performance.plots import showers as shower_plots
 from cherenkov_pipeline.performance.published import random_forest_direction, random_forest_energy
 from cherenkov_pipeline.performance.weighting import flux_weights
 from cherenkov_pipeline.simulation.array import digicam_geometry
@@ -80,7 +80,7 @@ QUANTITIES = {
 #: one standard error from the bootstrap
 STATISTICS = EvaluationParameters(confidence=0.6827, resamples=300)
 
-Measured = tuple[list[Comparison], dict[str, Figure]]
+Measured = tuple[list[Judged], dict[str, Figure]]
 
 
 def main() -> None:
@@ -151,9 +151,7 @@ def areas(samples: dict[str, Sample]) -> Measured:
             rows.append((energy * u.TeV, area, error, expected * u.m**2))
             if energy in official:
                 label = f"gamma area {stage}, {energy} TeV [m2]"
-                comparisons.append(
-                    Comparison(f"area_{key}_{energy}tev", label, expected, area.value, error.value, limit)
-                )
+                comparisons.append(Judged(f"area_{key}_{energy}tev", label, expected, area.value, error.value, limit))
         tables[stage] = QTable(rows=rows, names=("energy", "area", "error", "official"))
     del tables["cleaned, above 50 p.e."]
     return comparisons, {"areas": shower_plots.effective_areas(tables, HOUSE_LIMIT)}
@@ -204,7 +202,7 @@ def rates(samples: dict[str, Sample]) -> Measured:
             ):
                 rate, error = summed_rate(weights[rows], showers[rows], N_TELESCOPES).to_value(u.Hz)
                 limit = HOUSE_LIMIT if key == "proton_rate" else np.nan
-                comparisons.append(Comparison(key, f"proton+He rate, {what} [Hz]", PROTON_RATE, rate, error, limit))
+                comparisons.append(Judged(key, f"proton+He rate, {what} [Hz]", PROTON_RATE, rate, error, limit))
     return comparisons, {"size-spectrum": shower_plots.size_spectrum(spectra)}
 
 
@@ -212,7 +210,7 @@ def pool(n_showers: int, rng: np.random.Generator) -> Measured:
     """Light of a vertical gamma of 1 TeV on the ground."""
     found = light_pool(list(POOL), n_showers, rng)
     comparisons = [
-        Comparison(f"light_{distance}m", f"light of 1 TeV at {distance} m [1/m2]", official, *row, HOUSE_LIMIT)
+        Judged(f"light_{distance}m", f"light of 1 TeV at {distance} m [1/m2]", official, *row, HOUSE_LIMIT)
         for (distance, official), row in zip(POOL.items(), found, strict=True)
     ]
     table = QTable(
@@ -329,7 +327,7 @@ def real(path: Path, temporary: Path, n_showers: int, rng: np.random.Generator) 
     n, expected = len(members), 0.95 * len(members)
     error = np.sqrt(0.05 * expected)  # binomial
     label = f"real events: values in the central 95 %, of {n}"
-    count = Comparison("real_within", label, expected, float(members["within"].sum()), error, 2 * error, relative=False)
+    count = Judged("real_within", label, expected, float(members["within"].sum()), error, 2 * error, relative=False)
     figure = agreement_plots.events_in_population(np.asarray(events["true_energy"]), members, QUANTITIES)
     return [count], {"real-events": figure}
 
@@ -374,9 +372,9 @@ def median(table: Table, column: str, rng: np.random.Generator) -> Estimate:
     return estimate(columns, (metric,), shower_labels(table), STATISTICS, rng)["median"]
 
 
-def compare(key: str, label: str, official: float, found: Estimate, limit: float, relative: bool = True) -> Comparison:
+def compare(key: str, label: str, official: float, found: Estimate, limit: float, relative: bool = True) -> Judged:
     """Set an estimate beside the official figure."""
-    return Comparison(key, label, official, found.value, (found.high - found.low) / 2, limit, relative)
+    return Judged(key, label, official, found.value, (found.high - found.low) / 2, limit, relative)
 
 
 if __name__ == "__main__":

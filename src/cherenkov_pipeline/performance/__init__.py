@@ -7,7 +7,6 @@ What to use when:
 - `performance.evaluations`: the same by the name of the task, with figures and report.
 - `performance.candidates`, `contest`, `comparison`: models of one task chosen, run on the same test events, ranked;
   `qualities` says what makes a model of each task better, `common_events` finds the events of DL2 files among them.
-- `performance.agreement`: areas, rates, separation of a simulation beside official figures.
 - `performance.response`: the instrument response, of gammas and protons that were reconstructed in every task.
 - `performance.plots`: a table in, a `matplotlib.figure.Figure` out.
 - `performance.report`: tables and figures in, one self-contained HTML page (and a Markdown summary) out.

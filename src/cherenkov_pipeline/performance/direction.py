@@ -20,7 +20,6 @@ from cherenkov_pipeline.directions import (
     Direction,
     along_axis,
     from_sky,
-    plain,
     pointing_of,
     separation,
 )
@@ -33,7 +32,6 @@ from cherenkov_pipeline.performance.sample import (
     Sample,
     check_columns,
     choose_gammas,
-    gammas,
     generators,
     per_energy,
     quarters,
@@ -201,34 +199,6 @@ def _sides(predictions: Table, columns: dict[str, np.ndarray]) -> dict[str, np.n
         )
         right = np.where(np.isfinite(true * reco), np.sign(true) == np.sign(reco), np.nan)
     return {"right_side": right, "angle_right": np.where(right == 1, columns["angle"], np.nan)}
-
-
-def direction_per_bin(predictions: Table, parameters: EvaluationParameters, rng: np.random.Generator) -> QTable:
-    """Angular resolution per bin of true energy, of angles that are known already.
-
-    Parameters
-    ----------
-    predictions : Table
-        ``separation`` and ``true_energy`` with units, ``right_sign``, ``is_valid``, the keys of the shower
-        (`performance.bootstrap.shower_labels`). Only gammas count.
-    parameters : EvaluationParameters
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    QTable
-        As `performance.sample.per_energy`, with ``angular_resolution_right``, ``angular_resolution`` [deg] and
-        ``right_side``.
-    """
-    used = np.asarray(predictions["is_valid"], dtype=bool) & gammas(predictions)
-    angle, right = plain(predictions, "separation"), np.asarray(predictions["right_sign"], dtype=float)
-    columns = {
-        "true_energy": plain(predictions, "true_energy"),
-        "angle": angle,
-        "angle_right": np.where(right == 1, angle, np.nan),
-        "right_side": right,
-    }
-    return per_energy(sample_of(predictions, used, columns, {}), SIDE_METRICS, parameters, rng)
 
 
 def share_within(sample: Sample, parameters: EvaluationParameters) -> QTable:

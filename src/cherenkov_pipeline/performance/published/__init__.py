@@ -1,5 +1,6 @@
 """Figures published by others, with their source and convention, for reference lines."""
 
+from dataclasses import dataclass
 from importlib.resources import as_file, files
 
 import astropy.units as u
@@ -7,6 +8,34 @@ import numpy as np
 from astropy.table import QTable
 
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A figure beside the published one.
+
+    Attributes
+    ----------
+    key : str
+        Short name, for programs.
+    label : str
+        Name with its unit, for people.
+    official, value : float
+        Published, and found here.
+    error : float
+        Standard error of the value; NaN if it is not known.
+    """
+
+    key: str
+    label: str
+    official: float
+    value: float
+    error: float
+
+    @property
+    def ratio(self) -> float:
+        """Value over the official one."""
+        return self.value / self.official
 
 
 def published_for(mode: str, parameters: EvaluationParameters) -> str | None:

@@ -8,12 +8,12 @@ import matplotlib.figure
 import numpy as np
 from astropy.table import QTable
 
-from cherenkov_pipeline.performance.agreement import Comparison
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.plots import response as plots
 from cherenkov_pipeline.performance.plots.direction import angular_resolution
 from cherenkov_pipeline.performance.plots.energy import energy_resolution
 from cherenkov_pipeline.performance.published import (
+    Comparison,
     effective_areas,
     published_for,
     random_forest_direction,

@@ -3,11 +3,12 @@ import matplotlib
 import numpy as np
 import pytest
 from astropy.table import QTable
+from benchmarks._agreement import auc_per_intensity, direction_per_bin, membership
 from matplotlib.figure import Figure
+from tests.toy_events import toy_events
 
-from cherenkov_pipeline.performance.agreement import auc_per_intensity, membership
-from cherenkov_pipeline.performance.direction import direction_per_bin
-from cherenkov_pipeline.performance.plots import agreement, showers
+from benchmarks import _agreement_plots as agreement
+from benchmarks import _shower_plots as showers
 from cherenkov_pipeline.performance.published import random_forest_direction
 
 
@@ -80,8 +81,8 @@ def test_gallery_draws_every_image_and_pixel():
 
 
 @pytest.mark.parametrize("n", [0, 2000])
-def test_forest_stands_beside_the_published_one(n, make_predictions, parameters, rng):
-    predictions = make_predictions(n)
+def test_forest_stands_beside_the_published_one(n, parameters, rng):
+    predictions = toy_events(n)
     predictions["separation"] = np.abs(rng.normal(0, 0.1, n)) * u.deg
     predictions["right_sign"] = np.ones(n, dtype=bool)
     ours = direction_per_bin(predictions, parameters, rng)

@@ -1,6 +1,6 @@
 """How close a simulation comes to a reference: areas, rates, separation, and single events in a population.
 
-Everything takes images or showers as tables and gives a value with its error; `Comparison` sets it beside the
+Everything takes images or showers as tables and gives a value with its error; `Judged` sets it beside the
 official figure. Errors count showers, not images: telescopes that see one shower, and the re-uses of a shower,
 trigger together.
 """
@@ -12,47 +12,33 @@ import astropy.units as u
 import numpy as np
 from astropy.table import QTable, Table
 
+from cherenkov_pipeline.directions import plain
 from cherenkov_pipeline.performance import statistics
 from cherenkov_pipeline.performance.bootstrap import shower_labels
-from cherenkov_pipeline.performance.metrics import Metric, grouped_metrics
+from cherenkov_pipeline.performance.direction import SIDE_METRICS
+from cherenkov_pipeline.performance.metrics import grouped_metrics
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
+from cherenkov_pipeline.performance.published import Comparison
+from cherenkov_pipeline.performance.sample import gammas, per_energy, sample_of
+from cherenkov_pipeline.performance.type import AUC
 
 CENTRAL_95 = 0.025, 0.5, 0.975
 
-AUC = Metric("auc", "Area under the ROC curve", ("is_gamma", "gammaness"), statistics.roc_auc)
-
 
 @dataclass(frozen=True)
-class Comparison:
-    """A figure, the official one, and whether they agree.
+class Judged(Comparison):
+    """A comparison, and whether the figures agree.
 
     Attributes
     ----------
-    key : str
-        Short name, for programs.
-    label : str
-        Name with its unit, for people.
-    official, value : float
-    error : float
-        Standard error of the value; NaN if it is not known.
     limit : float
         Greatest deviation that is accepted; NaN if none is set.
     relative : bool
         Whether the limit is one on the ratio, as 0.25 for 25 %, or on the difference.
     """
 
-    key: str
-    label: str
-    official: float
-    value: float
-    error: float
     limit: float = np.nan
     relative: bool = True
-
-    @property
-    def ratio(self) -> float:
-        """Value over the official one."""
-        return self.value / self.official
 
     @property
     def within(self) -> bool | None:
@@ -63,7 +49,7 @@ class Comparison:
         return bool(abs(deviation) <= self.limit)
 
 
-def comparison_rows(comparisons: Sequence[Comparison]) -> list[dict[str, object]]:
+def comparison_rows(comparisons: Sequence[Judged]) -> list[dict[str, object]]:
     """Rows of a table for people: figure, official, ours, error, ratio, limit, within."""
     answers = {True: "yes", False: "NO", None: ""}
     return [
@@ -159,6 +145,34 @@ def auc_per_intensity(
         table[name] = column
     table["n_gamma"] = [int(is_gamma[rows].sum()) for rows in groups]
     return table
+
+
+def direction_per_bin(predictions: Table, parameters: EvaluationParameters, rng: np.random.Generator) -> QTable:
+    """Angular resolution per bin of true energy, of angles that are known already.
+
+    Parameters
+    ----------
+    predictions : Table
+        ``separation`` and ``true_energy`` with units, ``right_sign``, ``is_valid``, the keys of the shower
+        (`performance.bootstrap.shower_labels`). Only gammas count.
+    parameters : EvaluationParameters
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    QTable
+        As `performance.sample.per_energy`, with ``angular_resolution_right``, ``angular_resolution`` [deg] and
+        ``right_side``.
+    """
+    used = np.asarray(predictions["is_valid"], dtype=bool) & gammas(predictions)
+    angle, right = plain(predictions, "separation"), np.asarray(predictions["right_sign"], dtype=float)
+    columns = {
+        "true_energy": plain(predictions, "true_energy"),
+        "angle": angle,
+        "angle_right": np.where(right == 1, angle, np.nan),
+        "right_side": right,
+    }
+    return per_energy(sample_of(predictions, used, columns, {}), SIDE_METRICS, parameters, rng)
 
 
 def membership(

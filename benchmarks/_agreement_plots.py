@@ -21,7 +21,7 @@ def forest_resolution(
     Parameters
     ----------
     ours : QTable
-        From `performance.energy.energy_per_bin` or `performance.direction.direction_per_bin`.
+        From `performance.energy.energy_per_bin` or `benchmarks._agreement.direction_per_bin`.
     published : QTable
         From `performance.published`, with the same quantity.
     quantity : str
@@ -65,7 +65,7 @@ def auc_by_intensity(table: QTable, reference: Sequence[float], limit: float) ->
     Parameters
     ----------
     table : QTable
-        From `performance.agreement.auc_per_intensity`.
+        From `benchmarks._agreement.auc_per_intensity`.
     reference : sequence of float
         Official value of each bin.
     limit : float
@@ -103,7 +103,7 @@ def events_in_population(energy: np.ndarray, membership: QTable, labels: Mapping
     energy : ndarray, shape (n_events,)
         True energies [TeV]: the horizontal axis.
     membership : QTable
-        From `performance.agreement.membership`.
+        From `benchmarks._agreement.membership`.
     labels : mapping of str to str
         Quantity -> its label, with the unit. Intensity is drawn on a logarithmic axis.
     columns : int
