@@ -11,6 +11,7 @@ import numpy as np
 from astropy.table import QTable, Table
 
 from cherenkov_pipeline.directions import Direction, along_axis, plain, true_direction
+from cherenkov_pipeline.dl1.contents import PRODUCTION_EVENT
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.decision_forest import DecisionForest, forest_features
 from cherenkov_pipeline.models.forest_features import COLUMNS, feature_columns
@@ -19,7 +20,7 @@ from cherenkov_pipeline.training.trees import grow
 
 GAMMA = 0  # true_shower_primary_id, in CORSIKA's numbers
 
-COPIED = ("production", "obs_id", "event_id", "shower", "hillas_intensity", "true_shower_primary_id")
+COPIED = (*PRODUCTION_EVENT, "shower", "hillas_intensity", "true_shower_primary_id")
 """Columns of the images that the predictions carry along, where there are any."""
 
 BATCH_SIZE = 1024

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from benchmarks._report import report
+from cherenkov_pipeline.dl1.contents import IMAGE
 from cherenkov_pipeline.dl1.parameters import DL1Parameters, SelectionParameters
 from cherenkov_pipeline.dl1.simulated import write_run
 from cherenkov_pipeline.files import FileSet, run_plan
@@ -49,7 +50,6 @@ PEER_BATCHES, OUR_BATCHES = 5, 60
 
 TRAINING_BATCHES = 40
 PEER = "dl1-data-handler"
-KEYS = ("obs_id", "event_id", "tel_id")
 
 
 def main() -> None:
@@ -84,7 +84,7 @@ def loading(dl1: Path, store: EventStore, folder: Path) -> None:
 
     def ours(parameters: InputParameters, in_memory: bool) -> Callable[[int], int]:
         batches = Batches(
-            store, np.arange(len(store)), parameters, no_labels, BATCH_SIZE, in_memory=in_memory, label_columns=KEYS
+            store, np.arange(len(store)), parameters, no_labels, BATCH_SIZE, in_memory=in_memory, label_columns=IMAGE
         )
         return lambda number: len(batches[number % len(batches)][1])
 
@@ -205,8 +205,8 @@ def deviations(reader: Any, store: EventStore) -> dict[str, float]:
     maker = input_maker(store.camera, MAPPED)
     unmended = reader.image_mappers[reader.cam_name]
     mended = BilinearMapper(geometry=on_exact_lattice(reader.subarray.tel[reader.tel_ids[0]].camera.geometry))
-    keys = store.columns(KEYS)
-    rows = {tuple(map(int, key)): row for row, key in enumerate(zip(*(keys[name] for name in KEYS), strict=True))}
+    keys = store.columns(IMAGE)
+    rows = {tuple(map(int, key)): row for row, key in enumerate(zip(*(keys[name] for name in IMAGE), strict=True))}
     found = {"mended": 0.0, "unmended": 0.0}
     for start in range(0, 4 * BATCH_SIZE, BATCH_SIZE):
         images = {}
@@ -216,7 +216,7 @@ def deviations(reader: Any, store: EventStore) -> dict[str, float]:
                 np.arange(start, min(start + BATCH_SIZE, len(reader.example_identifiers)))
             )
             images[name] = np.asarray(batch["features"])
-        records = store.records(np.array([rows[tuple(int(row[name]) for name in KEYS)] for row in batch]))
+        records = store.records(np.array([rows[tuple(int(row[name]) for name in IMAGE)] for row in batch]))
         ours = maker.from_records(records, np.arange(len(records)))["image"]
         # half a unit in the last place of a float16, of each pixel; the weights of the mapping are positive
         stored = np.stack([records["image"], records["peak_time"]], axis=-1).astype(np.float32)

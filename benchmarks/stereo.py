@@ -28,6 +28,7 @@ from benchmarks._report import Clock, report
 from benchmarks._training import shipped_training
 from benchmarks.quality import describe, flat, rows, sizes
 from cherenkov_pipeline.directions import separation, true_direction
+from cherenkov_pipeline.dl1.contents import PRODUCTION_EVENT
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.performance.bootstrap import shower_labels
 from cherenkov_pipeline.performance.statistics import quantile_68, roc_auc
@@ -37,7 +38,6 @@ from cherenkov_pipeline.store import EventStore
 from cherenkov_pipeline.training.parameters import input_parameters
 from cherenkov_pipeline.training.task import train_task
 
-KEYS = ("production", "obs_id", "event_id")
 JOINT = "energy+type+skydirection"
 LOSS_WEIGHTS = {"energy": 1.0, "type": 2.0, "skydirection": 1.0}
 
@@ -147,8 +147,11 @@ def compare(predictions: list[Mapping[str, QTable]], wanted: Mapping[str, Any]) 
 
 def event_rows(images: QTable, events: QTable) -> np.ndarray:
     """Row of the event of each image."""
-    numbers = {key: number for number, key in enumerate(zip(*(events[name].tolist() for name in KEYS), strict=True))}
-    return np.array([numbers[key] for key in zip(*(images[name].tolist() for name in KEYS), strict=True)])
+    numbers = {
+        key: number
+        for number, key in enumerate(zip(*(events[name].tolist() for name in PRODUCTION_EVENT), strict=True))
+    }
+    return np.array([numbers[key] for key in zip(*(images[name].tolist() for name in PRODUCTION_EVENT), strict=True)])
 
 
 if __name__ == "__main__":

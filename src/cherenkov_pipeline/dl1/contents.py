@@ -14,6 +14,15 @@ from cherenkov_pipeline.files import FileSet, fingerprint
 if TYPE_CHECKING:
     from cherenkov_pipeline.hdf5 import tables
 
+EVENT = ("obs_id", "event_id")
+"""Columns that number the events of a file."""
+
+IMAGE = (*EVENT, "tel_id")
+"""Columns that number the images of a file."""
+
+PRODUCTION_EVENT = ("production", *EVENT)
+"""What makes an event: gammas and protons of two files may well have the same ``obs_id`` and ``event_id``."""
+
 PRIMARY = "true_shower_primary_id"
 
 PARTICLES = {"gamma": 0, "electron": 1, "proton": 101, "helium": 402, "nitrogen": 1407, "silicon": 2814, "iron": 5626}

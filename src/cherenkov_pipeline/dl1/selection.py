@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from astropy.table import Table
 
+from cherenkov_pipeline.dl1.contents import EVENT
 from cherenkov_pipeline.dl1.expressions import columns_of
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.errors import UserError, reason
@@ -140,7 +141,7 @@ def _near(name: str, table: Table) -> str:
 
 def _multiplicity(table: Table) -> np.ndarray:
     """For each image, the number of telescopes with an image of its event."""
-    keys = np.column_stack([np.asarray(table[name], dtype=np.int64) for name in ("obs_id", "event_id")])
+    keys = np.column_stack([np.asarray(table[name], dtype=np.int64) for name in EVENT])
     _, event = np.unique(keys, axis=0, return_inverse=True)
     images = np.unique(np.column_stack([event, table["tel_id"]]), axis=0)
     return np.bincount(images[:, 0])[event]

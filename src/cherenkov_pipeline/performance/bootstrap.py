@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 from astropy.table import Table
 
+from cherenkov_pipeline.dl1.contents import PRODUCTION_EVENT
+
 #: Rows of one batch of resamples, over all its resamples: bounds the memory to some 10 MB a column.
 BATCH_ROWS = 1_000_000
 
@@ -27,7 +29,7 @@ def shower_labels(predictions: Table) -> np.ndarray:
     ndarray of int, shape (n,)
         Equal for the rows of one shower, counted from 0.
     """
-    names = ("shower",) if "shower" in predictions.colnames else ("production", "obs_id", "event_id")
+    names = ("shower",) if "shower" in predictions.colnames else PRODUCTION_EVENT
     codes = [np.unique(np.asarray(predictions[name]), return_inverse=True)[1] for name in names]
     return np.unique(np.stack(codes, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
 

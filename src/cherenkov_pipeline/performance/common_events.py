@@ -5,9 +5,9 @@ import pandas as pd
 from astropy.table import QTable, Table
 
 from cherenkov_pipeline.directions import POINTING, plain
+from cherenkov_pipeline.dl1.contents import IMAGE
 from cherenkov_pipeline.performance.sample import PRIMARY
 
-NUMBERS = ("obs_id", "event_id", "tel_id")
 TAKEN_OVER = ("hillas_intensity", "hillas_fov_lon", "hillas_fov_lat", "hillas_psi", *POINTING)
 """Columns of an image that say how it is judged, not what was predicted: for all models those of one table."""
 
@@ -34,7 +34,7 @@ def as_in(predictions: Table, reference: Table) -> QTable:
         All rows of ``predictions``. Those in the reference have its ``production`` and ``shower``, and its columns
         `TAKEN_OVER`; the ``production`` of the others says that they are none of them.
     """
-    keys = [name for name in NUMBERS if name in predictions.colnames and name in reference.colnames]
+    keys = [name for name in IMAGE if name in predictions.colnames and name in reference.colnames]
     left, right = (_keys(table, keys) for table in (predictions, reference))
     pairs = left.merge(right, on=[*keys, PRIMARY], suffixes=("", "_reference"))
     pairs = pairs[np.isclose(pairs["energy"], pairs["energy_reference"], rtol=TOLERANCE, atol=0)]

@@ -15,11 +15,12 @@ import pandas as pd
 from astropy.table import QTable, Table, vstack
 from scipy.stats import rankdata
 
+from cherenkov_pipeline.dl1.contents import IMAGE
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.performance.metrics import as_json, percentile_bounds, replicas
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.qualities import PERFECT, Quality, shortfall
-from cherenkov_pipeline.performance.sample import KEYS, PRIMARY, Sample
+from cherenkov_pipeline.performance.sample import PRIMARY, Sample
 
 MODEL = "model"
 """Column with a model's label in tables of several models."""
@@ -60,10 +61,10 @@ def match_predictions(predictions: Mapping[str, Table]) -> Matched:
     UserError
         If an event stands in a table twice, the tables have no event in common, or the true values of an event differ.
     """
-    columns = {label: {*KEYS, "tel_id"} & set(table.colnames) for label, table in predictions.items()}
+    columns = {label: {"production", *IMAGE} & set(table.colnames) for label, table in predictions.items()}
     if len({frozenset(names) for names in columns.values()}) > 1:
         raise UserError("Predictions of images and of events cannot be matched: compare models of one kind.")
-    keys = [name for name in (*KEYS, "tel_id") if name in next(iter(columns.values()))]
+    keys = [name for name in ("production", *IMAGE) if name in next(iter(columns.values()))]
     indices = {
         label: pd.MultiIndex.from_arrays([np.asarray(table[name]) for name in keys])
         for label, table in predictions.items()

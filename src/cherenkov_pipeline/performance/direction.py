@@ -23,12 +23,12 @@ from cherenkov_pipeline.directions import (
     pointing_of,
     separation,
 )
+from cherenkov_pipeline.dl1.contents import PRODUCTION_EVENT
 from cherenkov_pipeline.performance import statistics
 from cherenkov_pipeline.performance.gallery import choose_events, error_kinds
 from cherenkov_pipeline.performance.metrics import Metric, metrics_table
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.sample import (
-    KEYS,
     Sample,
     check_columns,
     choose_gammas,
@@ -147,7 +147,7 @@ def direction_sample(predictions: Table) -> Sample:
     UserError
         If a column or a unit is missing.
     """
-    check_columns(predictions, (*KEYS, *ANGLES, "true_energy", "is_valid"))
+    check_columns(predictions, (*PRODUCTION_EVENT, *ANGLES, "true_energy", "is_valid"))
     altitude, azimuth, reco_altitude, reco_azimuth, radius = (values_in(predictions, name, "deg") for name in ANGLES)
     known = np.isfinite(altitude) & np.isfinite(azimuth)
     used, counts = choose_gammas(

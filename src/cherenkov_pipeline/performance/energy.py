@@ -13,6 +13,7 @@ import numpy as np
 from astropy.table import QTable, Table
 from pyirf.benchmarks import energy_bias_resolution
 
+from cherenkov_pipeline.dl1.contents import PRODUCTION_EVENT
 from cherenkov_pipeline.performance import statistics
 from cherenkov_pipeline.performance.binning import bins_table, energy_edges
 from cherenkov_pipeline.performance.bootstrap import shower_labels
@@ -20,7 +21,6 @@ from cherenkov_pipeline.performance.gallery import choose_events, error_kinds
 from cherenkov_pipeline.performance.metrics import Metric, metrics_table
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.sample import (
-    KEYS,
     Sample,
     check_columns,
     choose_gammas,
@@ -95,7 +95,7 @@ def energy_sample(predictions: Table) -> Sample:
     UserError
         If a column or the unit of an energy is missing.
     """
-    check_columns(predictions, (*KEYS, *ENERGIES, "is_valid"))
+    check_columns(predictions, (*PRODUCTION_EVENT, *ENERGIES, "is_valid"))
     true, reco, uncertainty = (values_in(predictions, name, "TeV") for name in ENERGIES)
     known = np.isfinite(true) & (true > 0)
     used, counts = choose_gammas(predictions, known, np.isfinite(reco) & (reco > 0), "energy")

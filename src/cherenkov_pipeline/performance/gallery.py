@@ -12,6 +12,7 @@ import astropy.units as u
 import numpy as np
 from astropy.table import QTable, Row, Table
 
+from cherenkov_pipeline.dl1.contents import IMAGE
 from cherenkov_pipeline.performance.sample import Sample
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ BEST, WORST, UNCERTAIN, SURPRISING = "best", "worst", "uncertain", "surprising"
 MISSED, FALSE = "missed", "false"
 """Of the particle type, gammas and others: with one probability a wrong event is as surprising as it is bad."""
 
-_EVENT = ("obs_id", "event_id")
 _NOT_KEPT = ("is_valid", "reason", "outside_validity")
 
 
@@ -139,7 +139,7 @@ def find_images(events: Table, store: "EventStore | JoinedStores") -> list[Camer
     """
     if not len(events):
         return []
-    keys = store.columns(["production", *_EVENT, "tel_id", "hillas_intensity"])
+    keys = store.columns(["production", *IMAGE, "hillas_intensity"])
     productions = list(store.productions)
     return [_read(store, _row(event, keys, productions)) for event in events]
 
@@ -148,7 +148,7 @@ def _row(event: Row, keys: Table, productions: list[str]) -> int | None:
     if event["production"] not in productions:
         return None
     same = np.asarray(keys["production"]) == productions.index(event["production"])
-    for name in (*_EVENT, "tel_id"):
+    for name in IMAGE:
         if name in event.colnames:
             same &= np.asarray(keys[name]) == event[name]
     rows = np.flatnonzero(same)

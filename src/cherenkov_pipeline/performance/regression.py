@@ -10,12 +10,12 @@ import astropy.units as u
 import numpy as np
 from astropy.table import QTable, Table
 
+from cherenkov_pipeline.dl1.contents import PRODUCTION_EVENT
 from cherenkov_pipeline.performance import statistics
 from cherenkov_pipeline.performance.gallery import choose_events, error_kinds
 from cherenkov_pipeline.performance.metrics import Metric, metrics_table
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.sample import (
-    KEYS,
     Sample,
     check_columns,
     choose_gammas,
@@ -129,7 +129,7 @@ def regression_sample(predictions: Table, quantity: Quantity) -> Sample:
         If a column or a unit is missing.
     """
     wanted = [name for one in quantity.coordinates for name in (f"true_{one.name}", f"reco_{one.name}", one.error)]
-    check_columns(predictions, (*KEYS, *wanted, "true_energy", "is_valid"))
+    check_columns(predictions, (*PRODUCTION_EVENT, *wanted, "true_energy", "is_valid"))
     columns = {"true_energy": values_in(predictions, "true_energy", "TeV")}
     known = predicted = np.ones(len(predictions), dtype=bool)
     errors, squares = [], []

@@ -14,7 +14,6 @@ from cherenkov_pipeline.performance.bootstrap import shower_labels
 from cherenkov_pipeline.performance.metrics import Metric, grouped_metrics
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 
-KEYS = ("production", "obs_id", "event_id")
 QUARTERS = 4
 
 

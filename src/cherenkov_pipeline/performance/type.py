@@ -12,12 +12,12 @@ from functools import partial
 import numpy as np
 from astropy.table import QTable, Table
 
+from cherenkov_pipeline.dl1.contents import PRODUCTION_EVENT
 from cherenkov_pipeline.performance import classification, statistics
 from cherenkov_pipeline.performance.gallery import choose_events, probability_kinds
 from cherenkov_pipeline.performance.metrics import Metric, metrics_table
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.sample import (
-    KEYS,
     PRIMARY,
     Sample,
     check_columns,
@@ -117,7 +117,7 @@ def type_sample(predictions: Table) -> Sample:
     UserError
         If a column or a unit is missing.
     """
-    check_columns(predictions, (*KEYS, "gammaness", "is_valid", PRIMARY))
+    check_columns(predictions, (*PRODUCTION_EVENT, "gammaness", "is_valid", PRIMARY))
     primary, score = np.asarray(predictions[PRIMARY]), np.asarray(predictions["gammaness"], dtype=float)
     known = primary >= 0
     predicted = np.asarray(predictions["is_valid"], dtype=bool) & np.isfinite(score)

@@ -7,15 +7,13 @@ from typing import Any
 import numpy as np
 from astropy.table import QTable, Table
 
+from cherenkov_pipeline.directions import POINTING
+from cherenkov_pipeline.dl1.contents import IMAGE
 from cherenkov_pipeline.hdf5 import read_subarray
 from cherenkov_pipeline.tasks import Task
 
-EVENT = ("obs_id", "event_id")
-
 COPIED = (
-    "obs_id",
-    "event_id",
-    "tel_id",
+    *IMAGE,
     "shower",
     "true_energy",
     "true_alt",
@@ -24,8 +22,7 @@ COPIED = (
     "true_core_y",
     "true_x_max",
     "true_shower_primary_id",
-    "telescope_pointing_altitude",
-    "telescope_pointing_azimuth",
+    *POINTING,
     "hillas_intensity",
     "hillas_fov_lon",
     "hillas_fov_lat",
@@ -34,7 +31,7 @@ COPIED = (
 """Columns of the events that the predictions carry along, where there are any."""
 
 
-def find_rows(wanted: Table, table: Table, names: Sequence[str] = (*EVENT, "tel_id")) -> np.ndarray:
+def find_rows(wanted: Table, table: Table, names: Sequence[str] = IMAGE) -> np.ndarray:
     """Row of ``table`` with the keys of each row of ``wanted``; -1 where there is none."""
     keys = np.concatenate(
         [np.stack([np.asarray(part[name], dtype=np.int64) for name in names], axis=1) for part in (table, wanted)]

@@ -24,6 +24,7 @@ from ctapipe.containers import Container
 from ctapipe.reco.telescope_event_handling import get_subarray_index
 from ctapipe.reco.utils import add_defaults_and_meta
 
+from cherenkov_pipeline.dl1.contents import EVENT
 from cherenkov_pipeline.tasks import Task
 
 Weighting = Literal["predicted_error", "intensity", "none"]
@@ -65,7 +66,7 @@ def combine(images: Table, task: Task, prefix: str, weighting: Weighting, contai
     columns["hillas_intensity"] = np.asarray(used["hillas_intensity"], dtype=float)
     found = _COMBINATIONS[task.combination](columns, task, weighting, event, len(obs_ids))
     combined = Table({"obs_id": obs_ids, "event_id": event_ids})
-    for name in ("obs_id", "event_id"):
+    for name in EVENT:
         combined[name].description = images[name].description
     for field in task.dl2_columns:
         combined[f"{prefix}_{field}"] = found[field]

@@ -37,7 +37,7 @@ from ctapipe.io.hdf5dataformat import (
 from ctapipe.io.tableio import TelListToMaskTransform
 from ctapipe.reco.utils import add_defaults_and_meta
 
-from cherenkov_pipeline.dl1.contents import production_of
+from cherenkov_pipeline.dl1.contents import EVENT, IMAGE, production_of
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.dl1.settings import read_settings, write_settings
 from cherenkov_pipeline.dl1.written import written_completely
@@ -46,7 +46,7 @@ from cherenkov_pipeline.files import FileJob, FilePlan, FileSet, fingerprint, fi
 from cherenkov_pipeline.hdf5 import HDF5Merger, read_subarray, read_table, tables
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.saved import TrainedModel
-from cherenkov_pipeline.reconstruction.columns import EVENT, find_rows, take_rows
+from cherenkov_pipeline.reconstruction.columns import find_rows, take_rows
 from cherenkov_pipeline.reconstruction.combine import combine
 from cherenkov_pipeline.reconstruction.drift import DriftCounter
 from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
@@ -239,7 +239,7 @@ def _write_task(
     """Write telescope tables and subarray table of one task."""
     by_telescope = []
     for node in file.root[DL1_TEL_PARAMETERS_GROUP]:
-        keys = read_table(file, node._v_pathname)[[*EVENT, "tel_id"]]
+        keys = read_table(file, node._v_pathname)[[*IMAGE]]
         table = _telescope_table(keys, predictions, task, prefix)
         write_table(table, file, f"{DL2_TEL_GROUP}/{task.dl2_group}/{prefix}/{node._v_name}")
         table["hillas_intensity"] = take_rows(predictions["hillas_intensity"], find_rows(keys, predictions))

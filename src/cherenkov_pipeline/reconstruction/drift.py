@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy.table import QTable
 
-from cherenkov_pipeline.dl1.contents import particle_name
+from cherenkov_pipeline.dl1.contents import EVENT, particle_name
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.card import Reference
 from cherenkov_pipeline.models.reference import count_images
@@ -96,7 +96,7 @@ class DriftCounter:
         for primary in np.unique(primaries):
             rows = primaries == primary
             data = OBSERVED if primary < 0 else particle_name(int(primary))
-            events = np.stack([np.asarray(images.table[name])[rows] for name in ("obs_id", "event_id")])
+            events = np.stack([np.asarray(images.table[name])[rows] for name in EVENT])
             own = {name: values[rows] for name, values in quantities.items()}
             for number, (known, tasks) in enumerate(references):
                 found = self._compared.setdefault((telescope_type, data, number), _compare(known, data, tasks))

@@ -18,13 +18,12 @@ from astropy.table import QTable, vstack
 from pydantic import BaseModel, ConfigDict
 
 from cherenkov_pipeline.directions import from_sky, plain, pointing_of, to_camera
-from cherenkov_pipeline.dl1.contents import PARTICLES, production_of
+from cherenkov_pipeline.dl1.contents import IMAGE, PARTICLES, PRODUCTION_EVENT, production_of
 from cherenkov_pipeline.dl1.provenance import COLUMNS, thrown_row
 from cherenkov_pipeline.dl1.thrown import count_thrown, thrown_spectra
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileSet, fingerprint, fingerprint_file
 from cherenkov_pipeline.hdf5 import read_subarray
-from cherenkov_pipeline.reconstruction.columns import EVENT
 from cherenkov_pipeline.reconstruction.discover import Level, find_level, find_prefixes, only_prefix
 from cherenkov_pipeline.reconstruction.paths import list_dl2
 from cherenkov_pipeline.reconstruction.read import read_predictions
@@ -235,7 +234,7 @@ def _is_ctlearns(path: Path, prefix: str) -> bool:
 
 
 def _check_unique(table: QTable, path: Path) -> None:
-    names = [name for name in (*EVENT, "tel_id") if name in table.colnames]
+    names = [name for name in IMAGE if name in table.colnames]
     if pd.DataFrame({name: np.asarray(table[name]) for name in names}).duplicated().any():
         raise UserError(
             f"{path} has an event twice ({', '.join(names)}): where productions with the same numbers were merged, "
@@ -293,7 +292,7 @@ def _thrown_rows(method: Method, predictions: QTable) -> list[tuple]:
     except UserError as error:
         return [("thrown", "", "", pd.NA, pd.NA, f"not known: {error}")]
     names = {number: name for name, number in PARTICLES.items()}
-    keys = pd.DataFrame({name: np.asarray(predictions[name]) for name in ("production", *EVENT, PRIMARY)})
+    keys = pd.DataFrame({name: np.asarray(predictions[name]) for name in (*PRODUCTION_EVENT, PRIMARY)})
     events = keys.drop_duplicates()[PRIMARY].value_counts()
     return [
         thrown_row(names.get(primary, str(primary)), n, int(events.get(primary, 0))) for primary, n in thrown.items()

@@ -11,11 +11,11 @@ from astropy.table import Column, QTable, Table, vstack
 from ctapipe.io.tableloader import IndexNotMatching
 
 from cherenkov_pipeline.directions import POINTING
-from cherenkov_pipeline.dl1.contents import production_of
+from cherenkov_pipeline.dl1.contents import EVENT, IMAGE, production_of
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileSet
 from cherenkov_pipeline.hdf5 import TableLoader, tables
-from cherenkov_pipeline.reconstruction.columns import COPIED, EVENT, add_truth, find_rows, take_rows
+from cherenkov_pipeline.reconstruction.columns import COPIED, add_truth, find_rows, take_rows
 from cherenkov_pipeline.reconstruction.discover import Level
 from cherenkov_pipeline.reconstruction.sst1mpipe import FORESTS, read_forests
 from cherenkov_pipeline.store.chunks import plain_events
@@ -84,7 +84,7 @@ def _models(record: Mapping[str, Any], level: Level) -> dict[str, str]:
 def _read_predictions(path: Path, prefixes: Mapping[str, str], level: Level) -> QTable:
     images, events = _read_events(path, level)
     table = QTable({name: events[name] for name in COPIED if name in events.colnames})
-    for key in (*EVENT, "tel_id") if level == "telescope" else EVENT:
+    for key in IMAGE if level == "telescope" else EVENT:
         table[key] = np.asarray(events[key], dtype=np.int64)
     table["shower"] = shower_ids(events, production_of(path))
     if level == "subarray":

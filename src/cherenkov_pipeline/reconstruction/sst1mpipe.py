@@ -16,11 +16,11 @@ import pandas as pd
 from astropy import units as u
 from astropy.table import QTable
 
-from cherenkov_pipeline.directions import from_camera
-from cherenkov_pipeline.dl1.contents import production_of
+from cherenkov_pipeline.directions import POINTING, from_camera
+from cherenkov_pipeline.dl1.contents import EVENT, IMAGE, production_of
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.hdf5 import read_subarray
-from cherenkov_pipeline.reconstruction.columns import EVENT, add_truth
+from cherenkov_pipeline.reconstruction.columns import add_truth
 from cherenkov_pipeline.store.chunks import PRIMARY, TRUTH
 from cherenkov_pipeline.store.split import shower_ids
 from cherenkov_pipeline.tasks import Task
@@ -56,9 +56,9 @@ ZERO_WITHOUT_FOREST = {
 }
 """Task -> column that is 0 in every row where the forest was not at hand: sst1mpipe writes its file all the same."""
 
-POINTING = {"telescope_pointing_altitude": "true_alt_tel", "telescope_pointing_azimuth": "true_az_tel"}
+TRUE_POINTING = dict(zip(POINTING, ("true_alt_tel", "true_az_tel"), strict=True))
 
-IMAGE = tuple(f"camera_frame_hillas_{name}" for name in ("intensity", "x", "y", "psi"))
+HILLAS = tuple(f"camera_frame_hillas_{name}" for name in ("intensity", "x", "y", "psi"))
 
 
 def is_of_level(name: str, level: "Level") -> bool:
@@ -88,8 +88,8 @@ def read_forests(path: Path, tasks: Sequence[Task], level: "Level") -> QTable:
         If a column is missing.
     """
     found = _read(path, level)
-    keys = EVENT if level == "subarray" else (*EVENT, "tel_id")
-    needed = (*keys, *POINTING.values(), *(name for task in tasks for name in PREDICTED[task.name].values()))
+    keys = EVENT if level == "subarray" else IMAGE
+    needed = (*keys, *TRUE_POINTING.values(), *(name for task in tasks for name in PREDICTED[task.name].values()))
     if missing := [name for name in dict.fromkeys(needed) if name not in found]:
         raise UserError(f"{path} has no column {', '.join(missing)}: it is not DL2 as sst1mpipe writes it.")
     table = QTable({"production": np.full(len(found), production_of(path))})
@@ -98,7 +98,7 @@ def read_forests(path: Path, tasks: Sequence[Task], level: "Level") -> QTable:
     table[PRIMARY] = found[PRIMARY].to_numpy(np.int64) if PRIMARY in found else -1
     for name, unit in TRUTH.items():
         table[name] = (found[name].to_numpy(float) if name in found else np.full(len(found), np.nan)) << u.Unit(unit)
-    for name, theirs in POINTING.items():
+    for name, theirs in TRUE_POINTING.items():
         table[name] = found[theirs].to_numpy(float) << u.deg
     table["shower"] = shower_ids(table, production_of(path))
     if level == "telescope":
@@ -128,9 +128,9 @@ def _has_forest(found: pd.DataFrame, task: Task) -> bool:
 
 def _add_images(table: QTable, found: pd.DataFrame, path: Path) -> None:
     """Add what the side of the image is judged by, in the telescope frame: sst1mpipe's is that of the camera."""
-    if not set(IMAGE) <= set(found):
+    if not set(HILLAS) <= set(found):
         return
-    table["hillas_intensity"], x, y, psi = (found[name].to_numpy(float) for name in IMAGE)
+    table["hillas_intensity"], x, y, psi = (found[name].to_numpy(float) for name in HILLAS)
     step = 1e-3  # m: a turned frame turns the axis
     columns = np.full((3, len(table)), np.nan)
     subarray = read_subarray(path)

@@ -21,7 +21,8 @@ import astropy.units as u
 import numpy as np
 from astropy.table import QTable, Table, vstack
 
-from cherenkov_pipeline.dl1.contents import production_of
+from cherenkov_pipeline.directions import POINTING
+from cherenkov_pipeline.dl1.contents import EVENT, IMAGE, PRODUCTION_EVENT, production_of
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.dl1.selection import select
 from cherenkov_pipeline.errors import UserError
@@ -52,8 +53,6 @@ from cherenkov_pipeline.store import EventChunk, EventStore, JoinedStores
 from cherenkov_pipeline.store.chunks import iter_array_chunks, telescopes
 from cherenkov_pipeline.store.parameters import InputParameters
 from cherenkov_pipeline.store.stereo import (
-    EVENT,
-    POINTING,
     group_events,
     places_by_id,
     pointing_positions,
@@ -242,14 +241,14 @@ def predict_stereo_store(
     compare_settings(trained.card, store.provenance["dl1_settings"], store.path)
     predictor = predictor_of_store(trained, store)
     rows = rows_to_predict(store, split)
-    items = _events(store.columns((*EVENT, "tel_id"))[rows], store.telescopes["tel_id"])
+    items = _events(store.columns(("production", *IMAGE))[rows], store.telescopes["tel_id"])
     tables = []
     for start in range(0, len(items), chunk_size):
         events = items[start : start + chunk_size]
         images = rows[np.sort(events[events >= 0])]
         tables.append(predictor.predict(read_images(predictor, store, images), np.ones(len(images), dtype=bool)))
     predictions = vstack(tables, metadata_conflicts="silent")
-    production = np.asarray(store.columns(EVENT)["production"])[rows[_first(items)]]
+    production = np.asarray(store.columns(["production"])["production"])[rows[_first(items)]]
     predictions.add_column(np.array(store.productions)[production], name="production", index=0)
     predictions.meta |= {"tel_ids": predictor.telescopes["tel_id"].tolist(), THROWN: thrown_of(store)}
     return predictions
@@ -266,7 +265,7 @@ def read_images(
     predictor: StereoPredictor, store: EventStore | JoinedStores, rows: np.ndarray
 ) -> dict[str, EventChunk]:
     """Read images of a store, rows in increasing order: telescope type -> its images, with the columns that count."""
-    wanted = dict.fromkeys((*EVENT, *COPIED, *predictor.parameters.columns))
+    wanted = dict.fromkeys((*PRODUCTION_EVENT, *COPIED, *predictor.parameters.columns))
     found = store.read(rows, [name for name in wanted if name in store.colnames])
     return found if isinstance(store, JoinedStores) else {store.telescope_type: found}
 
@@ -421,7 +420,7 @@ def _one_row_an_event(tables: Sequence[QTable], production: str, tel_ids: np.nda
     if not tables:
         return QTable()
     joined = vstack(list(tables), metadata_conflicts="silent")
-    keys = [np.asarray(joined[name], dtype=np.int64) for name in ("obs_id", "event_id")]
+    keys = [np.asarray(joined[name], dtype=np.int64) for name in EVENT]
     order = np.lexsort((-np.asarray(joined["n_telescopes"]), ~np.asarray(joined["is_valid"]), *reversed(keys)))
     ordered = np.stack(keys, axis=1)[order]
     best = np.append(True, (np.diff(ordered, axis=0) != 0).any(axis=1))

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy.table import MaskedColumn, Table
 
-from cherenkov_pipeline.dl1.contents import PRIMARY
+from cherenkov_pipeline.directions import POINTING
+from cherenkov_pipeline.dl1.contents import EVENT, IMAGE, PRIMARY
 from cherenkov_pipeline.dl1.telescopes import telescopes_by_type
 from cherenkov_pipeline.errors import UserError, reason
 from cherenkov_pipeline.store.layout import TELESCOPE_DTYPE
@@ -39,8 +40,6 @@ TRUTH = {
 }
 """True values of the shower and their units; NaN where a file has none."""
 
-POINTING = {"telescope_pointing_altitude": "rad", "telescope_pointing_azimuth": "rad"}
-KEYS = ("obs_id", "event_id", "tel_id")
 PIXELS = ("image", "peak_time", "image_mask")
 
 _ROWS_AT_A_TIME = 16_384
@@ -189,7 +188,7 @@ def iter_array_chunks(
                 for telescope_type, tel_ids in images.tel_ids.items():
                     own = events[np.isin(events["tel_id"], tel_ids)] if len(images.tel_ids) > 1 else events
                     if len(own):
-                        chunks[telescope_type] = EventChunk(own, *images.read(own[list(KEYS)]))
+                        chunks[telescope_type] = EventChunk(own, *images.read(own[[*IMAGE]]))
                 yield chunks
 
 
@@ -298,7 +297,7 @@ class DL1Images:
         missing = [name for name in PIXELS if name not in table.colnames]
         if missing:
             raise UserError(f"{self._path}: its images have no {missing[0]}, make it again with images and parameters.")
-        if len(table) != len(keys) or any((table[name] != keys[name]).any() for name in ("obs_id", "event_id")):
+        if len(table) != len(keys) or any((table[name] != keys[name]).any() for name in EVENT):
             raise self._unfit(f"images of telescope {tel_id} are not those of its parameters")
         return [np.asarray(table[name]) for name in PIXELS]
 
@@ -342,7 +341,7 @@ def plain_events(table: Table) -> Table:
         if len(column.shape) == 1 and not name.endswith("_mono")
     }
     events = Table(columns, copy=False)
-    for name, unit in (TRUTH | POINTING).items():
+    for name, unit in (TRUTH | dict.fromkeys(POINTING, "rad")).items():
         if name not in events.colnames:
             events[name] = np.full(len(table), np.nan)
             events[name].unit = unit

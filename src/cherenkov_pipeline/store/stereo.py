@@ -6,6 +6,8 @@ import astropy.units as u
 import numpy as np
 from astropy.table import Table
 
+from cherenkov_pipeline.directions import POINTING
+from cherenkov_pipeline.dl1.contents import IMAGE, PRODUCTION_EVENT
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.store.augmentation import Augmentation
 from cherenkov_pipeline.store.batches import Batches
@@ -14,11 +16,6 @@ from cherenkov_pipeline.store.joined import JoinedStores
 from cherenkov_pipeline.store.joined_inputs import JoinedMaker, joined_maker
 from cherenkov_pipeline.store.layout import TELESCOPE_DTYPE
 from cherenkov_pipeline.store.parameters import AugmentationParameters
-
-EVENT = ("production", "obs_id", "event_id")
-"""What makes an event: gammas and protons of two files may well have the same ``obs_id`` and ``event_id``."""
-
-POINTING = ("telescope_pointing_altitude", "telescope_pointing_azimuth")
 
 POSITION_UNIT = 100.0
 """m: networks read numbers of order one."""
@@ -80,7 +77,7 @@ class StereoBatches(Batches):
     @property
     def keys(self) -> Table:
         """``production``, ``obs_id`` and ``event_id`` of each event."""
-        return self.events(EVENT)
+        return self.events(PRODUCTION_EVENT)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -101,7 +98,7 @@ class StereoBatches(Batches):
         return super()._augmented(parameters, vectors)
 
     def _grouped(self) -> np.ndarray:
-        keys = self.store.columns((*EVENT, "tel_id"))[self._rows]
+        keys = self.store.columns(("production", *IMAGE))[self._rows]
         items = group_events(keys, self.tel_ids)
         n_images = (items >= 0).sum(axis=1)
         items = items[n_images >= self.parameters.min_telescopes]
@@ -181,7 +178,7 @@ def group_events(images: Table, tel_ids: np.ndarray) -> np.ndarray:
     ndarray of int
         (n_events, n_telescopes) rows of ``images``, -1 where there is none; by production, ``obs_id``, ``event_id``.
     """
-    names = [name for name in EVENT if name in images.colnames]
+    names = [name for name in PRODUCTION_EVENT if name in images.colnames]
     keys = np.stack([np.asarray(images[name], dtype=np.int64) for name in names], axis=-1)
     events, event = np.unique(keys, axis=0, return_inverse=True)
     items = np.full((len(events), len(tel_ids)), -1, dtype=np.int64)

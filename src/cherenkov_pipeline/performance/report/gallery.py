@@ -8,7 +8,7 @@ import numpy as np
 from astropy.table import QTable, Row
 
 from cherenkov_pipeline.directions import POINTING, Direction, from_sky, plain, pointing_of
-from cherenkov_pipeline.dl1.contents import particle_name
+from cherenkov_pipeline.dl1.contents import IMAGE, particle_name
 from cherenkov_pipeline.performance.gallery import (
     BEST,
     FALSE,
@@ -59,7 +59,6 @@ _RECONSTRUCTED = (
     "that side; in percent, how probable the chosen side is."
 )
 _NO_IMAGES = "There are no pictures: no event store with the images of these events is at hand."
-_IDENTIFIERS = ("obs_id", "event_id", "tel_id")
 _ANGLES = ("_alt", "_az")
 _MEASURED = {"hillas_intensity": "Intensity [p.e.]"}
 
@@ -226,7 +225,7 @@ def _events_table(table: QTable, captions: Captions, quantities: Mapping[str, st
         columns.append([Cell(particle_name(int(number))) for number in table[PRIMARY]])
     header.append("Production")
     columns.append([Cell(str(name)) for name in table["production"]])
-    for name in _IDENTIFIERS:
+    for name in IMAGE:
         if name in table.colnames:
             header.append(name)
             columns.append([Cell(str(number), float(number)) for number in table[name]])

@@ -10,6 +10,7 @@ import pandas as pd
 from astropy.table import Table as AstropyTable
 
 from cherenkov_pipeline.directions import separation
+from cherenkov_pipeline.dl1.contents import IMAGE
 from cherenkov_pipeline.performance.report.content import (
     Cell,
     Drawing,
@@ -45,7 +46,6 @@ _COLUMNS = {
     "angle": "Angle to truth",
     "validity": "Valid",
 }
-_KEYS = ("obs_id", "event_id", "tel_id")
 
 _DRIFT = {
     "data": "Images of",
@@ -181,7 +181,7 @@ def _angle(events: AstropyTable, valid: np.ndarray) -> np.ndarray:
 
 def _events_table(events: AstropyTable) -> Table:
     listed = events[:LISTED_EVENTS]
-    for key in (key for key in _KEYS if key in listed.colnames):  # events of all telescopes have no tel_id
+    for key in (key for key in IMAGE if key in listed.colnames):  # events of all telescopes have no tel_id
         listed[key] = np.asarray(listed[key]).astype(str)  # numbers that name something have no separators
     listed["validity"] = _validity(listed)
     caption = "Values without a valid prediction are missing, not guessed."

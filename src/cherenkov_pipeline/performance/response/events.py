@@ -12,7 +12,7 @@ from astropy.table import QTable, vstack
 from pyirf.simulations import SimulatedEventsInfo
 from pyirf.spectral import CRAB_HEGRA, DAMPE_P_He_SPECTRUM
 
-from cherenkov_pipeline.directions import plain, pointing_of, separation
+from cherenkov_pipeline.directions import POINTING, plain, pointing_of, separation
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.performance.response.parameters import ResponseParameters
 from cherenkov_pipeline.performance.sample import check_columns
@@ -27,7 +27,7 @@ SPECTRA = {GAMMA: CRAB_HEGRA, PROTON: DAMPE_P_He_SPECTRUM}
 
 NEEDED = (
     "shower", "true_energy", "true_alt", "true_az", "reco_energy", "reco_alt", "reco_az", "gammaness", "is_valid",
-    "telescope_pointing_altitude", "telescope_pointing_azimuth", PRIMARY,
+    *POINTING, PRIMARY,
 )  # fmt: skip
 
 

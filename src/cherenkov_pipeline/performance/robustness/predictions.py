@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from astropy.table import QTable, vstack
 
-from cherenkov_pipeline.dl1.contents import with_events
+from cherenkov_pipeline.dl1.contents import EVENT, with_events
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileSet
@@ -90,7 +90,7 @@ def _labelled(table: QTable, record: Mapping[str, Any]) -> QTable:
         else:
             table[name] = np.full(len(table), value, dtype="U64")
     if "event_id" in table.colnames:
-        obs_id, event_id = (np.asarray(table[name], dtype=np.int64) for name in ("obs_id", "event_id"))
+        obs_id, event_id = (np.asarray(table[name], dtype=np.int64) for name in EVENT)
         table["shower"] = obs_id * SHOWERS + event_id // MAX_USES
     return table
 
