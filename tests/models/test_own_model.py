@@ -16,7 +16,7 @@ from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.build import Scales, build_model
 from cherenkov_pipeline.models.card import Camera, Data, ModelCard, Validity, now, software_versions
 from cherenkov_pipeline.models.cost import model_cost
-from cherenkov_pipeline.models.export import export_onnx, predict_onnx
+from cherenkov_pipeline.models.export import OUTPUT, export_onnx, run_onnx
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.models.registry import REGISTRY, resolve
 from cherenkov_pipeline.models.saved import TrainedModel, load_model, load_network, save_model
@@ -115,7 +115,7 @@ def test_template_is_built_from_its_file_and_comes_back(tmp_path, monkeypatch):
     _, loaded = load_network(tmp_path / "model.keras")
     np.testing.assert_array_equal(loaded.predict_on_batch(events), model.predict_on_batch(events))
     path = export_onnx(loaded, tmp_path / "model.onnx")
-    np.testing.assert_allclose(predict_onnx(path, events), model.predict_on_batch(events), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(run_onnx(path, events)[OUTPUT], model.predict_on_batch(events), rtol=1e-4, atol=1e-5)
 
 
 OWN_LAYER = """

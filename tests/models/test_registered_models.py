@@ -13,7 +13,7 @@ import pytest
 from tests.models import registered
 
 from cherenkov_pipeline.models.backend import keras
-from cherenkov_pipeline.models.export import export_onnx, predict_onnx
+from cherenkov_pipeline.models.export import OUTPUT, export_onnx, run_onnx
 from cherenkov_pipeline.models.registry import REGISTRY, complete_input
 from cherenkov_pipeline.models.saved import load_network
 
@@ -42,7 +42,7 @@ def test_model_trains_is_saved_and_exported(name, tmp_path):
     np.testing.assert_array_equal(registered.predicted(loaded, inputs), expected)
 
     path = export_onnx(loaded, tmp_path / "model.onnx")
-    np.testing.assert_allclose(predict_onnx(path, inputs), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(run_onnx(path, inputs)[OUTPUT], expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("task", [pytest.param("type", marks=pytest.mark.slow), "skydirection"])
@@ -50,7 +50,9 @@ def test_other_tasks_are_exported_as_well(task, tmp_path):
     model, losses, inputs = registered.trained("set_network", task)
     assert np.isfinite(losses).all()
     path = export_onnx(model, tmp_path / "model.onnx")
-    np.testing.assert_allclose(predict_onnx(path, inputs), registered.predicted(model, inputs), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        run_onnx(path, inputs)[OUTPUT], registered.predicted(model, inputs), rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +93,7 @@ def test_model_of_another_backend(name, together, other_backend, tmp_path):
     _, loaded = load_network(folder / f"{name}.keras")
     np.testing.assert_allclose(registered.predicted(loaded, inputs), expected, rtol=1e-3, atol=1e-4)
     path = export_onnx(loaded, tmp_path / "model.onnx")
-    np.testing.assert_allclose(predict_onnx(path, inputs), expected, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(run_onnx(path, inputs)[OUTPUT], expected, rtol=1e-3, atol=1e-4)
 
 
 def test_every_model_has_a_small_form():

@@ -40,8 +40,9 @@ def test_test_events_of_another_split_are_refused(trained, store, change):
 @pytest.mark.parametrize(("chunk_size", "batch_size"), [(7, 256), (2048, 3), (1, 1)])
 def test_chunks_and_batches_do_not_matter(trained, store, monkeypatch, chunk_size, batch_size):
     expected = predict_store(trained, store)
+    monkeypatch.setattr(predict, "CHUNK_SIZE", chunk_size)
     monkeypatch.setattr(predict, "BATCH_SIZE", batch_size)
-    found = predict_store(trained, store, chunk_size=chunk_size)
+    found = predict_store(trained, store)
     assert len(np.unique(found["reco_energy"])) == len(found)
     np.testing.assert_allclose(found["reco_energy"].value, expected["reco_energy"].value, rtol=1e-4)
 

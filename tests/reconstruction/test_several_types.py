@@ -15,7 +15,7 @@ from cherenkov_pipeline.dl1.parameters import DL1Parameters
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import FileSet, run_plan
 from cherenkov_pipeline.models.card import ModelCard
-from cherenkov_pipeline.models.export import export_onnx, predict_onnx, random_events
+from cherenkov_pipeline.models.export import OUTPUT, export_onnx, random_events, run_onnx
 from cherenkov_pipeline.models.parameters import ModelParameters, PretrainedParameters
 from cherenkov_pipeline.models.registry import SHAPE
 from cherenkov_pipeline.models.saved import TrainedModel, load_model, save_model
@@ -329,7 +329,7 @@ def test_onnx(trained, store, tmp_path):
     batches = StereoBatches(store, np.arange(len(store)), INPUTS, lambda table: table["event_id"], 60, shuffle=False)
     inputs, _ = batches[0]
     expected = np.asarray(trained.model.predict_on_batch(inputs))
-    np.testing.assert_allclose(predict_onnx(exported, inputs), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(run_onnx(exported, inputs)[OUTPUT], expected, rtol=1e-4, atol=1e-5)
     assert np.ptp(expected, axis=0).min() > 0
 
 

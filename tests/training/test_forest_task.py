@@ -8,7 +8,7 @@ from tests.training.toy_forest import forest_store
 
 from cherenkov_pipeline.directions import head_tail_point, true_direction
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.models.export import export_onnx, predict_onnx
+from cherenkov_pipeline.models.export import OUTPUT, export_onnx, run_onnx
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.models.registry import complete_input
 from cherenkov_pipeline.models.saved import load_model, save_model
@@ -64,7 +64,7 @@ def test_forest_is_exported(task, grown, store, tmp_path):
     inputs = all_inputs(trained, store, known_events(store, get_task(task).particles))
     path = export_onnx(trained.model, tmp_path / "forest.onnx", trained.card)
     expected = trained.model.predict_on_batch(inputs)
-    np.testing.assert_allclose(predict_onnx(path, inputs), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(run_onnx(path, inputs)[OUTPUT], expected, rtol=1e-4, atol=1e-5)
 
 
 def predict_inputs(store, rows):

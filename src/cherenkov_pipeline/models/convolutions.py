@@ -8,7 +8,6 @@ from cherenkov_pipeline.models.layers import HexagonalConv2D, HexagonalMaxPoolin
 
 CONVOLUTIONS = {"square": keras.layers.Conv2D, "hexagonal": HexagonalConv2D}
 
-
 MOMENTUM = 0.99
 """Of the moving statistics of a batch normalisation, as in Keras: they follow within hundreds of steps."""
 
@@ -29,7 +28,6 @@ def convolved(
     batch_normalization: bool = False,
     l2: float = 0.0,
     strides: int = 1,
-    momentum: float = MOMENTUM,
 ) -> keras.KerasTensor:
     """One convolution, then normalisation, where wanted, and activation.
 
@@ -39,8 +37,6 @@ def convolved(
         (rows, columns, channels).
     name : str
         Of the convolution's layer; those of the others begin with it.
-    momentum : float
-        Of the moving statistics of the normalisation.
     **others
         See the options of the models.
     """
@@ -48,7 +44,7 @@ def convolved(
     if not batch_normalization:
         return CONVOLUTIONS[convolution](filters, kernel_size, activation=activation, name=name, **options)(x)
     x = CONVOLUTIONS[convolution](filters, kernel_size, use_bias=False, name=name, **options)(x)
-    x = keras.layers.BatchNormalization(momentum=momentum, name=f"{name}_normalization")(x)
+    x = keras.layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}_normalization")(x)
     return keras.layers.Activation(activation, name=f"{name}_activation")(x) if activation else x
 
 
@@ -77,8 +73,6 @@ def stack(
     convolution: str,
     batch_normalization: bool,
     l2: float,
-    prefix: str = "backbone",
-    momentum: float = MOMENTUM,
 ) -> keras.KerasTensor:
     """Convolutions, each followed by a pooling that halves rows and columns.
 
@@ -88,10 +82,6 @@ def stack(
         (rows, columns, channels).
     filters, kernel_size, convolution, batch_normalization, l2
         See `~cherenkov_pipeline.models.options.ConvolutionOptions`.
-    prefix : str
-        Of the layers' names.
-    momentum : float
-        Of the moving statistics of the normalisation.
 
     Returns
     -------
@@ -103,11 +93,10 @@ def stack(
             x,
             n_filters,
             kernel_size,
-            f"{prefix}_convolution_{index}",
+            f"backbone_convolution_{index}",
             convolution=convolution,
             batch_normalization=batch_normalization,
             l2=l2,
-            momentum=momentum,
         )
-        x = halved(x, convolution, f"{prefix}_pooling_{index}")
+        x = halved(x, convolution, f"backbone_pooling_{index}")
     return x

@@ -86,8 +86,8 @@ def export_onnx(
     return path
 
 
-def predict_onnx(path: str | os.PathLike, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Compute the outputs of an ONNX file, by onnxruntime on one core.
+def run_onnx(path: str | os.PathLike, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Compute the outputs of an ONNX file, by their names, by onnxruntime on one core.
 
     Parameters
     ----------
@@ -95,11 +95,6 @@ def predict_onnx(path: str | os.PathLike, inputs: Mapping[str, np.ndarray]) -> n
     inputs : mapping
         Name -> (n, ...) array; those that the file does not read are left out.
     """
-    return run_onnx(path, inputs)[OUTPUT]
-
-
-def run_onnx(path: str | os.PathLike, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Compute all outputs of an ONNX file, by their names, as `predict_onnx` does."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -111,9 +106,9 @@ def run_onnx(path: str | os.PathLike, inputs: Mapping[str, np.ndarray]) -> dict[
     return dict(zip(names, session.run(names, read), strict=True))
 
 
-def random_events(model: keras.Model, n: int, seed: int = 0) -> dict[str, np.ndarray]:
+def random_events(model: keras.Model, n: int) -> dict[str, np.ndarray]:
     """Make up inputs of a network: normal numbers, masks of 0 and 1, one type a telescope."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     events = {}
     for tensor in model.inputs:
         shape = (n, *tensor.shape[1:])

@@ -1,7 +1,7 @@
 """Statistics of a score between two classes, along the last axis; NaN is left out, as in `performance.statistics`.
 
-``positive`` is 1 for gammas, 0 for others; ``score`` grows with the probability of a gamma. A threshold is a number, or
-the one that keeps a given fraction of the gammas, found anew in each resample. Where several gammas have exactly its
+``positive`` is 1 for gammas, 0 for others; ``score`` grows with the probability of a gamma. A threshold is `THRESHOLD`
+or the one that keeps a given fraction of the gammas, found anew in each resample. Where several gammas have exactly its
 score, the choice among them is random: of gammas and others of this score the same share is kept, in agreement with the
 area under the ROC curve, where ties count half.
 """
@@ -10,6 +10,7 @@ import numpy as np
 
 from cherenkov_pipeline.performance.statistics import mean, quantiles
 
+THRESHOLD = 0.5
 CALIBRATION_BINS = 10
 SMALLEST_PROBABILITY = 1e-7
 
@@ -57,10 +58,10 @@ def _share_of_tie(
 
 
 def decisions(
-    positive: np.ndarray, score: np.ndarray, threshold: float = 0.5, efficiency: float | None = None
+    positive: np.ndarray, score: np.ndarray, efficiency: float | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Gammas kept, others kept, gammas rejected, others rejected."""
-    limit = np.asarray(threshold if efficiency is None else threshold_at(positive, score, efficiency))[..., np.newaxis]
+    """Gammas kept, others kept, gammas rejected, others rejected; above `THRESHOLD` where no efficiency is given."""
+    limit = np.asarray(THRESHOLD if efficiency is None else threshold_at(positive, score, efficiency))[..., np.newaxis]
     # without gammas no threshold keeps a fraction of them: nothing is decided, not even that all others are rejected
     used = np.isfinite(positive) & np.isfinite(score) & np.isfinite(limit)
     gamma = used & (positive > 0)
@@ -79,41 +80,33 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
         return np.where(whole > 0, part / whole, np.nan)
 
 
-def accuracy(
-    positive: np.ndarray, score: np.ndarray, threshold: float = 0.5, efficiency: float | None = None
-) -> np.ndarray:
+def accuracy(positive: np.ndarray, score: np.ndarray, efficiency: float | None = None) -> np.ndarray:
     """Share of right decisions."""
-    gammas, others, lost, rejected = decisions(positive, score, threshold, efficiency)
+    gammas, others, lost, rejected = decisions(positive, score, efficiency)
     return _ratio(gammas + rejected, gammas + others + lost + rejected)
 
 
-def precision(
-    positive: np.ndarray, score: np.ndarray, threshold: float = 0.5, efficiency: float | None = None
-) -> np.ndarray:
+def precision(positive: np.ndarray, score: np.ndarray, efficiency: float | None = None) -> np.ndarray:
     """Share of gammas among what is kept."""
-    gammas, others, _, _ = decisions(positive, score, threshold, efficiency)
+    gammas, others, _, _ = decisions(positive, score, efficiency)
     return _ratio(gammas, gammas + others)
 
 
-def recall(
-    positive: np.ndarray, score: np.ndarray, threshold: float = 0.5, efficiency: float | None = None
-) -> np.ndarray:
+def recall(positive: np.ndarray, score: np.ndarray) -> np.ndarray:
     """Share of the gammas that is kept: the gamma efficiency."""
-    gammas, _, lost, _ = decisions(positive, score, threshold, efficiency)
+    gammas, _, lost, _ = decisions(positive, score)
     return _ratio(gammas, gammas + lost)
 
 
-def f1(positive: np.ndarray, score: np.ndarray, threshold: float = 0.5, efficiency: float | None = None) -> np.ndarray:
+def f1(positive: np.ndarray, score: np.ndarray, efficiency: float | None = None) -> np.ndarray:
     """Harmonic mean of precision and recall."""
-    gammas, others, lost, _ = decisions(positive, score, threshold, efficiency)
+    gammas, others, lost, _ = decisions(positive, score, efficiency)
     return _ratio(2 * gammas, 2 * gammas + others + lost)
 
 
-def background_efficiency(
-    positive: np.ndarray, score: np.ndarray, threshold: float = 0.5, efficiency: float | None = None
-) -> np.ndarray:
+def background_efficiency(positive: np.ndarray, score: np.ndarray, efficiency: float | None = None) -> np.ndarray:
     """Share of the others that is kept."""
-    _, others, _, rejected = decisions(positive, score, threshold, efficiency)
+    _, others, _, rejected = decisions(positive, score, efficiency)
     return _ratio(others, others + rejected)
 
 

@@ -219,7 +219,7 @@ def confusion(sample: Sample) -> QTable:
     at_80 = float(classification.threshold_at(*columns, EFFICIENCY))
     rows = []
     for decision, threshold, efficiency in (("At one half", 0.5, None), ("At 80 % of the gammas", at_80, EFFICIENCY)):
-        gammas, others, *lost = classification.decisions(*columns, efficiency=efficiency)
+        gammas, others, *lost = classification.decisions(*columns, efficiency)
         for particle, kept, rejected in (("gamma", gammas, lost[0]), ("background", others, lost[1])):
             rows.append((decision, threshold, particle, round(float(kept + rejected)), round(float(kept))))
     table = QTable(rows=rows, names=("decision", "threshold", "particle", "n", "n_as_gamma"))

@@ -30,6 +30,9 @@ from cherenkov_pipeline.tasks import TASKS, Columns, Task, get_task
 if TYPE_CHECKING:
     from ctapipe.instrument import CameraGeometry
 
+CHUNK_SIZE = 2048
+"""Images, or events of several telescopes, in memory at a time, where nothing else is asked for."""
+
 BATCH_SIZE = 256
 """Images in a forward pass: larger ones are not faster on a CPU and take gigabytes in wide networks."""
 
@@ -183,9 +186,7 @@ def make_predictor(trained: TrainedModel, camera: "CameraGeometry") -> Predictor
     return Predictor(trained, input_maker(trained.cameras[number], inputs), order)
 
 
-def predict_store(
-    trained: TrainedModel, store: EventStore, split: str | None = "test", chunk_size: int = 2048
-) -> QTable:
+def predict_store(trained: TrainedModel, store: EventStore, split: str | None = "test") -> QTable:
     """Predict the images of one side of a store's split.
 
     Parameters
@@ -194,8 +195,6 @@ def predict_store(
     store : EventStore
     split : str, optional
         ``train``, ``validation`` or ``test``; None: all.
-    chunk_size : int
-        Images in memory at a time.
 
     Returns
     -------
@@ -216,8 +215,8 @@ def predict_store(
     predictor = make_predictor(trained, store.camera)
     rows = rows_to_predict(store, split)
     tables = []
-    for start in range(0, len(rows), chunk_size):
-        chunk = store.read(rows[start : start + chunk_size])
+    for start in range(0, len(rows), CHUNK_SIZE):
+        chunk = store.read(rows[start : start + CHUNK_SIZE])
         tables.append(predictor.predict(chunk, np.ones(len(chunk), dtype=bool)))
     predictions = vstack(tables, metadata_conflicts="silent")
     predictions.add_column(np.array(store.productions)[store.table["production"][rows]], name="production", index=0)
@@ -264,7 +263,7 @@ def predict_dl1(
     models: Sequence[TrainedModel],
     path: str | os.PathLike,
     selection: SelectionParameters,
-    chunk_size: int = 2048,
+    chunk_size: int = CHUNK_SIZE,
     observe: Observer | None = None,
 ) -> dict[str, QTable]:
     """Predict all images of a DL1 file with models of single telescopes, in one pass over its images.
@@ -294,7 +293,7 @@ def predict_sets(
     sets: Mapping[str, Sequence[TrainedModel]],
     path: str | os.PathLike,
     selection: SelectionParameters,
-    chunk_size: int = 2048,
+    chunk_size: int = CHUNK_SIZE,
     observe: Observer | None = None,
 ) -> dict[str, dict[str, QTable]]:
     """Predict all images of a DL1 file with several sets of models, in one pass over its images.

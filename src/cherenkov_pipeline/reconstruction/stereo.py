@@ -29,6 +29,7 @@ from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.saved import TrainedModel, fitting_camera
 from cherenkov_pipeline.reconstruction.predict import (
     BATCH_SIZE,
+    CHUNK_SIZE,
     COPIED,
     NO_SIGNAL,
     NOT_FINITE,
@@ -210,9 +211,7 @@ def is_stereo(trained: TrainedModel) -> bool:
     return trained.card.mode == "stereo"
 
 
-def predict_stereo_store(
-    trained: TrainedModel, store: EventStore | JoinedStores, split: str | None = "test", chunk_size: int = 2048
-) -> QTable:
+def predict_stereo_store(trained: TrainedModel, store: EventStore | JoinedStores, split: str | None = "test") -> QTable:
     """Predict the events of one side of a store's split.
 
     Parameters
@@ -222,8 +221,6 @@ def predict_stereo_store(
     store : EventStore or JoinedStores
     split : str, optional
         ``train``, ``validation`` or ``test``; None: all.
-    chunk_size : int
-        Events in memory at a time.
 
     Returns
     -------
@@ -243,8 +240,8 @@ def predict_stereo_store(
     rows = rows_to_predict(store, split)
     items = _events(store.columns(("production", *IMAGE))[rows], store.telescopes["tel_id"])
     tables = []
-    for start in range(0, len(items), chunk_size):
-        events = items[start : start + chunk_size]
+    for start in range(0, len(items), CHUNK_SIZE):
+        events = items[start : start + CHUNK_SIZE]
         images = rows[np.sort(events[events >= 0])]
         tables.append(predictor.predict(read_images(predictor, store, images), np.ones(len(images), dtype=bool)))
     predictions = vstack(tables, metadata_conflicts="silent")
@@ -274,7 +271,7 @@ def predict_stereo_dl1(
     models: Sequence[TrainedModel],
     path: str | os.PathLike,
     selection: SelectionParameters,
-    chunk_size: int = 2048,
+    chunk_size: int = CHUNK_SIZE,
     observe: Observer | None = None,
 ) -> dict[str, QTable]:
     """Predict all events of a DL1 file with all stereo models.

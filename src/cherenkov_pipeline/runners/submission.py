@@ -22,7 +22,6 @@ from cherenkov_pipeline.runners.resources import ClusterParameters, Resources
 logger = logging.getLogger(__name__)
 
 REMOTE = "slurm"
-LOCAL = "local"
 
 
 class Submitter(Protocol):

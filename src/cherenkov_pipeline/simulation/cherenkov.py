@@ -39,8 +39,8 @@ DRIFT = 1.3
 DIFFUSION = 0.65
 N_GAUSSIANS = 4
 SLICES_PER_HEIGHT = 3  # the light is computed in each third slice
-MAX_ANGLE = 0.6  # rad
-MAX_AGE = 2.0
+MAX_ANGLE, N_ANGLES = 0.6, 240  # rad, and size of the table in angle
+MAX_AGE, N_AGES = 2.0, 15
 LARGEST_LEVER = 3.0  # radiation lengths over the height, at most: close to the ground
 
 
@@ -55,21 +55,19 @@ class AngularTable(NamedTuple):
     root_step: float  # of the square root of the angle [rad^0.5]
 
 
-def angular_table(atmosphere: Slices, n_ages: int = 15, n_angles: int = 240) -> AngularTable:
+def angular_table(atmosphere: Slices) -> AngularTable:
     """Tabulate the light of electromagnetic showers in an atmosphere.
 
     Parameters
     ----------
     atmosphere : Slices
-    n_ages, n_angles : int
-        Size of the table in age (0 to 2) and angle (0 to 0.6 rad).
 
     Returns
     -------
     AngularTable
     """
-    ages = np.linspace(0, MAX_AGE, n_ages)
-    angles = np.linspace(0, np.sqrt(MAX_ANGLE), n_angles) ** 2
+    ages = np.linspace(0, MAX_AGE, N_AGES)
+    angles = np.linspace(0, np.sqrt(MAX_ANGLE), N_ANGLES) ** 2
     energies = np.geomspace(1, 1e5, 60)
     log_step = np.log(energies[1] / energies[0])
     spectra = np.array([electron_spectrum(energies, max(age, 0.1)) for age in ages])
@@ -77,7 +75,7 @@ def angular_table(atmosphere: Slices, n_ages: int = 15, n_angles: int = 240) -> 
     variances /= variances.mean()
 
     heights = np.append(np.arange(0, atmosphere.z.size - 1, SLICES_PER_HEIGHT), atmosphere.z.size - 1)
-    table = np.empty((heights.size, n_ages, n_angles))
+    table = np.empty((heights.size, N_AGES, N_ANGLES))
     for row, index in enumerate(heights):
         refractivity = atmosphere.refractivity[index]
         sin2 = 2 * refractivity * (1 - np.minimum(ELECTRON_MASS**2 / (2 * refractivity) / energies**2, 1))
@@ -95,7 +93,7 @@ def angular_table(atmosphere: Slices, n_ages: int = 15, n_angles: int = 240) -> 
     low = np.minimum(position.astype(int), heights.size - 2)
     share = (position - low)[:, None, None]
     photons = (1 - share) * table[low] + share * table[low + 1]
-    return AngularTable(photons, MAX_AGE / (n_ages - 1), np.sqrt(MAX_ANGLE) / (n_angles - 1))
+    return AngularTable(photons, MAX_AGE / (N_AGES - 1), np.sqrt(MAX_ANGLE) / (N_ANGLES - 1))
 
 
 def mean_square_angle(energy: np.ndarray, age: float) -> np.ndarray:

@@ -51,14 +51,12 @@ class SearchResult[Configuration]:
         ``scales``: parameter -> linear, logarithmic or discrete.
     best : object
         Parameters of the best trial.
-    best_trial : int
     best_yaml : str
         The same as a parameter file, with how they were found ahead of them.
     """
 
     trials: QTable
     best: Configuration
-    best_trial: int
     best_yaml: str
 
 
@@ -192,7 +190,7 @@ def conclude[Configuration](
         + "".join(f"# {name}: {json.dumps(value)}\n" for name, value in best.values.items())
         + yaml.safe_dump(dict(written(chosen)), sort_keys=False, width=120)
     )
-    return SearchResult(_table(records, search), chosen, best.number, text)
+    return SearchResult(_table(records, search), chosen, text)
 
 
 def _table(records: Sequence[TrialRecord], search: SearchParameters) -> QTable:

@@ -35,6 +35,8 @@ _SMALLEST, _LARGEST = 1.3, 6.5
 """Half the width of a picture, deg."""
 _WIDEST = 1.0
 """Largest radius for which there is room, deg."""
+_COLUMNS = 2
+"""Pictures side by side."""
 _NOISE = 0.2
 """Opacity of pixels that did not survive the cleaning."""
 
@@ -87,7 +89,7 @@ def pixel_corners(camera: "CameraGeometry") -> np.ndarray:
 
 
 @styled
-def event_panels(panels: Sequence[Panel], columns: int = 2) -> Figure:
+def event_panels(panels: Sequence[Panel]) -> Figure:
     """Draw events side by side, each as large as its image and its directions need.
 
     The frame is the telescope's: longitude to the right, latitude upwards. Directions beyond the largest picture are
@@ -96,16 +98,15 @@ def event_panels(panels: Sequence[Panel], columns: int = 2) -> Figure:
     Parameters
     ----------
     panels : sequence of Panel
-    columns : int
     """
-    n_rows = max(1, -(-len(panels) // columns))
-    figure = new_figure(width=2.6 * columns, height=3.0 * n_rows + 0.6)
+    n_rows = max(1, -(-len(panels) // _COLUMNS))
+    figure = new_figure(width=2.6 * _COLUMNS, height=3.0 * n_rows + 0.6)
     if not panels:
         axes = figure.subplots()
         axes.set_axis_off()
         empty_note(axes, "no such event with an image")
         return figure
-    places = figure.subplots(n_rows, columns, squeeze=False).flat
+    places = figure.subplots(n_rows, _COLUMNS, squeeze=False).flat
     for axes, panel in zip_longest(places, panels):
         _draw(axes, panel) if panel else axes.set_axis_off()
     _legend(figure, panels)
