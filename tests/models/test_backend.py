@@ -27,12 +27,10 @@ def test_xla_only_where_it_pays():
 
 
 @ON_CPU
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "task"),
-    [
-        ("set_network", "energy"),
-        *(pytest.param(name, "skydirection", marks=pytest.mark.slow) for name in ("set_network", "stereo_set_network")),
-    ],
+    [("set_network", "energy"), ("set_network", "skydirection"), ("stereo_set_network", "skydirection")],
 )
 def test_xla_trains_the_same(name, task, monkeypatch):
     # Keras would not compile once another test has asked for determinism, which is for a whole process

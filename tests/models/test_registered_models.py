@@ -19,15 +19,16 @@ from cherenkov_pipeline.models.saved import load_network
 
 ROOT = Path(__file__).parents[2]
 BY_GRADIENT = [name for name, entry in REGISTRY.items() if entry.trainer == "gradient"]
-ELSEWHERE = ("set_network", "hex_resnet", "random_forest")
-"""Sets of pixels, maps, and trees: what every run of the suite trains on another backend."""
+ELSEWHERE = ("set_network", "random_forest")
+"""Networks and trees: what every run of the suite trains on another backend."""
+TAKES_A_MINUTE = ("resnet", "stereo_set_network")
 OTHERS = tuple(name for name in REGISTRY if name not in ELSEWHERE)
 
 trained = cache(registered.trained)
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "resnet" else name for name in BY_GRADIENT]
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in TAKES_A_MINUTE else name for name in BY_GRADIENT]
 )
 def test_model_trains_is_saved_and_exported(name, tmp_path):
     model, losses, inputs = trained(name)
@@ -45,9 +46,9 @@ def test_model_trains_is_saved_and_exported(name, tmp_path):
     np.testing.assert_allclose(run_onnx(path, inputs)[OUTPUT], expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("task", [pytest.param("type", marks=pytest.mark.slow), "skydirection"])
+@pytest.mark.parametrize("task", ["type", "skydirection"])
 def test_other_tasks_are_exported_as_well(task, tmp_path):
-    model, losses, inputs = registered.trained("set_network", task)
+    model, losses, inputs = registered.trained("single_tel", task)
     assert np.isfinite(losses).all()
     path = export_onnx(model, tmp_path / "model.onnx")
     np.testing.assert_allclose(

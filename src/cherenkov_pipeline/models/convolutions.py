@@ -8,6 +8,7 @@ from cherenkov_pipeline.models.layers import HexagonalConv2D, HexagonalMaxPoolin
 
 CONVOLUTIONS = {"square": keras.layers.Conv2D, "hexagonal": HexagonalConv2D}
 
+
 MOMENTUM = 0.99
 """Of the moving statistics of a batch normalisation, as in Keras: they follow within hundreds of steps."""
 
@@ -28,6 +29,7 @@ def convolved(
     batch_normalization: bool = False,
     l2: float = 0.0,
     strides: int = 1,
+    momentum: float = MOMENTUM,
 ) -> keras.KerasTensor:
     """One convolution, then normalisation, where wanted, and activation.
 
@@ -37,6 +39,8 @@ def convolved(
         (rows, columns, channels).
     name : str
         Of the convolution's layer; those of the others begin with it.
+    momentum : float
+        Of the moving statistics of the normalisation.
     **others
         See the options of the models.
     """
@@ -44,7 +48,7 @@ def convolved(
     if not batch_normalization:
         return CONVOLUTIONS[convolution](filters, kernel_size, activation=activation, name=name, **options)(x)
     x = CONVOLUTIONS[convolution](filters, kernel_size, use_bias=False, name=name, **options)(x)
-    x = keras.layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}_normalization")(x)
+    x = keras.layers.BatchNormalization(momentum=momentum, name=f"{name}_normalization")(x)
     return keras.layers.Activation(activation, name=f"{name}_activation")(x) if activation else x
 
 
@@ -73,6 +77,7 @@ def stack(
     convolution: str,
     batch_normalization: bool,
     l2: float,
+    momentum: float = MOMENTUM,
 ) -> keras.KerasTensor:
     """Convolutions, each followed by a pooling that halves rows and columns.
 
@@ -82,6 +87,8 @@ def stack(
         (rows, columns, channels).
     filters, kernel_size, convolution, batch_normalization, l2
         See `~cherenkov_pipeline.models.options.ConvolutionOptions`.
+    momentum : float
+        Of the moving statistics of the normalisation.
 
     Returns
     -------
@@ -97,6 +104,7 @@ def stack(
             convolution=convolution,
             batch_normalization=batch_normalization,
             l2=l2,
+            momentum=momentum,
         )
         x = halved(x, convolution, f"backbone_pooling_{index}")
     return x
