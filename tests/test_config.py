@@ -2,7 +2,7 @@ import astropy.units as u
 import pytest
 from pydantic import Field, ValidationError, model_validator
 
-from cherenkov_pipeline.config import Parameters, first_problem, quantity
+from cherenkov_pipeline.config import Parameters, first_problem, merge, quantity
 from cherenkov_pipeline.files import fingerprint
 
 
@@ -80,3 +80,15 @@ def test_the_first_problem_is_one_line():
     with pytest.raises(ValidationError) as whole:
         Outer(inner={"number": 3})
     assert first_problem(whole.value) == "number must be even"
+
+
+BLOCK = {"model": {"name": "a", "options": {"x": 1}}, "training": {"epochs": 3, "schedule": {"name": "plateau"}}}
+
+
+def test_another_thing_does_not_get_the_options_of_the_first():
+    own = {"model": {"name": "b"}, "training": {"schedule": {"name": "cosine", "warmup_epochs": 2}}}
+    merged = merge(BLOCK, own)
+    assert merged["model"] == {"name": "b"}
+    assert merged["training"] == {"epochs": 3, "schedule": {"name": "cosine", "warmup_epochs": 2}}
+    assert merge(BLOCK, {"model": {"name": "a", "options": {"y": 2}}})["model"]["options"] == {"x": 1, "y": 2}
+    assert merge(BLOCK, {"model": None})["model"] is None

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cherenkov_pipeline.config_loader import TaskConfigLoader, fill_in_defaults, merge
+from cherenkov_pipeline.config_loader import TaskConfigLoader, fill_in_defaults
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.settings import CONFIG_LOADER_ARGS
 from cherenkov_pipeline.tasks import TASKS
@@ -39,15 +39,6 @@ def test_every_task_has_the_defaults_and_keeps_its_own():
     assert filled["type"] == DEFAULTS
     assert filled["energy"]["training"] == {"epochs": 9, "schedule": {"name": "plateau"}}
     assert filled["energy"]["model"] == DEFAULTS["model"]
-
-
-def test_another_thing_does_not_get_the_options_of_the_first():
-    own = {"model": {"name": "b"}, "training": {"schedule": {"name": "cosine", "warmup_epochs": 2}}}
-    merged = merge(DEFAULTS, own)
-    assert merged["model"] == {"name": "b"}
-    assert merged["training"] == {"epochs": 3, "schedule": {"name": "cosine", "warmup_epochs": 2}}
-    assert merge(DEFAULTS, {"model": {"name": "a", "options": {"y": 2}}})["model"]["options"] == {"x": 1, "y": 2}
-    assert merge(DEFAULTS, {"model": None})["model"] is None
 
 
 def test_parameters_without_defaults_are_left_alone():

@@ -4,10 +4,14 @@ Parameters come from YAML. A physical quantity is written with its unit (``"0.3 
 an `astropy.units.Quantity` in the unit that the model declares.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import astropy.units as u
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
+
+NAME = "name"
+"""What says of a block which of several things its options are for."""
 
 
 class Parameters(BaseModel):
@@ -54,3 +58,20 @@ def first_problem(error: ValidationError) -> str:
     problem = error.errors()[0]
     place, message = ".".join(str(part) for part in problem["loc"]), problem["msg"].removeprefix("Value error, ")
     return f"{place}: {message}" if place else message
+
+
+def merge(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge two blocks, ``own`` first.
+
+    A block that chooses another thing by its ``name`` (a model, a schedule) takes nothing over from the defaults, whose
+    options are those of what they name.
+    """
+    merged = dict(defaults)
+    for key, value in own.items():
+        default = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(default, Mapping):
+            renamed = NAME in value and value[NAME] != default.get(NAME)
+            merged[key] = dict(value) if renamed else merge(default, value)
+        else:
+            merged[key] = value
+    return merged

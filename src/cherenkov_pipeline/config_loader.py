@@ -5,6 +5,7 @@ from typing import Any
 
 from kedro.config import OmegaConfigLoader
 
+from cherenkov_pipeline.config import merge
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.tasks import TASKS
 
@@ -13,8 +14,6 @@ DEFAULTS = "task_defaults"
 
 JOINT = "joint"
 """Block of the network that learns several tasks."""
-
-NAME = "name"
 
 
 class TaskConfigLoader(OmegaConfigLoader):
@@ -63,20 +62,3 @@ def _block(parameters: Mapping[str, Any], name: str) -> Mapping[str, Any]:
             f"The parameter {name} is a block, not {block!r}: name what is in it, such as {name}.training.epochs=3."
         )
     return block
-
-
-def merge(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge two blocks, ``own`` first.
-
-    A block that chooses another thing by its ``name`` (a model, a schedule) takes nothing over from the defaults, whose
-    options are those of what they name.
-    """
-    merged = dict(defaults)
-    for key, value in own.items():
-        default = merged.get(key)
-        if isinstance(value, Mapping) and isinstance(default, Mapping):
-            renamed = NAME in value and value[NAME] != default.get(NAME)
-            merged[key] = dict(value) if renamed else merge(default, value)
-        else:
-            merged[key] = value
-    return merged

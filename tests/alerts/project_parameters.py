@@ -4,8 +4,8 @@ from pathlib import Path
 
 import yaml
 
-from cherenkov_pipeline.alerts.parameters import merged
 from cherenkov_pipeline.alerts.project import AlertParameters
+from cherenkov_pipeline.config import merge
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -15,5 +15,5 @@ def project_parameters(env, **changes) -> AlertParameters:
     found = yaml.safe_load((CONF / "base" / "parameters" / "grb_alerts.yml").read_text())["grb_alerts"]
     if env != "base":
         own = yaml.safe_load((CONF / env / "parameters" / "grb_alerts.yml").read_text())
-        found = merged(found, own["grb_alerts"])
+        found = merge(found, own["grb_alerts"])
     return AlertParameters.model_validate({**found, **changes})

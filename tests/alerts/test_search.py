@@ -8,9 +8,10 @@ import yaml
 from pydantic import ValidationError
 from tests.alerts.toy_images import toy_images
 
-from cherenkov_pipeline.alerts.parameters import merged, preset
+from cherenkov_pipeline.alerts.parameters import preset
 from cherenkov_pipeline.alerts.search import configure, search_method
 from cherenkov_pipeline.alerts.search_parameters import AlertSearchParameters
+from cherenkov_pipeline.config import merge
 from cherenkov_pipeline.errors import UserError
 
 IMAGES = toy_images(48)
@@ -45,7 +46,7 @@ def test_the_file_changes_a_method_to_the_best_one(found):
     result, _, _, _ = found
     written = yaml.safe_load(result.best_yaml)["grb_alerts"]["methods"]["mine"]
     # as the configuration is merged over what the project says of the method
-    mine = merged({"preset": "cnn_scratch", **TINY}, written)
+    mine = merge({"preset": "cnn_scratch", **TINY}, written)
     assert preset(mine.pop("preset"), **mine) == result.best
 
 

@@ -1,6 +1,5 @@
 """Parameters of the methods that judge sub-images, and the named ones; light to import."""
 
-import copy
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -11,7 +10,7 @@ from cherenkov_pipeline.alerts.features import FEATURES
 from cherenkov_pipeline.alerts.isolation_forest import IsolationForestParameters
 from cherenkov_pipeline.alerts.networks.registry import AutoencoderOptions, NetworkParameters
 from cherenkov_pipeline.alerts.preparation import TYPICAL_SNR, PreparationParameters
-from cherenkov_pipeline.config import Parameters
+from cherenkov_pipeline.config import Parameters, merge
 from cherenkov_pipeline.models.options import ForestParameters
 from cherenkov_pipeline.training.parameters import (
     CosineSchedule,
@@ -276,7 +275,7 @@ class MethodParameters(Parameters):
         name = changes.pop("preset", None)
         if name not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}. Received: {name!r}")
-        return {"method": merged(PRESETS[name], changes)}
+        return {"method": merge(PRESETS[name], changes)}
 
 
 def preset(name: str, **changes: Any) -> Method:
@@ -295,17 +294,3 @@ def preset(name: str, **changes: Any) -> Method:
         If there is no such preset, or the parameters do not go together.
     """
     return MethodParameters.model_validate({"preset": name, **changes}).method
-
-
-def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Change some leaves of nested mappings.
-
-    A block with another ``name`` takes nothing over: its options are others.
-    """
-    result = copy.deepcopy(dict(base))
-    for key, value in changes.items():
-        old = result.get(key)
-        nested = isinstance(value, Mapping) and isinstance(old, Mapping)
-        same = nested and value.get("name", old.get("name")) == old.get("name")
-        result[key] = merged(old, value) if same else copy.deepcopy(value)
-    return result

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from cherenkov_pipeline.alerts.images import SubImages
-from cherenkov_pipeline.alerts.parameters import NetworkMethod, merged
+from cherenkov_pipeline.alerts.parameters import NetworkMethod
 from cherenkov_pipeline.alerts.pretraining import Pretraining
 from cherenkov_pipeline.alerts.search_parameters import AlertSearchParameters
 from cherenkov_pipeline.alerts.training import ROOMS, data_fingerprint, train_network
+from cherenkov_pipeline.config import merge
 from cherenkov_pipeline.files import fingerprint
 from cherenkov_pipeline.revision import code_fingerprint
 from cherenkov_pipeline.training.callbacks import Watch
@@ -94,4 +95,4 @@ def configure(method: NetworkMethod, values: Mapping[str, Any]) -> NetworkMethod
         for key in path:
             block = block.setdefault(key, {})
         block[last] = value
-    return NetworkMethod.model_validate(merged(method.model_dump(mode="json"), changes))
+    return NetworkMethod.model_validate(merge(method.model_dump(mode="json"), changes))

@@ -5,8 +5,7 @@ import pandas as pd
 from astropy.table import QTable, Table
 
 from cherenkov_pipeline.directions import POINTING, plain
-from cherenkov_pipeline.dl1.contents import IMAGE
-from cherenkov_pipeline.performance.sample import PRIMARY
+from cherenkov_pipeline.dl1.contents import IMAGE, PRIMARY
 
 TAKEN_OVER = ("hillas_intensity", "hillas_fov_lon", "hillas_fov_lat", "hillas_psi", *POINTING)
 """Columns of an image that say how it is judged, not what was predicted: for all models those of one table."""

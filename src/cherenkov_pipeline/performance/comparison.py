@@ -15,12 +15,12 @@ import pandas as pd
 from astropy.table import QTable, Table, vstack
 from scipy.stats import rankdata
 
-from cherenkov_pipeline.dl1.contents import IMAGE
+from cherenkov_pipeline.dl1.contents import IMAGE, PRIMARY
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.performance.metrics import as_json, percentile_bounds, replicas
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.qualities import PERFECT, Quality, shortfall
-from cherenkov_pipeline.performance.sample import PRIMARY, Sample
+from cherenkov_pipeline.performance.sample import Sample
 
 MODEL = "model"
 """Column with a model's label in tables of several models."""

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy.table import QTable
 
-from cherenkov_pipeline.dl1.contents import EVENT, particle_name
+from cherenkov_pipeline.dl1.contents import EVENT, PRIMARY, particle_name
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.card import Reference
 from cherenkov_pipeline.models.reference import count_images
 from cherenkov_pipeline.models.saved import TrainedModel, fitting_camera
 from cherenkov_pipeline.reconstruction.parameters import DriftParameters
-from cherenkov_pipeline.store.chunks import PRIMARY, EventChunk
+from cherenkov_pipeline.store.chunks import EventChunk
 from cherenkov_pipeline.store.quantities import LABELS, OF_PIXELS, given_quantities, image_quantities
 from cherenkov_pipeline.tasks import get_task
 

@@ -18,7 +18,7 @@ from astropy.table import QTable, vstack
 from pydantic import BaseModel, ConfigDict
 
 from cherenkov_pipeline.directions import from_sky, plain, pointing_of, to_camera
-from cherenkov_pipeline.dl1.contents import IMAGE, PARTICLES, PRODUCTION_EVENT, production_of
+from cherenkov_pipeline.dl1.contents import IMAGE, PARTICLES, PRIMARY, PRODUCTION_EVENT, production_of
 from cherenkov_pipeline.dl1.provenance import COLUMNS, thrown_row
 from cherenkov_pipeline.dl1.thrown import count_thrown, thrown_spectra
 from cherenkov_pipeline.errors import UserError
@@ -28,7 +28,6 @@ from cherenkov_pipeline.reconstruction.discover import Level, find_level, find_p
 from cherenkov_pipeline.reconstruction.paths import list_dl2
 from cherenkov_pipeline.reconstruction.read import read_predictions
 from cherenkov_pipeline.spectra import THROWN
-from cherenkov_pipeline.store.chunks import PRIMARY
 from cherenkov_pipeline.tasks import Task, get_task
 
 PREFIX = "::"

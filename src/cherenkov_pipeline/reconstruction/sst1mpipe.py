@@ -17,11 +17,11 @@ from astropy import units as u
 from astropy.table import QTable
 
 from cherenkov_pipeline.directions import POINTING, from_camera
-from cherenkov_pipeline.dl1.contents import EVENT, IMAGE, production_of
+from cherenkov_pipeline.dl1.contents import EVENT, IMAGE, PRIMARY, production_of
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.hdf5 import read_subarray
 from cherenkov_pipeline.reconstruction.columns import add_truth
-from cherenkov_pipeline.store.chunks import PRIMARY, TRUTH
+from cherenkov_pipeline.store.chunks import TRUTH
 from cherenkov_pipeline.store.split import shower_ids
 from cherenkov_pipeline.tasks import Task
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from kedro.utils import find_kedro_project
 
+from cherenkov_pipeline.mistakes import told_in_one_line
+
 if TYPE_CHECKING:
     from cherenkov_pipeline.runners.run_folder import RunFolder
 
@@ -64,8 +66,6 @@ environment = click.option(
 @environment
 def attach(run: str | None, env: str) -> None:
     """Take up a run whose terminal was closed: the latest one, or RUN."""
-    from cherenkov_pipeline.cli import told_in_one_line
-
     with told_in_one_line():
         _attach(_find(run, env))
 
@@ -75,8 +75,6 @@ def attach(run: str | None, env: str) -> None:
 @environment
 def status(run: str | None, env: str) -> None:
     """Tell how the nodes of a run stand: of the latest one, or of RUN."""
-    from cherenkov_pipeline.cli import told_in_one_line
-
     with told_in_one_line():
         folder = _find(run, env)
         submitter = _submitter(folder)
@@ -94,8 +92,6 @@ def status(run: str | None, env: str) -> None:
 @environment
 def cancel(run: str | None, env: str) -> None:
     """End the jobs of a run: of the latest one, or of RUN. What they finished is kept."""
-    from cherenkov_pipeline.cli import told_in_one_line
-
     with told_in_one_line():
         folder = _find(run, env)
         submitter = _submitter(folder)

@@ -8,8 +8,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
-from cherenkov_pipeline.config import Parameters, first_problem, quantity
-from cherenkov_pipeline.config_loader import merge
+from cherenkov_pipeline.config import Parameters, first_problem, merge, quantity
 from cherenkov_pipeline.errors import UserError
 
 KIND = "slurm"

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
-from cherenkov_pipeline.dl1.contents import particle_name
+from cherenkov_pipeline.dl1.contents import PRIMARY, particle_name
 from cherenkov_pipeline.dl1.settings import common_settings, join_versions
-from cherenkov_pipeline.store.chunks import PRIMARY
 from cherenkov_pipeline.store.split import SPLITS
 
 type Record = Mapping[str, Any]

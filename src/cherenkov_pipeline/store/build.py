@@ -14,7 +14,7 @@ from astropy.table import Table
 
 from cherenkov_pipeline import __version__
 from cherenkov_pipeline.dl1.cameras import camera_fingerprint, pixel_order
-from cherenkov_pipeline.dl1.contents import IMAGE, production_of
+from cherenkov_pipeline.dl1.contents import IMAGE, PRIMARY, production_of
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.dl1.selection import require_selected, select, sum_counts
 from cherenkov_pipeline.dl1.settings import common_settings, read_settings
@@ -24,7 +24,7 @@ from cherenkov_pipeline.files import FileJob, FilePlan, FileSet, fingerprint, fi
 from cherenkov_pipeline.revision import code_fingerprint
 from cherenkov_pipeline.spectra import THROWN
 from cherenkov_pipeline.store.account import distinct_names, samples, sum_cuts
-from cherenkov_pipeline.store.chunks import PRIMARY, DL1Images, cameras, open_images
+from cherenkov_pipeline.store.chunks import DL1Images, cameras, open_images
 from cherenkov_pipeline.store.layout import LAYOUT_VERSION
 from cherenkov_pipeline.store.packing import pack
 from cherenkov_pipeline.store.parameters import SplitParameters, StoreParameters

@@ -12,11 +12,11 @@ import astropy.units as u
 import numpy as np
 from astropy.table import Column, Table
 
-from cherenkov_pipeline.dl1.contents import PARTICLES
+from cherenkov_pipeline.dl1.contents import PARTICLES, PRIMARY
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import fingerprint
 from cherenkov_pipeline.store.account import merge_provenance
-from cherenkov_pipeline.store.chunks import PRIMARY, EventChunk
+from cherenkov_pipeline.store.chunks import EventChunk
 from cherenkov_pipeline.store.layout import TELESCOPE_DTYPE
 from cherenkov_pipeline.store.packing import unpack
 from cherenkov_pipeline.store.part import REMEDY, StorePart, open_part

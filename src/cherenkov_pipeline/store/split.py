@@ -12,7 +12,8 @@ import astropy.units as u
 import numpy as np
 from astropy.table import Table
 
-from cherenkov_pipeline.store.chunks import PRIMARY, TRUTH
+from cherenkov_pipeline.dl1.contents import PRIMARY
+from cherenkov_pipeline.store.chunks import TRUTH
 from cherenkov_pipeline.store.parameters import SplitParameters
 
 SPLITS = ("train", "validation", "test")

@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from cherenkov_pipeline.dl1.contents import particle_name
+from cherenkov_pipeline.dl1.contents import PRIMARY, particle_name
 from cherenkov_pipeline.models.card import Reference
 from cherenkov_pipeline.models.reference import make_reference
 from cherenkov_pipeline.store import EventStore, JoinedStores
-from cherenkov_pipeline.store.chunks import PRIMARY
 from cherenkov_pipeline.store.quantities import GRADIENT, INTENSITY, OF_SHAPE, given_quantities, image_quantities
 
 MOST_IMAGES = 20_000

@@ -163,11 +163,9 @@ def _take_across(drop: Drop, target: Path) -> None:
     if not stat.S_ISREG(drop.mode):
         shutil.move(drop.path, target)
         return
-    # copied under another name first
-    part = target.with_name(f"{PART}{os.getpid()}-{target.name}")
-    shutil.copy2(drop.path, part, follow_symlinks=False)
-    sync(part)
-    part.rename(target)
+    with atomic_path(target) as part:
+        shutil.copy2(drop.path, part, follow_symlinks=False)
+        sync(part)
     sync_folder(target.parent)
     # what a name stands for is known only when the name is taken away: another one that has come keeps this one
     aside = _free(drop.path)

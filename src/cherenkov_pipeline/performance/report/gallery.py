@@ -8,7 +8,7 @@ import numpy as np
 from astropy.table import QTable, Row
 
 from cherenkov_pipeline.directions import POINTING, Direction, from_sky, plain, pointing_of
-from cherenkov_pipeline.dl1.contents import IMAGE, particle_name
+from cherenkov_pipeline.dl1.contents import IMAGE, PRIMARY, particle_name
 from cherenkov_pipeline.performance.gallery import (
     BEST,
     FALSE,
@@ -24,7 +24,6 @@ from cherenkov_pipeline.performance.report.common import Captions
 from cherenkov_pipeline.performance.report.content import Cell, Drawing, Section, Table, Text
 from cherenkov_pipeline.performance.report.tables import cell, format_number
 from cherenkov_pipeline.performance.report.task import illustrations
-from cherenkov_pipeline.performance.sample import PRIMARY
 from cherenkov_pipeline.store import store_for
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pandas as pd
 from astropy.table import Table as AstropyTable
 
 from cherenkov_pipeline.directions import separation
-from cherenkov_pipeline.dl1.contents import IMAGE
+from cherenkov_pipeline.dl1.contents import IMAGE, PRIMARY
 from cherenkov_pipeline.performance.report.content import (
     Cell,
     Drawing,
@@ -24,7 +24,6 @@ from cherenkov_pipeline.performance.report.content import (
 )
 from cherenkov_pipeline.performance.report.tables import format_number, table_of
 from cherenkov_pipeline.performance.report.task import footer, productions_text, provenance_section
-from cherenkov_pipeline.performance.sample import PRIMARY
 from cherenkov_pipeline.store.quantities import LABELS
 
 #: Events that the page lists; the DL2 files hold all of them.

@@ -13,11 +13,11 @@ from pyirf.simulations import SimulatedEventsInfo
 from pyirf.spectral import CRAB_HEGRA, DAMPE_P_He_SPECTRUM
 
 from cherenkov_pipeline.directions import POINTING, plain, pointing_of, separation
+from cherenkov_pipeline.dl1.contents import PRIMARY
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.performance.response.parameters import ResponseParameters
 from cherenkov_pipeline.performance.sample import check_columns
 from cherenkov_pipeline.performance.weighting import flux_weights
-from cherenkov_pipeline.store.chunks import PRIMARY
 
 GAMMA, PROTON = "gamma", "proton"
 SPREAD = 0.1 * u.deg
