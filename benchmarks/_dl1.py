@@ -8,7 +8,7 @@ import tables
 
 from cherenkov_pipeline.dl1.parameters import DL1Parameters
 from cherenkov_pipeline.dl1.simulated import write_run
-from cherenkov_pipeline.files import FileSet
+from cherenkov_pipeline.file_plans import FileSet
 from cherenkov_pipeline.simulation.parameters import Production, SimulationParameters
 
 SHOWERS = Production(

@@ -65,7 +65,7 @@ def _simulation(folder: Path, scale: float) -> Callable[[], tuple[str, dict[str,
     from benchmarks._quality_samples import productions
     from cherenkov_pipeline.dl1.parameters import DL1Parameters, SelectionParameters
     from cherenkov_pipeline.dl1.production import plan_production
-    from cherenkov_pipeline.files import run_plan
+    from cherenkov_pipeline.file_plans import run_plan
     from cherenkov_pipeline.simulation import SimulationParameters
 
     diffuse = productions(1.0)

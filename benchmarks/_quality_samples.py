@@ -9,7 +9,7 @@ from cherenkov_pipeline.dl1.convert import process_file
 from cherenkov_pipeline.dl1.inputs import find_inputs
 from cherenkov_pipeline.dl1.parameters import DL1Parameters, SelectionParameters
 from cherenkov_pipeline.dl1.production import plan_production
-from cherenkov_pipeline.files import run_plan
+from cherenkov_pipeline.file_plans import run_plan
 from cherenkov_pipeline.simulation import Production, SimulationParameters
 from cherenkov_pipeline.store import EventStore
 from cherenkov_pipeline.store.build import plan_store

@@ -16,7 +16,7 @@ from cherenkov_pipeline.dl1.inputs import find_inputs
 from cherenkov_pipeline.dl1.parameters import DL1Parameters
 from cherenkov_pipeline.dl1.production import plan_production
 from cherenkov_pipeline.dl1.simulated import SimulatedRun, array_event
-from cherenkov_pipeline.files import run_plan
+from cherenkov_pipeline.file_plans import run_plan
 from cherenkov_pipeline.simulation import Production, SimulationParameters
 from cherenkov_pipeline.simulation.array import sst1m_array
 from cherenkov_pipeline.simulation.electronics import extract, read_out

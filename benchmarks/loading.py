@@ -20,7 +20,7 @@ from benchmarks._report import report
 from cherenkov_pipeline.dl1.contents import IMAGE
 from cherenkov_pipeline.dl1.parameters import DL1Parameters, SelectionParameters
 from cherenkov_pipeline.dl1.simulated import write_run
-from cherenkov_pipeline.files import FileSet, run_plan
+from cherenkov_pipeline.file_plans import FileSet, run_plan
 from cherenkov_pipeline.simulation.parameters import Production, SimulationParameters
 from cherenkov_pipeline.store import EventStore
 from cherenkov_pipeline.store.build import plan_store

@@ -24,7 +24,7 @@ from benchmarks._training import shipped_training
 from benchmarks.store import THESIS
 from cherenkov_pipeline.dl1.parameters import DL1Parameters, SelectionParameters
 from cherenkov_pipeline.dl1.simulated import write_run
-from cherenkov_pipeline.files import FileSet, run_plan
+from cherenkov_pipeline.file_plans import FileSet, run_plan
 from cherenkov_pipeline.models.registry import REGISTRY, complete_input
 from cherenkov_pipeline.simulation.parameters import Production, SimulationParameters
 from cherenkov_pipeline.store.build import plan_store

@@ -18,7 +18,7 @@ from benchmarks._process import Cost, measure
 from benchmarks._report import report
 from cherenkov_pipeline.datasets.event_store import EventStoreDataset
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
-from cherenkov_pipeline.files import FileSet
+from cherenkov_pipeline.file_plans import FileSet
 from cherenkov_pipeline.store import EventStore
 from cherenkov_pipeline.store.build import plan_store
 from cherenkov_pipeline.store.order import BLOCK, BLOCKS_PER_WINDOW, epoch_order

@@ -3,7 +3,7 @@ import pytest
 from pydantic import Field, ValidationError, model_validator
 
 from cherenkov_pipeline.config import Parameters, first_problem, merge, quantity
-from cherenkov_pipeline.files import fingerprint
+from cherenkov_pipeline.fingerprints import fingerprint
 
 
 class Example(Parameters):

@@ -22,7 +22,7 @@ DOORS = {
         from cherenkov_pipeline.dl1.inputs import find_inputs
         from cherenkov_pipeline.dl1.merge import copy_stripped
         from cherenkov_pipeline.dl1.parameters import DL1Parameters, KeptData
-        from cherenkov_pipeline.files import run_plan
+        from cherenkov_pipeline.file_plans import run_plan
         from cherenkov_pipeline.store.chunks import cameras, iter_chunks
         for telescope_type in cameras(path):
             assert list(iter_chunks(path, telescope_type))

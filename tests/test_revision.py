@@ -2,10 +2,7 @@
 
 import subprocess
 
-import pytest
-
-from cherenkov_pipeline import revision
-from cherenkov_pipeline.revision import code_fingerprint, git_revision
+from cherenkov_pipeline.revision import git_revision
 
 
 def git(folder, *arguments):
@@ -25,30 +22,3 @@ def test_change_of_a_tracked_file_is_told(tmp_path):
 
 def test_no_revision_outside_a_checkout(tmp_path):
     assert git_revision(tmp_path) == "unknown"
-
-
-@pytest.mark.parametrize("room", ["no_such_room", "empty"])
-def test_a_room_without_code_is_a_mistake(room, tmp_path, monkeypatch):
-    (tmp_path / "empty").mkdir()
-    monkeypatch.setattr(revision, "PACKAGE", tmp_path)
-    with pytest.raises(ValueError, match=room):
-        code_fingerprint(room)
-
-
-def test_code_of_other_rooms_does_not_count(tmp_path, monkeypatch):
-    (tmp_path / "room").mkdir()
-    (tmp_path / "room" / "a.py").write_text("a")
-    (tmp_path / "other.py").write_text("b")
-    monkeypatch.setattr(revision, "PACKAGE", tmp_path)
-
-    def fingerprints():
-        code_fingerprint.cache_clear()
-        return code_fingerprint("room"), code_fingerprint("other"), code_fingerprint("room", "other")
-
-    before = fingerprints()
-    (tmp_path / "other.py").write_text("c")
-    after = fingerprints()
-    assert before[0] == after[0]
-    assert before[1] != after[1]
-    assert before[2] != after[2]
-    code_fingerprint.cache_clear()

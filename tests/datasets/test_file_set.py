@@ -7,7 +7,7 @@ import pytest
 from kedro.io import DatasetError, Version
 
 from cherenkov_pipeline.datasets.file_set import FileSetDataset
-from cherenkov_pipeline.files import FileJob, FilePlan
+from cherenkov_pipeline.file_plans import FileJob, FilePlan
 
 
 def write_text(path: Path, text: str) -> dict:

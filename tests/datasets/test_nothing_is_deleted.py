@@ -9,7 +9,7 @@ from kedro.io import DatasetError
 
 from cherenkov_pipeline.datasets.astropy_table import AstropyTableDataset
 from cherenkov_pipeline.datasets.file_set import FileSetDataset
-from cherenkov_pipeline.files import FileJob, FilePlan
+from cherenkov_pipeline.file_plans import FileJob, FilePlan
 
 
 def write_text(path: Path, text: str) -> dict:

@@ -7,7 +7,7 @@ import pytest
 from cherenkov_pipeline.dl1.convert import plan_dl1
 from cherenkov_pipeline.dl1.inputs import find_inputs
 from cherenkov_pipeline.dl1.parameters import DL1Parameters
-from cherenkov_pipeline.files import FileSet, run_plan
+from cherenkov_pipeline.file_plans import FileSet, run_plan
 
 RAW = {
     "sst1m": "sst1m_digicam_gamma_9ev.simtel.gz",

@@ -18,7 +18,7 @@ from cherenkov_pipeline.dl1.merge import copy_stripped
 from cherenkov_pipeline.dl1.parameters import DL1Parameters, KeptData, SelectionParameters
 from cherenkov_pipeline.dl1.written import start_activity
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import run_plan
+from cherenkov_pipeline.file_plans import run_plan
 from cherenkov_pipeline.store import EventStore
 from cherenkov_pipeline.store.build import plan_store
 from cherenkov_pipeline.store.chunks import iter_chunks

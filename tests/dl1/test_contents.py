@@ -4,7 +4,7 @@ import pytest
 
 from cherenkov_pipeline.dl1.contents import input_names, particle_name, production_of, with_events
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import FileSet
+from cherenkov_pipeline.file_plans import FileSet
 
 
 def test_particles_have_names():

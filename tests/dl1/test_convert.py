@@ -18,7 +18,8 @@ from cherenkov_pipeline.dl1.convert import plan_dl1
 from cherenkov_pipeline.dl1.inputs import find_inputs
 from cherenkov_pipeline.dl1.parameters import CalibrationParameters, CleaningParameters, DL1Parameters, KeptData
 from cherenkov_pipeline.errors import TemporaryError, UserError
-from cherenkov_pipeline.files import LOCK, FileSet, run_plan
+from cherenkov_pipeline.file_plans import FileSet, run_plan
+from cherenkov_pipeline.files import LOCK
 
 
 def convert(raw_path: Path, folder: Path, **parameters) -> FileSet:
@@ -309,7 +310,8 @@ def test_killed_conversion_goes_on(raw, tmp_path, records, serial):
     out = tmp_path / "dl1"
     code = (
         "from cherenkov_pipeline.dl1.convert import plan_dl1; from cherenkov_pipeline.dl1.inputs import find_inputs; "
-        "from cherenkov_pipeline.dl1.parameters import DL1Parameters; from cherenkov_pipeline.files import run_plan; "
+        "from cherenkov_pipeline.dl1.parameters import DL1Parameters; "
+        "from cherenkov_pipeline.file_plans import run_plan; "
         f"run_plan(plan_dl1(find_inputs({str(tmp_path / 'raw')!r}), DL1Parameters(n_workers=1)), {str(out)!r})"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)

@@ -11,7 +11,7 @@ import tables
 from cherenkov_pipeline.dl1 import inputs
 from cherenkov_pipeline.dl1.inputs import classify, find_inputs, inputs_of
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import fingerprint_file
+from cherenkov_pipeline.fingerprints import fingerprint_file
 
 
 class Touch:

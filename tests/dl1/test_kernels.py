@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from cherenkov_pipeline.dl1.parameters import DL1Parameters
 from cherenkov_pipeline.dl1.production import plan_production
-from cherenkov_pipeline.files import run_plan
+from cherenkov_pipeline.file_plans import run_plan
 from cherenkov_pipeline.simulation.parameters import Production, SimulationParameters
 
 throw = {"n_files": 1, "n_showers": 400, "energy_min": "0.6 TeV", "energy_max": "300 TeV", "core_radius": "450 m"}

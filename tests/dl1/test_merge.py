@@ -9,7 +9,8 @@ from ctapipe.io import TableLoader
 from cherenkov_pipeline.dl1.merge import merge_files, plan_merge
 from cherenkov_pipeline.dl1.parameters import DL1Parameters, KeptData
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import FileSet, fingerprint_file, run_plan
+from cherenkov_pipeline.file_plans import FileSet, run_plan
+from cherenkov_pipeline.fingerprints import fingerprint_file
 
 
 def into(n: int | None, **parameters) -> DL1Parameters:

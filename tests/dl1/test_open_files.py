@@ -8,7 +8,7 @@ from cherenkov_pipeline.dl1.convert import plan_dl1
 from cherenkov_pipeline.dl1.inputs import find_inputs
 from cherenkov_pipeline.dl1.merge import merge_files
 from cherenkov_pipeline.dl1.parameters import DL1Parameters, KeptData, SelectionParameters
-from cherenkov_pipeline.files import run_plan
+from cherenkov_pipeline.file_plans import run_plan
 from cherenkov_pipeline.store import EventStore
 from cherenkov_pipeline.store.build import plan_store
 from cherenkov_pipeline.store.chunks import cameras, iter_chunks

@@ -7,7 +7,7 @@ from cherenkov_pipeline.dl1.inputs import find_inputs
 from cherenkov_pipeline.dl1.merge import plan_merge
 from cherenkov_pipeline.dl1.parameters import DL1Parameters
 from cherenkov_pipeline.dl1.provenance import COLUMNS, provenance_table
-from cherenkov_pipeline.files import FileSet, run_plan
+from cherenkov_pipeline.file_plans import FileSet, run_plan
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from cherenkov_pipeline.dl1.settings import (
     write_settings,
 )
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import FileSet, run_plan
+from cherenkov_pipeline.file_plans import FileSet, run_plan
 
 OTHER = {"cleaning": {"picture_threshold_pe": 9, "time_limit": "12 ns"}}
 

@@ -11,7 +11,8 @@ from cherenkov_pipeline.dl1.convert import plan_dl1
 from cherenkov_pipeline.dl1.inputs import find_inputs
 from cherenkov_pipeline.dl1.written import written_completely
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import LOCK, run_plan
+from cherenkov_pipeline.file_plans import run_plan
+from cherenkov_pipeline.files import LOCK
 
 Usage = namedtuple("Usage", "free")
 

@@ -167,7 +167,7 @@ def test_nothing_is_unpickled(trained, saved, tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in content.items():
             archive.writestr(name, data)
-    from cherenkov_pipeline.files import fingerprint_file
+    from cherenkov_pipeline.fingerprints import fingerprint_file
 
     card = trained.card.model_copy(update={"file_fingerprint": fingerprint_file(path)})
     card_path(path).write_text(card.model_dump_json())

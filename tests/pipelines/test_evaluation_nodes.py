@@ -12,7 +12,7 @@ from tests.store.toy_store import build
 from tests.toy_events import toy_events
 
 from cherenkov_pipeline.dl1.provenance import provenance_table
-from cherenkov_pipeline.files import FileSet
+from cherenkov_pipeline.file_plans import FileSet
 from cherenkov_pipeline.performance.evaluations import EVALUATIONS
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.pipelines.evaluation.nodes import draw_dl2_with, draw_with, provenance_of, summarize

@@ -9,7 +9,7 @@ import tables
 from tests.reconstruction.other_dl2 import PREFIX, write_other_dl2
 
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import FileSet
+from cherenkov_pipeline.file_plans import FileSet
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.response import ResponseParameters
 from cherenkov_pipeline.performance.response.names import FIGURES, TABLES

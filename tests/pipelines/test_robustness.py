@@ -11,7 +11,7 @@ from tests.untrained import untrained
 
 from cherenkov_pipeline.dl1.contents import describe
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import FileSet, run_plan
+from cherenkov_pipeline.file_plans import FileSet, run_plan
 from cherenkov_pipeline.models.card import card_path
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.models.saved import TrainedModel, load_model, read_card, save_model

@@ -10,7 +10,7 @@ from cherenkov_pipeline.dl1.inputs import find_inputs
 from cherenkov_pipeline.dl1.parameters import DL1Parameters
 from cherenkov_pipeline.dl1.settings import make_settings, write_settings
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import FileSet
+from cherenkov_pipeline.file_plans import FileSet
 from cherenkov_pipeline.models.card import Camera, Cost, Data, ModelCard, Validity, now
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.pipelines.reconstruction.nodes import list_inputs

@@ -12,7 +12,7 @@ from tests.store.toy_dl1 import camera, subarray, write_dl1
 from cherenkov_pipeline.dl1 import written
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import FileSet, run_plan
+from cherenkov_pipeline.file_plans import FileSet, run_plan
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.card import now
 from cherenkov_pipeline.models.saved import load_model, save_model

@@ -8,7 +8,7 @@ from tests.store.toy_dl1 import ToyEvent, camera, subarray, write_dl1
 from tests.store.toy_store import ALL, build, file_set
 from tests.untrained import untrained
 
-from cherenkov_pipeline.files import FileSet, run_plan
+from cherenkov_pipeline.file_plans import FileSet, run_plan
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.models.saved import TrainedModel
 from cherenkov_pipeline.performance.evaluations import EVALUATIONS

@@ -8,7 +8,7 @@ from astropy.table import Table
 from tests.store.toy_dl1 import geometry
 
 from cherenkov_pipeline.dl1.cameras import camera_fingerprint
-from cherenkov_pipeline.files import FileSet
+from cherenkov_pipeline.file_plans import FileSet
 from cherenkov_pipeline.models.reference import make_reference
 from cherenkov_pipeline.reconstruction.drift import DriftCounter, describe_drift, drift_summary, drift_table
 from cherenkov_pipeline.reconstruction.parameters import DriftParameters

@@ -1,6 +1,6 @@
 """Predictions close the account that raw files open."""
 
-from cherenkov_pipeline.files import FileSet
+from cherenkov_pipeline.file_plans import FileSet
 from cherenkov_pipeline.reconstruction.provenance import reconstruction_provenance
 
 

@@ -13,7 +13,7 @@ from cherenkov_pipeline.dl1.convert import plan_dl1
 from cherenkov_pipeline.dl1.inputs import find_inputs
 from cherenkov_pipeline.dl1.parameters import DL1Parameters
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import FileSet, run_plan
+from cherenkov_pipeline.file_plans import FileSet, run_plan
 from cherenkov_pipeline.models.card import ModelCard
 from cherenkov_pipeline.models.export import OUTPUT, export_onnx, random_events, run_onnx
 from cherenkov_pipeline.models.parameters import ModelParameters, PretrainedParameters

@@ -14,7 +14,7 @@ from tests.toy_events import toy_events
 
 from cherenkov_pipeline.directions import from_sky, plain, pointing_of, to_camera
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import FileSet
+from cherenkov_pipeline.file_plans import FileSet
 from cherenkov_pipeline.performance.evaluations import EVALUATIONS
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.reconstruction.others import find_method, read_method

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from kedro.pipeline import Pipeline, node
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import FileJob, FilePlan
+from cherenkov_pipeline.file_plans import FileJob, FilePlan
 
 def make(path, number):
     log = Path("log")

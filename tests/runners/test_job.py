@@ -3,7 +3,7 @@
 import pytest
 
 from cherenkov_pipeline.errors import LONGEST, UserError
-from cherenkov_pipeline.files import is_finished
+from cherenkov_pipeline.file_plans import is_finished
 from cherenkov_pipeline.runners.job import NodeJob, _Job, reason_of
 from cherenkov_pipeline.runners.run_folder import RunFolder
 

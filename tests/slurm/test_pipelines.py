@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from tests.training.toy_showers import shower_store
 
 from cherenkov_pipeline.datasets.file_set import FileSetDataset
-from cherenkov_pipeline.files import FileJob, FilePlan
+from cherenkov_pipeline.file_plans import FileJob, FilePlan
 from cherenkov_pipeline.models.saved import load_network
 
 pytestmark = pytest.mark.slurm

@@ -18,7 +18,8 @@ from cherenkov_pipeline.dl1.parameters import DL1Parameters, SelectionParameters
 from cherenkov_pipeline.dl1.provenance import provenance_table
 from cherenkov_pipeline.dl1.settings import make_settings, write_settings
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import FileSet, fingerprint_file, read_file_set, run_plan
+from cherenkov_pipeline.file_plans import FileSet, read_file_set, run_plan
+from cherenkov_pipeline.fingerprints import fingerprint_file
 from cherenkov_pipeline.store import EventStore
 from cherenkov_pipeline.store import build as build_module
 from cherenkov_pipeline.store.build import plan_store

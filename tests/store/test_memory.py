@@ -18,7 +18,7 @@ SCRIPT = textwrap.dedent("""
     from pathlib import Path
     import numpy as np
     from cherenkov_pipeline.dl1.parameters import SelectionParameters
-    from cherenkov_pipeline.files import FileSet, run_plan
+    from cherenkov_pipeline.file_plans import FileSet, run_plan
     from cherenkov_pipeline.store import EventStore
     from cherenkov_pipeline.store.build import plan_store
     from cherenkov_pipeline.store.parameters import StoreParameters

@@ -7,7 +7,8 @@ from ctapipe.instrument import SubarrayDescription
 from tests.store.toy_dl1 import ToyEvent, camera, subarray, write_dl1
 
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
-from cherenkov_pipeline.files import FileSet, fingerprint_file, run_plan
+from cherenkov_pipeline.file_plans import FileSet, run_plan
+from cherenkov_pipeline.fingerprints import fingerprint_file
 from cherenkov_pipeline.store import EventStore
 from cherenkov_pipeline.store.build import plan_store
 from cherenkov_pipeline.store.parameters import StoreParameters

@@ -15,11 +15,10 @@ from cherenkov_pipeline.alerts.parameters import AutoencoderMethod
 from cherenkov_pipeline.alerts.preparation import PreparationParameters, prepare
 from cherenkov_pipeline.alerts.training import ROOMS, STATELESS, data_fingerprint
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import fingerprint
+from cherenkov_pipeline.fingerprints import code_fingerprint, fingerprint
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.card import now, software_versions
 from cherenkov_pipeline.models.likelihoods.base import Likelihood, OutputLayer
-from cherenkov_pipeline.revision import code_fingerprint
 from cherenkov_pipeline.training.trainer import train
 
 PREDICTED = 256

@@ -16,8 +16,8 @@ from cherenkov_pipeline.alerts.images import SubImages
 from cherenkov_pipeline.alerts.parameters import FrameParameters, NetworkMethod
 from cherenkov_pipeline.alerts.simulation.parameters import AlertSimulationParameters
 from cherenkov_pipeline.alerts.splits import SplitParameters, split
-from cherenkov_pipeline.files import atomic_path, fingerprint, locked
-from cherenkov_pipeline.revision import code_fingerprint
+from cherenkov_pipeline.files import atomic_path, locked
+from cherenkov_pipeline.fingerprints import code_fingerprint, fingerprint
 
 logger = logging.getLogger(__name__)
 

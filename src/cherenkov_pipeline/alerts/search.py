@@ -12,8 +12,7 @@ from cherenkov_pipeline.alerts.pretraining import Pretraining
 from cherenkov_pipeline.alerts.search_parameters import AlertSearchParameters
 from cherenkov_pipeline.alerts.training import ROOMS, data_fingerprint, train_network
 from cherenkov_pipeline.config import merge
-from cherenkov_pipeline.files import fingerprint
-from cherenkov_pipeline.revision import code_fingerprint
+from cherenkov_pipeline.fingerprints import code_fingerprint, fingerprint
 from cherenkov_pipeline.training.callbacks import Watch
 from cherenkov_pipeline.training.study import SearchResult, Tried, conclude, run_trials
 from cherenkov_pipeline.training.trials import TrialRecord, Trials

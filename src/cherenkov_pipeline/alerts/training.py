@@ -28,13 +28,13 @@ from cherenkov_pipeline.alerts.preparation import PreparationParameters, prepare
 from cherenkov_pipeline.alerts.weights import HEAD, Weights, find_weights
 from cherenkov_pipeline.config import first_problem
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import atomic_path, fingerprint, fingerprint_file, locked
+from cherenkov_pipeline.files import atomic_path, locked
+from cherenkov_pipeline.fingerprints import code_fingerprint, fingerprint, fingerprint_file
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.card import card_path, now, software_versions
 from cherenkov_pipeline.models.likelihoods import LIKELIHOODS, Likelihood
 from cherenkov_pipeline.models.likelihoods.base import PACKAGE
 from cherenkov_pipeline.models.on_disk import HISTORY_SUFFIX, model_path
-from cherenkov_pipeline.revision import code_fingerprint
 from cherenkov_pipeline.training.callbacks import Watch
 from cherenkov_pipeline.training.trainer import train
 

@@ -19,7 +19,7 @@ from cherenkov_pipeline.alerts.networks.build import LOGIT
 from cherenkov_pipeline.alerts.preparation import BY_HAND
 from cherenkov_pipeline.alerts.safetensors import read_safetensors
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import fingerprint_file
+from cherenkov_pipeline.fingerprints import fingerprint_file
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.build import LAST_LAYER
 

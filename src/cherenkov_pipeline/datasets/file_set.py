@@ -8,16 +8,8 @@ from kedro.io import AbstractDataset, Version
 from kedro_datasets._typing import TablePreview
 
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import (
-    MANIFEST,
-    FileJob,
-    FilePlan,
-    FileSet,
-    missing_files,
-    read_file_set,
-    run_plan,
-    write_json,
-)
+from cherenkov_pipeline.file_plans import MANIFEST, FileJob, FilePlan, FileSet, missing_files, read_file_set, run_plan
+from cherenkov_pipeline.files import write_json
 
 LATEST = "latest.json"
 
@@ -25,11 +17,11 @@ LATEST = "latest.json"
 class FileSetDataset(AbstractDataset[FilePlan, FileSet]):
     """Files in ``filepath/<fingerprint>/``, made from a plan when they are saved.
 
-    Saving a `~cherenkov_pipeline.files.FilePlan` makes the files that do not exist yet, so that a plan with the
+    Saving a `~cherenkov_pipeline.file_plans.FilePlan` makes the files that do not exist yet, so that a plan with the
     same inputs and parameters costs nothing, and an interrupted one goes on. Of a plan that has grown only the new
     files are made, the others are taken over from the earlier version. Loading returns a
-    `~cherenkov_pipeline.files.FileSet`: of the fingerprint given as load version, or of what this dataset saved, or of
-    the latest one.
+    `~cherenkov_pipeline.file_plans.FileSet`: of the fingerprint given as load version, or of what this dataset saved,
+    or of the latest one.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ import astropy.units as u
 import numpy as np
 
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import fingerprint
+from cherenkov_pipeline.fingerprints import fingerprint
 
 if TYPE_CHECKING:
     from ctapipe.instrument import CameraGeometry

@@ -9,7 +9,8 @@ from cherenkov_pipeline.dl1.cameras import camera_fingerprint
 from cherenkov_pipeline.dl1.settings import read_settings
 from cherenkov_pipeline.dl1.telescopes import telescopes_by_type
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import FileSet, fingerprint
+from cherenkov_pipeline.file_plans import FileSet
+from cherenkov_pipeline.fingerprints import fingerprint
 
 if TYPE_CHECKING:
     from cherenkov_pipeline.hdf5 import tables

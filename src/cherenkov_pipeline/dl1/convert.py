@@ -23,8 +23,8 @@ from cherenkov_pipeline.dl1.settings import context_metadata, make_settings, rea
 from cherenkov_pipeline.dl1.telescopes import wanted_telescopes
 from cherenkov_pipeline.dl1.written import incomplete, start_activity, written_completely
 from cherenkov_pipeline.errors import TemporaryError, UserError
-from cherenkov_pipeline.files import FileJob, FilePlan, fingerprint
-from cherenkov_pipeline.revision import code_fingerprint
+from cherenkov_pipeline.file_plans import FileJob, FilePlan
+from cherenkov_pipeline.fingerprints import code_fingerprint, fingerprint
 
 if TYPE_CHECKING:
     from ctapipe.containers import ArrayEventContainer

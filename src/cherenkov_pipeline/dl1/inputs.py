@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import FileSet, fingerprint_file
+from cherenkov_pipeline.file_plans import FileSet
+from cherenkov_pipeline.fingerprints import fingerprint_file
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cherenkov_pipeline.dl1.parameters import DL1Parameters
 from cherenkov_pipeline.dl1.production import plan_production
-from cherenkov_pipeline.files import run_plan
+from cherenkov_pipeline.file_plans import run_plan
 from cherenkov_pipeline.simulation.parameters import Production, SimulationParameters
 
 

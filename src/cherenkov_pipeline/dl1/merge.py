@@ -14,8 +14,8 @@ from cherenkov_pipeline.dl1.parameters import DL1Parameters, KeptData
 from cherenkov_pipeline.dl1.settings import common_settings, read_settings, write_settings
 from cherenkov_pipeline.dl1.written import incomplete, start_activity, written_completely
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import FileJob, FilePlan, FileSet, fingerprint
-from cherenkov_pipeline.revision import code_fingerprint
+from cherenkov_pipeline.file_plans import FileJob, FilePlan, FileSet
+from cherenkov_pipeline.fingerprints import code_fingerprint, fingerprint
 
 type Record = Mapping[str, Any]
 

@@ -7,8 +7,8 @@ from importlib.metadata import version
 import numpy as np
 
 from cherenkov_pipeline.dl1.parameters import DL1Parameters
-from cherenkov_pipeline.files import FileJob, FilePlan, fingerprint
-from cherenkov_pipeline.revision import code_fingerprint
+from cherenkov_pipeline.file_plans import FileJob, FilePlan
+from cherenkov_pipeline.fingerprints import code_fingerprint, fingerprint
 from cherenkov_pipeline.simulation.parameters import Production, SimulationParameters
 
 RUNS = 100_000

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cherenkov_pipeline.files import FileSet
+from cherenkov_pipeline.file_plans import FileSet
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from cherenkov_pipeline.config import first_problem
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import fingerprint_file
+from cherenkov_pipeline.fingerprints import fingerprint_file
 from cherenkov_pipeline.models.card import ModelCard, card_path
 
 if TYPE_CHECKING:

@@ -25,7 +25,8 @@ import cherenkov_pipeline.models.stereo_geometry
 import cherenkov_pipeline.models.telescopes  # noqa: F401
 from cherenkov_pipeline.dl1.cameras import camera_fingerprint, pixel_order
 from cherenkov_pipeline.errors import UserError, reason
-from cherenkov_pipeline.files import atomic_path, fingerprint, fingerprint_file
+from cherenkov_pipeline.files import atomic_path
+from cherenkov_pipeline.fingerprints import fingerprint, fingerprint_file
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.card import ModelCard, card_path
 from cherenkov_pipeline.models.on_disk import (

@@ -42,7 +42,8 @@ from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.dl1.settings import read_settings, write_settings
 from cherenkov_pipeline.dl1.written import written_completely
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import FileJob, FilePlan, FileSet, fingerprint, fingerprint_file
+from cherenkov_pipeline.file_plans import FileJob, FilePlan, FileSet
+from cherenkov_pipeline.fingerprints import code_fingerprint, fingerprint, fingerprint_file
 from cherenkov_pipeline.hdf5 import HDF5Merger, read_subarray, read_table, tables
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.saved import TrainedModel
@@ -52,7 +53,6 @@ from cherenkov_pipeline.reconstruction.drift import DriftCounter
 from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
 from cherenkov_pipeline.reconstruction.predict import match_models, predict_sets, task_names, widest_first
 from cherenkov_pipeline.reconstruction.stereo import is_stereo, predict_stereo_dl1
-from cherenkov_pipeline.revision import code_fingerprint
 from cherenkov_pipeline.tasks import DEPTH, Task, get_task
 
 logger = logging.getLogger(__name__)

@@ -22,7 +22,8 @@ from cherenkov_pipeline.dl1.contents import IMAGE, PARTICLES, PRIMARY, PRODUCTIO
 from cherenkov_pipeline.dl1.provenance import COLUMNS, thrown_row
 from cherenkov_pipeline.dl1.thrown import count_thrown, thrown_spectra
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import FileSet, fingerprint, fingerprint_file
+from cherenkov_pipeline.file_plans import FileSet
+from cherenkov_pipeline.fingerprints import fingerprint, fingerprint_file
 from cherenkov_pipeline.hdf5 import read_subarray
 from cherenkov_pipeline.reconstruction.discover import Level, find_level, find_prefixes, only_prefix
 from cherenkov_pipeline.reconstruction.paths import list_dl2

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cherenkov_pipeline.dl1.provenance import COLUMNS, provenance_table
-from cherenkov_pipeline.files import FileSet
+from cherenkov_pipeline.file_plans import FileSet
 
 if TYPE_CHECKING:
     from astropy.table import QTable

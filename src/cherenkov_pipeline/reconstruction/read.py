@@ -13,7 +13,7 @@ from ctapipe.io.tableloader import IndexNotMatching
 from cherenkov_pipeline.directions import POINTING
 from cherenkov_pipeline.dl1.contents import EVENT, IMAGE, production_of
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import FileSet
+from cherenkov_pipeline.file_plans import FileSet
 from cherenkov_pipeline.hdf5 import TableLoader, tables
 from cherenkov_pipeline.reconstruction.columns import COPIED, add_truth, find_rows, take_rows
 from cherenkov_pipeline.reconstruction.discover import Level

@@ -24,7 +24,8 @@ from kedro.runner.task import Task
 
 from cherenkov_pipeline.datasets.file_set import FileSetDataset
 from cherenkov_pipeline.errors import TemporaryError, UserError, reason
-from cherenkov_pipeline.files import FilePlan, atomic_path, make_file
+from cherenkov_pipeline.file_plans import FilePlan, make_file
+from cherenkov_pipeline.files import atomic_path
 from cherenkov_pipeline.mistakes import one_line
 from cherenkov_pipeline.runners.run_folder import NodeFolder, Result, RunFolder
 from cherenkov_pipeline.tracking import MlflowTracking, version_path

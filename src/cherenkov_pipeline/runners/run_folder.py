@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import is_finished, write_json
+from cherenkov_pipeline.file_plans import is_finished
+from cherenkov_pipeline.files import write_json
 
 RUN = "run.json"
 SUBMITTED = "_submitted.pkl"

@@ -11,7 +11,7 @@ from typing import Any
 
 from numba.core.caching import FunctionCache
 
-from cherenkov_pipeline.files import fingerprint, fingerprint_file
+from cherenkov_pipeline.fingerprints import fingerprint, fingerprint_file
 
 STAMP = "kernels.stamp"
 

@@ -20,8 +20,8 @@ from cherenkov_pipeline.dl1.selection import require_selected, select, sum_count
 from cherenkov_pipeline.dl1.settings import common_settings, read_settings
 from cherenkov_pipeline.dl1.written import written_completely
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import FileJob, FilePlan, FileSet, fingerprint, fingerprint_file
-from cherenkov_pipeline.revision import code_fingerprint
+from cherenkov_pipeline.file_plans import FileJob, FilePlan, FileSet
+from cherenkov_pipeline.fingerprints import code_fingerprint, fingerprint, fingerprint_file
 from cherenkov_pipeline.spectra import THROWN
 from cherenkov_pipeline.store.account import distinct_names, samples, sum_cuts
 from cherenkov_pipeline.store.chunks import DL1Images, cameras, open_images

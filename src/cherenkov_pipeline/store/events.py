@@ -14,7 +14,7 @@ from astropy.table import Column, Table
 
 from cherenkov_pipeline.dl1.contents import PARTICLES, PRIMARY
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import fingerprint
+from cherenkov_pipeline.fingerprints import fingerprint
 from cherenkov_pipeline.store.account import merge_provenance
 from cherenkov_pipeline.store.chunks import EventChunk
 from cherenkov_pipeline.store.layout import TELESCOPE_DTYPE

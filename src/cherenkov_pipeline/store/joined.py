@@ -13,7 +13,7 @@ from astropy.table import Column, Table
 
 from cherenkov_pipeline.dl1.settings import common_settings
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import fingerprint
+from cherenkov_pipeline.fingerprints import fingerprint
 from cherenkov_pipeline.store.account import distinct_names, merge_provenance
 from cherenkov_pipeline.store.chunks import EventChunk
 from cherenkov_pipeline.store.events import PRODUCTION, EventStore

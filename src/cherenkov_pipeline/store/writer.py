@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 from astropy.table import Column, Table
 
-from cherenkov_pipeline import files
+from cherenkov_pipeline import fingerprints
 from cherenkov_pipeline.dl1.cameras import camera_fingerprint
 from cherenkov_pipeline.store.layout import (
     CAMERA,
@@ -141,7 +141,7 @@ class StoreWriter:
 
 def settings_fingerprint(provenance: Mapping[str, Any]) -> str:
     """Fingerprint of what the parts of a store must share: selection and split."""
-    return files.fingerprint(provenance.get("selection"), provenance.get("split"))
+    return fingerprints.fingerprint(provenance.get("selection"), provenance.get("split"))
 
 
 def _numeric(events: Table) -> dict[str, Column]:

@@ -15,9 +15,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import fingerprint
+from cherenkov_pipeline.fingerprints import code_fingerprint, fingerprint
 from cherenkov_pipeline.models.parameters import ModelParameters
-from cherenkov_pipeline.revision import code_fingerprint
 from cherenkov_pipeline.store import EventStore, JoinedStores
 from cherenkov_pipeline.store.parameters import InputParameters
 from cherenkov_pipeline.training.callbacks import Watch

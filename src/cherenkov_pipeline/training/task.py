@@ -12,7 +12,7 @@ import numpy as np
 from astropy.table import QTable, Table
 
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import fingerprint, fingerprint_file
+from cherenkov_pipeline.fingerprints import code_fingerprint, fingerprint, fingerprint_file
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.build import Scales, build_model, measure_scales, network_name
 from cherenkov_pipeline.models.card import Camera, Data, ModelCard, Validity, now, software_versions
@@ -23,7 +23,6 @@ from cherenkov_pipeline.models.pretrained import learning_rate_factors
 from cherenkov_pipeline.models.registry import HEADS, REGISTRY, own_source
 from cherenkov_pipeline.models.saved import TrainedModel, load_network
 from cherenkov_pipeline.models.structure import structure
-from cherenkov_pipeline.revision import code_fingerprint
 from cherenkov_pipeline.store import EventStore, JoinedStores
 from cherenkov_pipeline.store.batches import Batches
 from cherenkov_pipeline.store.parameters import InputParameters

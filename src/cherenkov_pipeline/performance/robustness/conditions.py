@@ -14,7 +14,8 @@ from cherenkov_pipeline.config import first_problem
 from cherenkov_pipeline.dl1.parameters import DL1Parameters
 from cherenkov_pipeline.dl1.production import RUNS, run_job
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import FileJob, FilePlan, fingerprint
+from cherenkov_pipeline.file_plans import FileJob, FilePlan
+from cherenkov_pipeline.fingerprints import fingerprint
 from cherenkov_pipeline.performance.robustness.parameters import RobustnessParameters
 from cherenkov_pipeline.simulation.parameters import SimulationParameters
 

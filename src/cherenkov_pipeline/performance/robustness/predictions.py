@@ -9,7 +9,7 @@ from astropy.table import QTable, vstack
 from cherenkov_pipeline.dl1.contents import EVENT, with_events
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import FileSet
+from cherenkov_pipeline.file_plans import FileSet
 from cherenkov_pipeline.models.saved import TrainedModel
 from cherenkov_pipeline.performance.robustness.conditions import NOMINAL
 from cherenkov_pipeline.reconstruction.drift import DriftCounter, drift_table

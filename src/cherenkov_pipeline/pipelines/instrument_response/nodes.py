@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import FileSet
+from cherenkov_pipeline.file_plans import FileSet
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.response.parameters import ResponseParameters
 from cherenkov_pipeline.pipelines.flow import Drawing, Figure, QTable, named_groups

@@ -7,7 +7,7 @@ from typing import Any
 
 from cherenkov_pipeline.dl1.parameters import DL1Parameters, SelectionParameters
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.files import FilePlan, FileSet
+from cherenkov_pipeline.file_plans import FilePlan, FileSet
 from cherenkov_pipeline.pipelines.flow import DataFrame, Drawing, Figure, QTable, SavedModel, TrainedModel
 from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cherenkov_pipeline.dl1.parameters import DL1Parameters, SelectionParameters
-from cherenkov_pipeline.files import FilePlan, FileSet
+from cherenkov_pipeline.file_plans import FilePlan, FileSet
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.robustness.parameters import RobustnessParameters
 from cherenkov_pipeline.pipelines.flow import Drawing, Figure, QTable, TrainedModel

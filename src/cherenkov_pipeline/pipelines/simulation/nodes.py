@@ -1,7 +1,7 @@
 """Nodes of the simulation."""
 
 from cherenkov_pipeline.dl1.parameters import DL1Parameters
-from cherenkov_pipeline.files import FilePlan
+from cherenkov_pipeline.file_plans import FilePlan
 from cherenkov_pipeline.simulation.parameters import SimulationParameters
 
 
