@@ -1,6 +1,7 @@
 """Fixtures that several rooms share."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,15 @@ LONGEST = ("test_first_light.py", "test_first_alert.py")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the longest files be first."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+def pytest_collection_finish() -> None:
+    """Leave the graphs of the tests' small networks as they are: to optimise them costs a fifth of their trainings."""
+    # whole pipelines in processes of their own, and tests that import TensorFlow late, keep the optimiser
+    if "tensorflow" in sys.modules:
+        import tensorflow as tf
+
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 @pytest.fixture(scope="session")
