@@ -94,6 +94,10 @@ def test_report_is_one_page_that_needs_nothing_else(kedro):
     assert 'src="http' not in page
 
 
+def test_images_are_drawn(kedro):
+    assert kedro.latest("08_reporting/grb_alerts/images.png").stat().st_size > 10_000
+
+
 def test_every_method_judges_every_image(left):
     parameters = left.parameters
     for name in parameters.methods:

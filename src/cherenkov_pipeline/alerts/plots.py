@@ -1,53 +1,55 @@
-"""Figures of sub-images and sky images."""
+"""Sheets of sub-images."""
 
 from collections.abc import Sequence
 
 import numpy as np
+from astropy.table import Table
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, Rectangle
+from matplotlib.patches import Rectangle
 
-from cherenkov_pipeline.alerts.images import CAUSES, CENTER, MISSING, SIZE, SOURCE, SubImages
+from cherenkov_pipeline.alerts.images import CAUSES, MISSING, SIZE, SOURCE, SubImages
 from cherenkov_pipeline.alerts.service.pictures import NO_DATA, SEQUENTIAL
-from cherenkov_pipeline.alerts.simulation.events import Source
-from cherenkov_pipeline.alerts.simulation.frames import Peak
-from cherenkov_pipeline.alerts.simulation.instrument import SKY, coding_fraction
-from cherenkov_pipeline.performance.plots.style import AMBER, INK, MUTED, empty_note, new_figure, styled
+from cherenkov_pipeline.alerts.verdict import FALSE, NAMES, REAL
+from cherenkov_pipeline.performance.plots.style import INK, MUTED, empty_note, new_figure, styled
 
+LABELS = {True: NAMES[REAL], False: NAMES[FALSE]}
+"""What the label of an image says."""
 _LOWEST = -3.0
 """Signal to noise at the dark end of the colors."""
 _COLORS = LinearSegmentedColormap.from_list("sub_images", SEQUENTIAL).with_extremes(bad=NO_DATA)
 
 
 @styled
-def sample_sheet(images: SubImages, per_cause: int = 7) -> Figure:
-    """Draw the first sub-images of each cause, one event each, a row a cause.
+def sample_sheet(images: SubImages, per_row: int = 7) -> Figure:
+    """Draw the first sub-images of each cause, one event each, a row a cause; where no cause is known, of each label.
 
     Each picture has its own scale, up to its ``snr_max``; grey: no data; rings: known sources beside the trigger.
 
     Parameters
     ----------
     images : SubImages
-        With ``cause``; with ``burst_id``, only the first alert of each burst is drawn.
-    per_cause : int
+        Labelled. With ``burst_id``, only the first alert of each burst is drawn.
+    per_row : int
     """
-    table = images.table
-    causes = [cause for cause in CAUSES if cause in set(table["cause"])] if "cause" in table.colnames else []
-    if not causes:
-        figure = new_figure()
-        empty_note(figure.subplots(), "no sub-image whose cause is known")
+    kinds = _kinds(images.table)
+    shown = [kind for kind in (*CAUSES, *LABELS.values()) if kind in set(kinds)]
+    if not shown:
+        figure = new_figure(height=1.2)
+        empty_note(figure.subplots(), "no image")
         return figure
-    figure = new_figure(width=1.35 * per_cause + 0.5, height=1.65 * len(causes) + 0.3)
-    for row, cause in zip(figure.subplots(len(causes), per_cause, squeeze=False), causes, strict=True):
-        chosen = np.flatnonzero(table["cause"] == cause)
-        if "burst_id" in table.colnames:
-            chosen = chosen[np.sort(np.unique(table["burst_id"][chosen], return_index=True)[1])]
+    figure = new_figure(width=1.35 * per_row + 0.5, height=1.65 * len(shown) + 0.3)
+    for row, kind in zip(figure.subplots(len(shown), per_row, squeeze=False), shown, strict=True):
+        chosen = np.flatnonzero(kinds == kind)
+        if "burst_id" in images.table.colnames:
+            bursts = images.table["burst_id"][chosen]
+            chosen = chosen[np.sort(np.unique(bursts, return_index=True)[1])]
         for at, axes in enumerate(row):
             axes.set_axis_off()
             if at < len(chosen):
                 _sub_image(axes, images[chosen[at : at + 1]])
-        name, left = cause.replace("_", " "), row[0]
+        name, left = kind.replace("_", " "), row[0]
         left.text(-0.08, 0.5, name, transform=left.transAxes, rotation=90, ha="right", va="center", fontsize=9)
     return figure
 
@@ -76,38 +78,12 @@ def judged_sheet(images: SubImages, captions: Sequence[str], per_row: int = 6) -
     return figure
 
 
-@styled
-def sky_figure(snr: np.ndarray, peak: Peak, known: Sequence[Source] = (), least_coded: float = 0.0) -> Figure:
-    """Draw a sky image, its field of full coding, the sub-image around its trigger, and known sources.
-
-    Parameters
-    ----------
-    snr : ndarray
-        (199, 199), signal to noise.
-    peak : Peak
-        Where it triggers.
-    known : sequence of Source
-        Known sources in the field.
-    least_coded : float
-        Pixels of a smaller coding fraction are drawn grey.
-    """
-    figure = new_figure(width=6.2, height=5.2)
-    axes = figure.subplots()
-    shown = np.where(coding_fraction() >= least_coded, snr, np.nan)
-    drawn = axes.imshow(shown, origin="lower", cmap=_COLORS, vmin=_LOWEST, vmax=peak.snr)
-    axes.contour(coding_fraction(), levels=[0.1, 0.5, 0.999], colors="white", linewidths=0.6, alpha=0.7)
-    corner = peak.column - CENTER - 0.5, peak.row - CENTER - 0.5
-    axes.add_patch(Rectangle(corner, SIZE, SIZE, fill=False, color=AMBER, linewidth=1.2))
-    for source in known:
-        axes.add_patch(Circle((source.column, source.row), 4, fill=False, color="white", linewidth=1))
-    axes.set(xlim=(-0.5, SKY - 0.5), ylim=(-0.5, SKY - 0.5), xlabel="Column [pixel]", ylabel="Row [pixel]")
-    axes.grid(visible=False)
-    axes.set_title(
-        f"Sky image: trigger of {peak.snr:.1f} at ({peak.row}, {peak.column}), standard deviation {peak.spread:.2f}",
-        fontsize=10,
-    )
-    figure.colorbar(drawn, ax=axes, label="Signal to noise", shrink=0.9)
-    return figure
+def _kinds(table: Table) -> np.ndarray:
+    """Cause of each image, where it is known, or its label."""
+    labels = np.where(np.asarray(table["is_real"], dtype=bool), LABELS[True], LABELS[False])
+    if "cause" not in table.colnames:
+        return labels
+    return np.where(np.isin(table["cause"], CAUSES), table["cause"], labels)
 
 
 def _sub_image(axes: Axes, images: SubImages, caption: str = "") -> None:
@@ -117,7 +93,7 @@ def _sub_image(axes: Axes, images: SubImages, caption: str = "") -> None:
     if (codes == SOURCE).any():
         axes.contour(codes == SOURCE, levels=[0.5], colors="white", linewidths=0.7)
     axes.add_patch(Rectangle((-0.5, -0.5), SIZE, SIZE, fill=False, color=MUTED, linewidth=0.6))
-    note = caption or f"{row['snr_max']:.1f}, std {row['snr_std']:.2f}"
+    note = caption or f"SNR {row['snr_max']:.1f}, std {row['snr_std']:.2f}"
     if not caption and "timescale" in row.colnames:
         note += f"\n{row['timescale']:.0f} s, {row['energy_band']}"
     color = INK if (codes != MISSING).any() else MUTED

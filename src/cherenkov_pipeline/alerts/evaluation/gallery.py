@@ -9,9 +9,7 @@ from astropy.table import Table
 from matplotlib.figure import Figure
 
 from cherenkov_pipeline.alerts.images import SubImages
-from cherenkov_pipeline.alerts.plots import judged_sheet
-
-NAMES = {True: "true source", False: "false alert"}
+from cherenkov_pipeline.alerts.plots import LABELS, judged_sheet
 
 
 def wrong_images(table: Table, probability: np.ndarray) -> Table:
@@ -38,8 +36,8 @@ def wrong_images(table: Table, probability: np.ndarray) -> Table:
         {
             "row": wrong,
             "image_id": np.asarray(table["image_id"])[wrong].astype(str),
-            "label": [NAMES[bool(one)] for one in is_real[wrong]],
-            "said": [NAMES[bool(one)] for one in says_real[wrong]],
+            "label": [LABELS[bool(one)] for one in is_real[wrong]],
+            "said": [LABELS[bool(one)] for one in says_real[wrong]],
             "confidence": confidence[wrong],
             "snr_max": np.asarray(table["snr_max"], dtype=float)[wrong],
         }

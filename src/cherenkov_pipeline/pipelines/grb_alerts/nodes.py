@@ -27,6 +27,13 @@ def divide_images(images: SubImages, parameters: AlertParameters) -> QTable:
     return workflow.divide(images, parameters)
 
 
+def draw_images(images: SubImages) -> Figure:
+    """Draw the first images of each cause or label."""
+    from cherenkov_pipeline.alerts.plots import sample_sheet
+
+    return sample_sheet(images)
+
+
 def train_methods(
     images: SubImages, splits: QTable, parameters: AlertParameters, folder: Path
 ) -> tuple[QTable, QTable, list[dict[str, Any]]]:

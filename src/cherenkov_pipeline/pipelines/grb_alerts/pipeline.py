@@ -8,6 +8,7 @@ from cherenkov_pipeline.pipelines.grb_alerts.nodes import (
     compare_variants,
     count_false_alarms,
     divide_images,
+    draw_images,
     obtain_images,
     search_method,
     train_methods,
@@ -26,6 +27,7 @@ VALIDATION = ("grb_alerts_validation.report", "grb_alerts_validation.summary")
 def create_pipeline() -> Pipeline:
     """Build the pipeline that trains, evaluates and deploys."""
     return _named(
+        node(draw_images, "images", "images_figure", name="draw_images"),
         node(
             train_methods,
             ["images", "split_table", PARAMETERS, "checkpoints"],
