@@ -10,6 +10,7 @@ class Example(Parameters):
     energy: quantity("TeV", minimum=0.1, maximum=100) = 1 * u.TeV
     angle: quantity("deg") = Field(20 * u.deg, description="zenith distance")
     number: int = Field(3, ge=1)
+    rate: float = 0.1
 
 
 @pytest.mark.parametrize(("text", "value"), [("300 GeV", 0.3), ("0.1 TeV", 0.1), ("100 TeV", 100), (2 * u.TeV, 2)])
@@ -28,16 +29,25 @@ def test_converted_to_the_declared_unit(text, value):
         ("5 m", "expected a value in TeV"),
         ("much", "expected a value in TeV"),
         (None, "expected a value in TeV"),
-        ([1, 2] * u.TeV, "expected one value"),
+        ([1, 2] * u.TeV, "one finite value"),
+        ("inf TeV", "one finite value"),
         ("50 GeV", "at least 0.1 TeV"),
         ("101 TeV", "at most 100 TeV"),
-        ("nan TeV", "at least"),
+        ("nan TeV", "one finite value"),
     ],
 )
 def test_refused_with_what_was_received(wrong, message):
     with pytest.raises(ValidationError, match=message) as caught:
         Example(energy=wrong)
     assert "Received: " in str(caught.value)
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+def test_numbers_are_finite(number):
+    with pytest.raises(ValidationError, match="finite"):
+        Example(rate=float(number))
+    with pytest.raises(ValidationError, match="finite"):
+        Example(angle=f"{number} deg")
 
 
 def test_unknown_key_is_an_error():

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import astropy.units as u
+import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
 NAME = "name"
@@ -15,9 +16,11 @@ NAME = "name"
 
 
 class Parameters(BaseModel):
-    """Base of all parameter models: immutable, and an unknown key is an error."""
+    """Base of all parameter models: immutable, numbers are finite, and an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, arbitrary_types_allowed=True, validate_default=True, allow_inf_nan=False
+    )
 
 
 def quantity(unit: str, minimum: float | None = None, maximum: float | None = None) -> Any:
@@ -42,8 +45,8 @@ def quantity(unit: str, minimum: float | None = None, maximum: float | None = No
             converted = parsed.to(unit)
         except (TypeError, ValueError) as error:  # UnitConversionError is a TypeError
             raise ValueError(f"expected a value in {unit}, such as '1 {unit}'. Received: {value!r}") from error
-        if not converted.isscalar:
-            raise ValueError(f"expected one value in {unit}. Received: {value!r}")
+        if not (converted.isscalar and np.isfinite(converted)):
+            raise ValueError(f"expected one finite value in {unit}. Received: {value!r}")
         if minimum is not None and not converted.value >= minimum:
             raise ValueError(f"must be at least {minimum} {unit}. Received: {value!r}")
         if maximum is not None and not converted.value <= maximum:

@@ -212,6 +212,8 @@ def test_users_errors_are_one_line(folder, bundle_path, path, bundle, problem):
         (["--interval", "0"], "--interval"),
         (["--settle", "-1"], "--settle"),
         (["--patience", "-0.1"], "--patience"),
+        (["--patience", "nan"], "--patience"),
+        (["--settle", "inf"], "--settle"),
     ],
 )
 def test_times_that_make_no_sense_are_refused(folder, bundle_path, options, problem):

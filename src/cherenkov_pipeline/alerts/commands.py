@@ -6,6 +6,7 @@ starts faster: Kedro's own plugins are left out.
 
 import functools
 import io
+import math
 import os
 import signal
 import sys
@@ -21,8 +22,19 @@ from cherenkov_pipeline.errors import UserError
 if TYPE_CHECKING:
     from cherenkov_pipeline.alerts.bundle import Bundle
 
+
 BUNDLE = "06_models/grb_alerts/ensemble"
 OUTPUT = "07_model_output/grb_alerts"
+
+
+class _Seconds(click.FloatRange):
+    """A finite number of seconds: no range keeps out nan."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        seconds = super().convert(value, param, ctx)
+        if not math.isfinite(seconds):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return seconds
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -101,17 +113,17 @@ def judge(path: Path, bundle: Path, output: Path | None, as_lines: bool, threads
 @_output
 @click.option(
     "--interval",
-    type=click.FloatRange(0, min_open=True),
+    type=_Seconds(0, min_open=True),
     default=0.2,
     show_default=True,
     help="Seconds between two looks.",
 )
 @click.option(
-    "--settle", type=click.FloatRange(0), default=0.3, show_default=True, help="Seconds that a file is left unchanged."
+    "--settle", type=_Seconds(0), default=0.3, show_default=True, help="Seconds that a file is left unchanged."
 )
 @click.option(
     "--patience",
-    type=click.FloatRange(0),
+    type=_Seconds(0),
     default=10.0,
     show_default=True,
     help="Seconds for a file to become readable.",
