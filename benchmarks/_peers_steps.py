@@ -12,10 +12,9 @@ from benchmarks._process import Cost, measure, run_command
 from benchmarks._report import Clock
 
 SHOWERS = {"gamma": 62_000, "proton": 33_600}
-"""Thrown at full scale to learn from, for some 2,000 images of each; half as many more are thrown to be predicted."""
+"""Thrown to be predicted at full scale, for some 2,000 images of each particle."""
 
 TRAINING, TEST = "train", "test"
-PARTS = {TRAINING: 1.0, TEST: 0.5}
 
 
 @dataclass(frozen=True)
@@ -43,9 +42,18 @@ class Sample:
     quality: Mapping[str, str]
 
 
-def make_sample(folder: Path, scale: float) -> Sample:
-    """Simulate gammas and protons, as the pipeline does; what is there already is kept."""
-    fingerprint, quality, records = measure(_simulation, folder / "dl1", scale).result
+def make_sample(folder: Path, scale: float, lessons: float) -> Sample:
+    """Simulate gammas and protons, as the pipeline does; what is there already is kept.
+
+    Parameters
+    ----------
+    folder : Path
+    scale : float
+        Fraction of `SHOWERS` that are thrown to be predicted.
+    lessons : float
+        How many are thrown to learn from, as a fraction of these.
+    """
+    fingerprint, quality, records = measure(_simulation, folder / "dl1", scale, lessons).result
     made = {record["production"]: record for record in records}
     folders = {}
     for particle in SHOWERS:
@@ -60,7 +68,9 @@ def make_sample(folder: Path, scale: float) -> Sample:
     return Sample(fingerprint, folders, tests, n_images, quality)
 
 
-def _simulation(folder: Path, scale: float) -> Callable[[], tuple[str, dict[str, str], list[dict[str, Any]]]]:
+def _simulation(
+    folder: Path, scale: float, lessons: float
+) -> Callable[[], tuple[str, dict[str, str], list[dict[str, Any]]]]:
     """Prepare the simulation, in a process of its own: the benchmark's stays small."""
     from benchmarks._quality_samples import productions
     from cherenkov_pipeline.dl1.parameters import DL1Parameters, SelectionParameters
@@ -76,7 +86,7 @@ def _simulation(folder: Path, scale: float) -> Callable[[], tuple[str, dict[str,
             )
             for particle, n_showers in SHOWERS.items()
         }
-        for part, share in PARTS.items()
+        for part, share in ((TRAINING, lessons), (TEST, 1.0))
     }
     parameters = SimulationParameters(training=thrown[TRAINING], test=thrown[TEST], n_workers=1)
     plan = plan_production(parameters, DL1Parameters(), parameters.training | parameters.test)

@@ -5,14 +5,15 @@ learn from the same files after the same cuts, CTLearn its default network, ours
 another file with gammas and protons: CTLearn task by task, and all tasks in one process, our ``reconstruction`` all
 four tasks at once, in turns. Then ``comparison_dl2`` judges both DL2 files.
 
-    python -m benchmarks.peers [--scale 0.1] [--folder KEEP] [--epochs 1] [--model set_network]
+    python -m benchmarks.peers [--scale 0.1] [--lessons 1] [--folder KEEP] [--epochs 1] [--model set_network]
 
 All figures are of whole processes, imports included, on one core. The last line is one JSON object:
 ``prediction_ratio`` (CPU time of CTLearn's predictions, one per task, over that of our four tasks),
 ``training_ratio`` (images that a training sees per second of CPU time, ours over CTLearn's), ``memory_ratio`` (peak
 memory of a prediction, CTLearn's over ours), what they are made of, and the quality of both. CTLearn's tool for single
 images has no ``skydirection``: its three tasks stand against our four. It trains for ``--epochs`` epochs, ours for the
-package's default; CTLearn's default of 10 takes hours on a CPU.
+package's default; CTLearn's default of 10 takes hours on a CPU. Both learn from a tenth of what they predict, unless
+``--lessons`` says more: an image of an epoch costs CTLearn more than a second.
 """
 
 import argparse
@@ -55,6 +56,7 @@ Works = dict[str, dict[str, Work]]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1.0, help="fraction of the full number of events")
+    parser.add_argument("--lessons", type=float, default=0.1, help="events to learn from, for each to predict")
     parser.add_argument("--epochs", type=int, default=1, help="of CTLearn's trainings")
     parser.add_argument("--model", default="set_network", help="ours, by its name in the registry")
     parser.add_argument("--folder", type=Path, help="keep everything here, and go on with what is there")
@@ -64,18 +66,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = (arguments.folder or Path(temporary)).resolve()
         try:
-            rows, figures = run(folder, arguments.scale, arguments.epochs, arguments.model)
+            rows, figures = run(folder, arguments.scale, arguments.lessons, arguments.epochs, arguments.model)
         except (_ctlearn.InstallationError, CommandError) as error:
             sys.exit(f"Error: {error}")
     report(rows, figures)
 
 
-def run(folder: Path, scale: float, epochs: int, model: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def run(
+    folder: Path, scale: float, lessons: float, epochs: int, model: str
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Do and measure everything in a folder; rows of the table, and figures."""
     clock = Clock()
     commands = _ctlearn.install(folder / "environment")
     clock.say("CTLearn is installed")
-    sample = make_sample(folder, scale)
+    sample = make_sample(folder, scale, lessons)
     clock.say(f"simulated images: {', '.join(f'{name} {n}' for name, n in sample.n_images.items())}")
     steps = Steps(folder / f"{model}-{epochs}-{sample.fingerprint}", clock)
     config = steps.folder / "ctlearn.json"

@@ -158,11 +158,11 @@ def test_quality_is_that_of_the_comparison_of_both_dl2_files(tmp_path):
 
 @pytest.mark.slow
 def test_sample_has_both_particles_to_learn_from_and_others_to_predict(tmp_path):
-    sample = _peers_steps.make_sample(tmp_path, scale=0.01)
+    sample = _peers_steps.make_sample(tmp_path, scale=0.01, lessons=0.5)
     assert sorted(sample.n_images) == ["gamma_test", "gamma_train", "proton_test", "proton_train"]
     assert sample.n_images["gamma_train"] > 0
     for particle, folder in sample.folders.items():
         assert [path.name.split("_")[0] for path in folder.iterdir()] == [particle]
     assert [path.name.split("_")[:2] for path in sample.tests] == [["gamma", "test"], ["proton", "test"]]
     assert "hillas_intensity > 50" in sample.quality.values()
-    assert _peers_steps.make_sample(tmp_path, scale=0.01) == sample
+    assert _peers_steps.make_sample(tmp_path, scale=0.01, lessons=0.5) == sample
