@@ -23,16 +23,18 @@ from cherenkov_pipeline.performance.report.published import beside_models
 from cherenkov_pipeline.performance.report.render import render_markdown, render_report
 from cherenkov_pipeline.tasks import TASKS
 
+NOW = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 
-def candidate(label: str) -> Candidate:
-    return Candidate(
+
+def candidate(label: str, **known) -> Candidate:
+    model = Candidate(
         label=label,
         source=f"energy_model:{label}",
         path=f"{label}/model.keras",
         task="energy",
         name="set_network",
         mode="mono",
-        created=datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
+        created=NOW,
         epochs=3,
         n_train=1000,
         n_validation=100,
@@ -44,6 +46,7 @@ def candidate(label: str) -> Candidate:
         layers=5,
         gflops=None,
     )
+    return model.model_copy(update=known)
 
 
 def costs_of(labels) -> QTable:
@@ -52,16 +55,16 @@ def costs_of(labels) -> QTable:
     return QTable({"model": list(labels), **numbers, "inference_ms_per_event": unknown, "gflops": unknown})
 
 
-def report_of(predictions, parameters, history, provenance=None, task="energy"):
+def report_of(predictions, parameters, history, provenance=None, task="energy", **known):
     matched = match_predictions(predictions)
     comparison = compare(matched, QUALITIES[task], parameters)
     tables = {label: EVALUATIONS[task].tables(table, parameters) for label, table in matched.predictions.items()}
     costs = costs_of(list(predictions))
     figures = comparison_figures(comparison, costs, dict.fromkeys(predictions, history))
     figures |= overlays(task, tables, "mono_tel1", "mono")
-    models = [candidate(label) for label in predictions]
+    models = [candidate(label, **known) for label in predictions]
     content = comparison_report(
-        task, models, matched, comparison, costs, figures, provenance, provenance_table({}), models[0].created
+        task, models, matched, comparison, costs, figures, provenance, provenance_table({}), NOW
     )
     return content, figures
 
@@ -95,6 +98,18 @@ def test_report_tells_who_is_better(predictions, parameters, history, provenance
     assert not re.search(r"""(?:src|href|url)\s*[=(]\s*["']?https?:""", page)
     assert len(page) < 5_000_000
     assert "| Rank | Model |" in render_markdown(content)
+
+
+def test_columns_of_what_is_known_of_no_model_are_left_out(predictions, parameters, history):
+    unknown = {"created": None, "epochs": None, "n_train": None, "data_fingerprint": None}
+    for known in ({}, unknown):
+        content, _ = report_of(predictions, parameters, history, **known)
+        (section,) = (section for section in content.sections if section.title == "Models")
+        (table,) = section.blocks
+        expected = ["Label", "Model", *([] if known else ["Created (UTC)", "Epochs", "Training events", "Data"])]
+        assert list(table.header) == [*expected, "File", "Named as"]
+        assert [row[0].text for row in table.rows] == list(predictions)
+        assert {len(row) for row in table.rows} == {len(table.header)}
 
 
 def test_level_of_the_intervals_is_the_one_that_was_asked_for(predictions, history):

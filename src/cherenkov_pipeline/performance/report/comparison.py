@@ -310,23 +310,25 @@ def _costs_table(costs: QTable, rows: Mapping[str, QTable.Row]) -> Table:
 
 
 def _models_table(candidates: Sequence[Candidate]) -> Table:
-    rows = tuple(
-        (
-            Cell(one.label),
-            Cell(f"{one.name} ({one.task})"),
-            Cell(f"{one.created:%Y-%m-%d %H:%M}", one.created.timestamp()) if one.created else Cell(MISSING),
-            cell(one.epochs),
-            cell(one.n_train),
-            cell(one.data_fingerprint),
-            Cell(one.file_fingerprint),
-            Cell(one.source),
-        )
-        for one in candidates
-    )
-    header = ("Label", "Model", "Created (UTC)", "Epochs", "Training events", "Data", "File", "Named as")
+    columns = {
+        "Label": [Cell(one.label) for one in candidates],
+        "Model": [Cell(f"{one.name} ({one.task})") for one in candidates],
+        "Created (UTC)": [_created(one) for one in candidates],
+        "Epochs": [cell(one.epochs) for one in candidates],
+        "Training events": [cell(one.n_train) for one in candidates],
+        "Data": [cell(one.data_fingerprint) for one in candidates],
+        "File": [Cell(one.file_fingerprint) for one in candidates],
+        "Named as": [Cell(one.source) for one in candidates],
+    }
+    # of DL2 files little is known of the models
+    known = {name: cells for name, cells in columns.items() if any(one.text != MISSING for one in cells)}
     caption = "Everything on this page was predicted anew from the model's file with this fingerprint"
     caption += ", or read from DL2 files." if any(one.method is not None for one in candidates) else "."
-    return Table(header, rows, caption, in_summary=True)
+    return Table(tuple(known), tuple(zip(*known.values(), strict=True)), caption, in_summary=True)
+
+
+def _created(one: Candidate) -> Cell:
+    return Cell(f"{one.created:%Y-%m-%d %H:%M}", one.created.timestamp()) if one.created else Cell(MISSING)
 
 
 def _events_table(matched: Matched, n_used: int) -> Table:
