@@ -4,7 +4,7 @@ from astropy.table import Table
 
 from cherenkov_pipeline.performance import bootstrap, statistics
 from cherenkov_pipeline.performance.bootstrap import resampled_rows, shower_labels
-from cherenkov_pipeline.performance.metrics import Metric, estimate
+from cherenkov_pipeline.performance.metrics import Metric, Share, estimate
 
 MEAN = Metric("mean", "Mean", ("x",), statistics.mean)
 
@@ -75,6 +75,29 @@ def test_one_shower_has_no_interval(parameters):
     assert found.value == 1
     assert np.isnan(found.low)
     assert found.n == 3
+
+
+@pytest.mark.parametrize(("held", "bound"), [(0.0, "high"), (1.0, "low")])
+def test_a_share_of_none_or_all_is_known_as_well_as_clusters_tell(parameters, held, bound):
+    # a true share at the bound shows as this one, in as many clusters, in half of (1 - confidence)
+    share = Share("share", "Share", ("x",), statistics.mean)
+    columns = {"x": np.append(np.full(120, held), np.full(20, np.nan))}
+    clusters = np.append(np.repeat(np.arange(60), 2), np.arange(60, 80))
+    found = estimate(columns, [share], clusters, parameters, np.random.default_rng(0))["share"]
+    limit = getattr(found, bound)
+    assert found.value == held
+    assert abs(limit - held) == pytest.approx(1 - ((1 - parameters.confidence) / 2) ** (1 / 60))
+    assert {found.low, found.high} == {held, limit}
+    assert found.n == 120
+
+
+def test_other_shares_have_the_bounds_of_the_resamples(parameters):
+    x = {"x": (np.random.default_rng(1).random(200) < 0.1).astype(float)}
+    one, other = (
+        estimate(x, [metric], np.arange(200), parameters, np.random.default_rng(0))["mean"]
+        for metric in (MEAN, Share("mean", "Mean", ("x",), statistics.mean))
+    )
+    assert one == other
 
 
 def test_production_belongs_to_the_key_of_a_shower():

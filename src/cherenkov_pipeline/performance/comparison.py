@@ -175,8 +175,9 @@ def _metrics(
         values = {label: float(metric(sample.columns)) for label, sample in samples.items()}
         ranks = _ranks(metric.name, np.array(list(values.values())))
         for (label, value), rank in zip(values.items(), ranks, strict=True):
-            bounds = percentile_bounds(resampled[label][metric.name], parameters.confidence)
-            n, perfect = metric.count(samples[label].columns), float(PERFECT.get(metric.name, np.nan))
+            sample, drawn = samples[label], resampled[label][metric.name]
+            bounds = metric.bounds(sample.columns, sample.showers, drawn, parameters.confidence)
+            n, perfect = metric.count(sample.columns), float(PERFECT.get(metric.name, np.nan))
             rows.append((label, metric.name, metric.label, value, *bounds, metric.unit, n, perfect, rank))
     names = (MODEL, "metric", "label", "value", "low", "high", "unit", "n", "perfect", "rank")
     table = QTable(rows=rows, names=names)

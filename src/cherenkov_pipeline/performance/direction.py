@@ -26,7 +26,7 @@ from cherenkov_pipeline.directions import (
 from cherenkov_pipeline.dl1.contents import PRODUCTION_EVENT
 from cherenkov_pipeline.performance import statistics
 from cherenkov_pipeline.performance.gallery import choose_events, error_kinds
-from cherenkov_pipeline.performance.metrics import Metric, metrics_table
+from cherenkov_pipeline.performance.metrics import Metric, Share, metrics_table
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.sample import (
     Sample,
@@ -55,8 +55,8 @@ RESOLUTION = Metric(
 RESOLUTION_RIGHT = Metric(
     "angular_resolution_right", "68.27 % containment, right side", ("angle_right",), statistics.quantile_68, "deg"
 )
-RIGHT_SIDE = Metric("right_side", "Share of events on the right side", ("right_side",), statistics.mean)
-COVERAGE = Metric("coverage_68", "Coverage of the predicted 68.27 % radius", ("covered",), statistics.mean)
+RIGHT_SIDE = Share("right_side", "Share of events on the right side", ("right_side",), statistics.mean)
+COVERAGE = Share("coverage_68", "Coverage of the predicted 68.27 % radius", ("covered",), statistics.mean)
 PREDICTED_ERROR = Metric(
     "predicted_error", "Median predicted 68.27 % radius", ("predicted_error",), statistics.median, "deg"
 )

@@ -18,7 +18,7 @@ from cherenkov_pipeline.performance import statistics
 from cherenkov_pipeline.performance.binning import bins_table, energy_edges
 from cherenkov_pipeline.performance.bootstrap import shower_labels
 from cherenkov_pipeline.performance.gallery import choose_events, error_kinds
-from cherenkov_pipeline.performance.metrics import Metric, metrics_table
+from cherenkov_pipeline.performance.metrics import Metric, Share, metrics_table
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.sample import (
     Sample,
@@ -49,7 +49,7 @@ STANDARD_DEVIATION = Metric(
     ("relative_error",),
     statistics.standard_deviation,
 )
-COVERAGE = Metric("coverage_68", "Coverage of the predicted 68.27 % interval", ("covered",), statistics.mean)
+COVERAGE = Share("coverage_68", "Coverage of the predicted 68.27 % interval", ("covered",), statistics.mean)
 PULL_MEAN = Metric("pull_mean", "Pull, mean", ("pull",), statistics.mean)
 PULL_WIDTH = Metric("pull_width", "Pull, standard deviation", ("pull",), statistics.standard_deviation)
 PREDICTED_ERROR = Metric("predicted_error", "Median predicted relative error", ("predicted_error",), statistics.median)

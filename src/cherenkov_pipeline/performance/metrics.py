@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from astropy.table import QTable
+from scipy.stats import binomtest
 
 from cherenkov_pipeline.performance.bootstrap import resampled_rows, weighted_draws
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
@@ -45,14 +46,51 @@ class Metric:
         """Value for these columns."""
         return self.function(*(columns[name] for name in self.columns))
 
+    def used(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Tell on which rows the value rests."""
+        return np.logical_and.reduce([np.isfinite(columns[name]) for name in self.columns])
+
     def count(self, columns: Mapping[str, np.ndarray]) -> int:
         """Rows that the value rests on."""
-        return int(np.logical_and.reduce([np.isfinite(columns[name]) for name in self.columns]).sum())
+        return int(self.used(columns).sum())
+
+    def bounds(
+        self, columns: Mapping[str, np.ndarray], clusters: np.ndarray, resampled: np.ndarray, confidence: float
+    ) -> tuple[float, float]:
+        """Bounds of the interval of a sample.
+
+        Parameters
+        ----------
+        columns, clusters
+            See `estimate`.
+        resampled : ndarray, shape (resamples,)
+            Of this metric, from `replicas`.
+        confidence : float
+        """
+        return percentile_bounds(resampled, confidence)
+
+
+class Share(Metric):
+    """Share of the rows, of those that count, for which something holds.
+
+    Where it holds for none or for all, so it does in every resample: the bounds then are the exact ones of as many rows
+    as there are clusters (Clopper & Pearson 1934).
+    """
+
+    def bounds(
+        self, columns: Mapping[str, np.ndarray], clusters: np.ndarray, resampled: np.ndarray, confidence: float
+    ) -> tuple[float, float]:
+        """See `Metric.bounds`."""
+        n, value = len(np.unique(clusters[self.used(columns)])), float(self(columns))
+        if value not in (0, 1) or n < 2:
+            return super().bounds(columns, clusters, resampled, confidence)
+        exact = binomtest(round(n * value), n).proportion_ci(confidence, method="exact")
+        return float(exact.low), float(exact.high)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Value of a metric with the bounds of its bootstrap interval and the number of rows behind it."""
+    """Value of a metric with the bounds of its interval and the number of rows behind it."""
 
     value: float
     low: float
@@ -97,7 +135,7 @@ def estimate(
     bounds = dict.fromkeys(values, (np.nan, np.nan))
     if len(np.unique(clusters)) > 1:
         found = replicas(columns, metrics, clusters, parameters, rng, weights)
-        bounds = {name: percentile_bounds(values, parameters.confidence) for name, values in found.items()}
+        bounds = {m.name: m.bounds(columns, clusters, found[m.name], parameters.confidence) for m in metrics}
     return {m.name: Estimate(values[m.name], *bounds[m.name], m.count(columns)) for m in metrics}
 
 

@@ -13,7 +13,7 @@ from astropy.table import QTable, Table
 from cherenkov_pipeline.dl1.contents import PRODUCTION_EVENT
 from cherenkov_pipeline.performance import statistics
 from cherenkov_pipeline.performance.gallery import choose_events, error_kinds
-from cherenkov_pipeline.performance.metrics import Metric, metrics_table
+from cherenkov_pipeline.performance.metrics import Metric, Share, metrics_table
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.sample import (
     Sample,
@@ -88,7 +88,7 @@ class Quantity:
                        statistics.half_width_68, self.unit)
             )  # fmt: skip
             covered = (f"{one.name}_covered",)
-            found.append(Metric(f"coverage_68_{one.name}", f"Coverage of the predicted 68.27 % interval of {one.label}",
+            found.append(Share(f"coverage_68_{one.name}", f"Coverage of the predicted 68.27 % interval of {one.label}",
                                 covered, statistics.mean))  # fmt: skip
             if detailed:
                 both = (f"{one.name}_true", f"{one.name}_reco")

@@ -8,6 +8,9 @@ from cherenkov_pipeline.performance.report.content import KeyNumber
 from cherenkov_pipeline.performance.report.content import Table as ReportTable
 from cherenkov_pipeline.performance.report.tables import cell, estimate_cells
 
+DRAWN = "bursts are drawn, with all their images"
+"""By the bootstrap."""
+
 
 def ensemble_numbers(metrics: Rows) -> tuple[KeyNumber, ...]:
     """Make the numbers at the top, of the metrics of probabilities and verdicts."""

@@ -28,7 +28,7 @@ from cherenkov_pipeline.alerts.workflow import (
     scores_of,
 )
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
-from cherenkov_pipeline.performance.report.common import rows_of
+from cherenkov_pipeline.performance.report.common import intervals_convention, rows_of
 from cherenkov_pipeline.performance.report.content import (
     Facts,
     Figure,
@@ -306,7 +306,7 @@ def report(
                             "Split": "no burst stands on both sides; the test images are looked at here for the first"
                             " time",
                             "Images": ", ".join(f"{(split == name).sum()} {name}" for name in dict.fromkeys(split)),
-                            "Intervals": f"95 %, percentile bootstrap over bursts, {parameters.resamples:,} resamples",
+                            "Intervals": intervals_convention(tables["scores"], parts.DRAWN),
                         }
                     ),
                 ),

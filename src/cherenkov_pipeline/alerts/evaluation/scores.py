@@ -7,14 +7,14 @@ from astropy.table import QTable, Table
 from scipy.stats import binomtest
 
 from cherenkov_pipeline.performance import classification
-from cherenkov_pipeline.performance.metrics import Metric, estimate, grouped_metrics, metrics_table
+from cherenkov_pipeline.performance.metrics import Metric, Share, estimate, grouped_metrics, metrics_table
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.statistics import mean, roc_auc
 
 _BOTH = ("is_real", "probability")
 
 METRICS = (
-    Metric("accuracy", "Accuracy", _BOTH, classification.accuracy),
+    Share("accuracy", "Accuracy", _BOTH, classification.accuracy),
     Metric("precision", "Precision", _BOTH, classification.precision),
     Metric("recall", "Recall", _BOTH, classification.recall),
     Metric("f1", "F1", _BOTH, classification.f1),
@@ -25,11 +25,11 @@ METRICS = (
 """Of probabilities of a real source."""
 
 VERDICT_METRICS = (
-    Metric("unsure", "Share of unsure", ("unsure",), mean),
-    Metric("accepted_error", "Wrong among the verdicts that are given", ("accepted_wrong",), mean),
-    Metric("missed", "True sources called false, of those with a verdict", ("missed",), mean),
-    Metric("real_error", "Wrong among the verdicts true source", ("real_wrong",), mean),
-    Metric("false_error", "Wrong among the verdicts false alert", ("false_wrong",), mean),
+    Share("unsure", "Share of unsure", ("unsure",), mean),
+    Share("accepted_error", "Wrong among the verdicts that are given", ("accepted_wrong",), mean),
+    Share("missed", "True sources called false, of those with a verdict", ("missed",), mean),
+    Share("real_error", "Wrong among the verdicts true source", ("real_wrong",), mean),
+    Share("false_error", "Wrong among the verdicts false alert", ("false_wrong",), mean),
 )
 """Of verdicts."""
 
@@ -194,7 +194,7 @@ def comparison_table(
         One row a method: ``method``; ``accuracy`` and ``gain`` (over the reference), each with ``_low`` and ``_high``,
         on the same resamples; ``only_it``, ``only_reference``, ``p_value``.
     """
-    metrics = [Metric(name, name, (name,), mean) for name in ("accuracy", "gain")]
+    metrics = [Share("accuracy", "Accuracy", ("accuracy",), mean), Metric("gain", "Gain", ("gain",), mean)]
     once = np.ones(len(groups), dtype=bool) if once is None else once
     rows = []
     for name, right in rights.items():

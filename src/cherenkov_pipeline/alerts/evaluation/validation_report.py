@@ -13,7 +13,7 @@ from cherenkov_pipeline.alerts.project import AlertParameters
 from cherenkov_pipeline.alerts.verdict import sigmoid
 from cherenkov_pipeline.alerts.workflow import CALIBRATION, HELD_BACK, SAMPLE, sample_rows
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
-from cherenkov_pipeline.performance.report.common import Rows, rows_of
+from cherenkov_pipeline.performance.report.common import Rows, intervals_convention, rows_of
 from cherenkov_pipeline.performance.report.content import Facts, Figure, ReportContent, Section
 from cherenkov_pipeline.performance.report.tables import event_facts, metrics_table
 from cherenkov_pipeline.performance.report.task import footer
@@ -136,7 +136,7 @@ def report(
                             "Folds": f"{rounds.folds}, {rounds.repeats} times; no burst stands on both sides",
                             "Thresholds": f"of a fold: from {thresholds}",
                             "Positive": parts.positive(parameters),
-                            "Intervals": f"95 %, percentile bootstrap over bursts, {parameters.resamples:,} resamples",
+                            "Intervals": intervals_convention(metrics, parts.DRAWN),
                         }
                     ),
                 ),

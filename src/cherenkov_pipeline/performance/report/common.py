@@ -144,11 +144,11 @@ def bins_convention(table: QTable, name: str = "true_energy", what: str = "true 
     )
 
 
-def intervals_convention(metrics: QTable) -> str:
-    """Say how intervals were made."""
+def intervals_convention(metrics: QTable, drawn: str = "showers are drawn, with all their images") -> str:
+    """Say how intervals were made; ``drawn`` what the bootstrap draws."""
     return (
         f"{100 * metrics.meta['confidence']:g} %, percentile bootstrap of {metrics.meta['resamples']:,} resamples; "
-        "whole showers are drawn, with all their images"
+        f"whole {drawn}; shares of none or all: Clopper & Pearson"
     )
 
 
