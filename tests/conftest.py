@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+# a worker of pytest-xdist has one core, and small networks are slower on two
+for _threads in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_threads, "1")
+
 LONGEST = ("test_first_light.py", "test_first_alert.py")
 """Files that run whole pipelines: no worker of pytest-xdist begins with one of them when the others have finished."""
 

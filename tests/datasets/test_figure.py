@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from kedro.io import DatasetError, Version
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from cherenkov_pipeline.datasets.figure import FigureDataset, FiguresDataset
 from cherenkov_pipeline.performance.report.svg import inline_svg
@@ -48,6 +49,14 @@ def test_a_version_holds_three_formats(tmp_path):
     assert found.keys() == STARTS.keys()
     assert all(found[suffix].startswith(start) for suffix, start in STARTS.items())
     assert dataset.metadata == {"mlflow": {}}
+
+
+def test_the_formats_have_one_layout(tmp_path, monkeypatch):
+    computed = []
+    execute = ConstrainedLayoutEngine.execute
+    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", lambda *args: (computed.append(1), execute(*args)))
+    FigureDataset(filepath=str(tmp_path / "line.png")).save(line())
+    assert computed == [1]
 
 
 def test_it_loads_as_the_drawing_of_a_report(tmp_path):

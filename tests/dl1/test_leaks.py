@@ -120,7 +120,14 @@ def own_clock(image, rng):
     image.peak_time[lit] += rng.normal(0, 3, lit.sum())  # ns
 
 
-@pytest.mark.parametrize("leak", [shifted_times, brighter_sky, own_clock])
+@pytest.mark.parametrize(
+    "leak",
+    [
+        shifted_times,
+        pytest.param(brighter_sky, marks=pytest.mark.slow),
+        pytest.param(own_clock, marks=pytest.mark.slow),
+    ],
+)
 def test_a_leak_would_be_noticed(leak, gammas, proton_events, tmp_path):
     def leaking(production, throws, setup, rng):
         for event in deepcopy(proton_events):

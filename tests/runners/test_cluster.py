@@ -133,6 +133,7 @@ def create_pipeline():
 """
 
 
+@pytest.mark.slow
 def test_a_job_that_is_killed_is_begun_again(tmp_path):
     toy = make_toy(tmp_path, DIES.replace("TIMES", "2"), text("made"))
     toy.run()

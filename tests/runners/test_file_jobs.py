@@ -3,6 +3,7 @@
 import json
 import re
 
+import pytest
 from tests.runners.toy_project import make_toy
 
 FILES = """
@@ -43,6 +44,7 @@ CATALOG = {
 }
 
 
+@pytest.mark.slow
 def test_a_failed_file_is_named_and_the_others_are_kept(tmp_path):
     slurm = {"tags": {"cpu": {"files_per_job": 4}}, "retries": 1, "max_jobs": 2}
     toy = make_toy(tmp_path, FILES, CATALOG, slurm)

@@ -70,6 +70,7 @@ def test_sigkill_at_any_moment_changes_nothing(undisturbed, tmp_path):
     assert_same(train_toy(tmp_path), undisturbed[1])
 
 
+@pytest.mark.slow
 def test_error_between_epochs_changes_nothing(undisturbed, tmp_path, monkeypatch):
     write = callbacks.write_state
 

@@ -43,6 +43,7 @@ class FigureDataset(AbstractVersionedDataset["Figure", str]):
         for suffix in FORMATS:
             with atomic_path(Path(self._get_save_path()).with_suffix(suffix)) as part:
                 write_figure(figure, part, suffix)
+            figure.set_layout_engine("none")  # what was laid out once is not computed again, and shifts by no point
 
     def preview(self) -> ImagePreview:
         """Give the PNG, for kedro-viz."""

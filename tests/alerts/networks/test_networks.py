@@ -178,6 +178,7 @@ def test_onnx_has_logit_and_map(tmp_path):
         np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_onnx_of_resnet18_is_the_network(tmp_path):
     shapes = {"image": (32, 32, 2), "scalars": (1,)}
     network = build_network(NetworkParameters(name="resnet18"), shapes)

@@ -9,8 +9,7 @@ from matplotlib.figure import Figure
 from cherenkov_pipeline.performance.plots.style import STYLE
 
 FORMATS = (".svg", ".pdf", ".png")
-"""Suffixes, in the order in which a figure is drawn: a layout may shift by a point when it is computed again, and the
-reports show the first one."""
+"""Suffixes, in the order in which a figure is drawn; the first one decides its layout."""
 
 _STYLE = {
     **STYLE,
