@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,7 +21,7 @@ from cherenkov_pipeline.dl1.provenance import COLUMNS
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.models.saved import load_model, read_card, save_model
-from cherenkov_pipeline.performance.candidates import choose_candidates
+from cherenkov_pipeline.performance.candidates import choose_candidates, without_copies
 from cherenkov_pipeline.performance.contest import contest
 from cherenkov_pipeline.performance.energy import energy_tables
 from cherenkov_pipeline.performance.parameters import ComparisonParameters, EvaluationParameters
@@ -169,10 +170,24 @@ def test_same_model_twice_is_refused(store, folder, tmp_path):
         choose_candidates("energy", {"again": ("", one), "first": ("", tmp_path / "copied")}, {"toy": store})
 
 
+def test_a_training_again_to_the_same_result_is_a_copy(folder, tmp_path):
+    """A random forest has no state to go on from: the same command grows the same trees once more."""
+    first = folder / "energy" / "model.keras" / VERSIONS["first"] / "model.keras"
+    trained = load_model(first)
+    training = trained.card.training | {"seconds": 1.0, "mlflow_run": "0" * 32}
+    again = trained.card.model_copy(update={"training": training, "created": datetime.now(UTC)})
+    better = again.model_copy(update={"metrics": {**again.metrics, "val_loss": 0.1}})
+    paths = {"first": first}
+    for name, card in (("again", again), ("better", better)):
+        paths[name] = tmp_path / name / "model.keras"
+        save_model(replace(trained, card=card), paths[name])
+    assert list(without_copies(paths)) == ["again", "better"]
+
+
 def test_copy_of_the_weights_under_another_card_is_refused(store, saved, folder, tmp_path):
     """Peers' fault 10: a comparison shows copied numbers."""
     trained = load_model(folder / "energy" / "model.keras" / VERSIONS["first"])
-    other = trained.card.model_copy(update={"training": {**trained.card.training, "seconds": 1.0}})
+    other = trained.card.model_copy(update={"metrics": {**trained.card.metrics, "val_loss": 0.1}})
     save_model(replace(trained, card=other), tmp_path / "model.keras")
     with pytest.raises(UserError, match=r"one and copy are the same model \(fingerprint"):
         run(store, saved, models={"one": f"energy_model:{VERSIONS['first']}", "copy": str(tmp_path)})

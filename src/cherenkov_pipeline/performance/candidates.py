@@ -127,7 +127,7 @@ def choose_candidates(
         )
     cards = {label: read_card(path) for label, (_, path) in models.items()}
     for (one, first), (other, second) in combinations(cards.items(), 2):
-        if _training(first) == _training(second):
+        if _result(first) == _result(second):
             raise UserError(
                 f"{one} and {other} are the same model ({models[one][1]}, {models[other][1]}): leave one out."
             )
@@ -158,14 +158,21 @@ def _find_methods(task: str, dl2: Mapping[str, str], mode: str | None) -> list[C
     return [Candidate.from_dl2(label, dl2[label], method) for label, method in methods.items()]
 
 
-def _training(card: ModelCard) -> str:
-    """Everything but the file, which is another one each time that a model is saved."""
-    return card.model_dump_json(exclude={"file_fingerprint"})
+def _result(card: ModelCard) -> str:
+    """Give what was trained, on what, and the metrics: not the file, nor when, where and by which run it was trained.
+
+    A model that is saved again has another file; a random forest, of which a training is not continued, is grown anew
+    by the same command, to the same trees.
+    """
+    occasion = {"seconds", "mlflow_run"}
+    return card.model_dump_json(
+        exclude={"file_fingerprint": True, "created": True, "versions": True, "training": occasion}
+    )
 
 
 def without_copies(paths: Mapping[str, Path]) -> dict[str, Path]:
-    """Leave out models that were saved again without another training; the last ones are kept."""
-    kept = {_training(read_card(path)): name for name, path in paths.items()}
+    """Leave out models of which a later one was trained alike, to the same metrics, or is the same one saved again."""
+    kept = {_result(read_card(path)): name for name, path in paths.items()}
     return {name: path for name, path in paths.items() if name in kept.values()}
 
 
