@@ -98,6 +98,14 @@ def test_losses_of_many_models_have_colours_of_their_own(history):
     assert len(colours) == len(names)
 
 
+def test_a_forest_of_one_epoch_does_not_squeeze_the_losses_of_networks(history):
+    forest = history[:1].assign(loss=-1e3)
+    beside, alone = (loss_curves(models).axes[0] for models in ({"a": history, "b": forest}, {"b": forest}))
+    assert {line.get_label()[:2] for line in beside.lines if not line.get_label().startswith("_")} == {"a,"}
+    assert beside.get_ylim()[0] > -1e3
+    assert alone.lines[0].get_ydata() == [-1e3]
+
+
 def test_no_published_curve_where_none_is_asked_for(make_predictions, parameters):
     figures = energy_figures(energy_tables(make_predictions(400), parameters), "single_tel", None)
     assert not any("published" in text for text in texts(figures["resolution"]))

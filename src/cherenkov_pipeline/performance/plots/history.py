@@ -21,12 +21,14 @@ def loss_curves(histories: Mapping[str, pd.DataFrame | Table]) -> Figure:
     ----------
     histories : mapping of str to table
         By the model's name; columns ``epoch``, ``loss``, ``val_loss``, ``learning_rate`` (the last two may be absent).
-        The epoch of the smallest validation loss is marked.
+        The epoch of the smallest validation loss is marked. Models of one epoch, as random forests are, have no curve
+        and are left out beside others.
     """
     figure = new_figure(height=4.6)
     loss, rate = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
-    for name, color in colors_of(histories).items():
-        columns = _columns(histories[name])
+    colors = colors_of(histories)
+    for name in [name for name, history in histories.items() if len(history) > 1] or histories:
+        color, columns = colors[name], _columns(histories[name])
         alone = len(histories) == 1
         _draw_losses(loss, columns, (color, ORANGE if alone else color), "" if alone else f"{name}, ")
         if np.any(columns.get("learning_rate", 0) > 0):

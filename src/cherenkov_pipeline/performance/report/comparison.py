@@ -146,7 +146,7 @@ _FIGURES = {
         "loss": (
             "Loss per epoch",
             "The circle marks the epoch that was kept. Losses of models with other likelihoods, other training data "
-            "or other weights are no measure of which is better.",
+            "or other weights are no measure of which is better. Models without epochs have no curve.",
         )
     },
 }
