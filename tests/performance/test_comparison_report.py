@@ -107,7 +107,7 @@ def test_columns_of_what_is_known_of_no_model_are_left_out(predictions, paramete
         (section,) = (section for section in content.sections if section.title == "Models")
         (table,) = section.blocks
         expected = ["Label", "Model", *([] if known else ["Created (UTC)", "Epochs", "Training events", "Data"])]
-        assert list(table.header) == [*expected, "File", "Named as"]
+        assert list(table.header) == [*expected, "File"]
         assert [row[0].text for row in table.rows] == list(predictions)
         assert {len(row) for row in table.rows} == {len(table.header)}
 

@@ -317,8 +317,7 @@ def _models_table(candidates: Sequence[Candidate]) -> Table:
         "Epochs": [cell(one.epochs) for one in candidates],
         "Training events": [cell(one.n_train) for one in candidates],
         "Data": [cell(one.data_fingerprint) for one in candidates],
-        "File": [Cell(one.file_fingerprint) for one in candidates],
-        "Named as": [Cell(one.source) for one in candidates],
+        "File": [Cell(one.source, note=one.file_fingerprint) for one in candidates],
     }
     # of DL2 files little is known of the models
     known = {name: cells for name, cells in columns.items() if any(one.text != MISSING for one in cells)}
