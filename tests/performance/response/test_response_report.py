@@ -44,6 +44,17 @@ def test_every_curve_is_drawn(response, parameters, evaluation, created):
     assert high <= 101
 
 
+def test_legends_wider_than_the_axes_stand_above_them(response, parameters, evaluation):
+    cuts, tables = response
+    figures = response_figures(tables, cuts, parameters, evaluation)
+    for name in ("energy", "direction"):
+        figures[name].draw_without_rendering()
+        (axes,) = figures[name].axes
+        (legend,) = figures[name].legends
+        assert axes.get_legend() is None
+        assert legend.get_window_extent().y0 >= axes.get_tightbbox().y1 - 1, name
+
+
 def test_report_is_one_page_that_needs_nothing(response, parameters, evaluation, created):
     content, _ = page(*response, parameters, evaluation, created)
     html = render_report(content)

@@ -10,6 +10,7 @@ from astropy.table import QTable
 
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.plots import response as plots
+from cherenkov_pipeline.performance.plots.curves import shared_legend
 from cherenkov_pipeline.performance.plots.direction import angular_resolution
 from cherenkov_pipeline.performance.plots.energy import energy_resolution
 from cherenkov_pipeline.performance.published import (
@@ -69,15 +70,19 @@ def response_figures(
             tables["areas"], LABELS, effective_areas() if parameters.level == "telescope" else None
         ),
         "cuts": plots.selection_cuts(cuts),
-        "energy": energy_resolution(
-            {NAME: tables["energy"]},
-            random_forest_energy(curve) if curve else None,
-            after_cuts=published.get("energy_resolution"),
+        "energy": shared_legend(
+            energy_resolution(
+                {NAME: tables["energy"]},
+                random_forest_energy(curve) if curve else None,
+                after_cuts=published.get("energy_resolution"),
+            )
         ),
-        "direction": angular_resolution(
-            {NAME: tables["direction"]},
-            random_forest_direction(curve) if curve else None,
-            after_cuts=published.get("angular_resolution"),
+        "direction": shared_legend(
+            angular_resolution(
+                {NAME: tables["direction"]},
+                random_forest_direction(curve) if curve else None,
+                after_cuts=published.get("angular_resolution"),
+            )
         ),
         "background": plots.background_rates(tables["background"], LABELS),
         "sensitivity": plots.sensitivity(tables["sensitivity"], _conditions(parameters), published.get("sensitivity")),
