@@ -302,7 +302,7 @@ def test_kedro_viz_is_built_as_a_site_with_previews(kedro, tmp_path):
     assert {"resolution.png", "metrics_table.ecsv", "provenance.csv"} <= previewed
 
 
-def test_training_alone_is_recorded_with_its_data(retrained):
+def test_a_later_training_is_recorded_with_its_data(retrained):
     query = "SELECT value FROM tags JOIN runs USING (run_uuid) WHERE name LIKE 'train_%' AND key = 'data_fingerprint'"
     (recorded,) = mlflow_rows(retrained, query)
     latest = json.loads((retrained.data / "05_model_input" / "event_store" / "latest.json").read_text())
