@@ -48,6 +48,15 @@ def test_metrics_are_those_of_scikit_learn_with_intervals_around_them():
     assert found["events_groups"]["value"] == N // 2
 
 
+def test_sure_precision_and_recall_have_an_interval_of_the_rows_that_count():
+    is_real = np.arange(40) < 30
+    table = score_table(probability_columns(np.where(is_real, 0.9, 0.1), is_real), METRICS, np.arange(40), PARAMETERS)
+    found = {row["metric"]: row for row in table}
+    for name in ("precision", "recall"):
+        assert found[name]["value"] == found[name]["high"] == 1
+        assert found[name]["low"] == pytest.approx(0.025 ** (1 / 30))  # none of 30 wrong
+
+
 def test_verdicts_are_scored_by_class():
     verdicts = np.array(["real", "real", "false", "false", "unsure", "unsure", "real", "false"])
     truth = np.array([True, False, False, True, True, False, True, False])

@@ -15,8 +15,8 @@ _BOTH = ("is_real", "probability")
 
 METRICS = (
     Share("accuracy", "Accuracy", _BOTH, classification.accuracy),
-    Metric("precision", "Precision", _BOTH, classification.precision),
-    Metric("recall", "Recall", _BOTH, classification.recall),
+    Share("precision", "Precision", ("precise",), mean),
+    Share("recall", "Recall", ("recalled",), mean),
     Metric("f1", "F1", _BOTH, classification.f1),
     Metric("auc", "Area under the ROC curve", _BOTH, roc_auc),
     Metric("calibration_error", "Expected calibration error", _BOTH, classification.calibration_error),
@@ -35,8 +35,15 @@ VERDICT_METRICS = (
 
 
 def probability_columns(probability: np.ndarray, is_real: np.ndarray) -> dict[str, np.ndarray]:
-    """Columns of `METRICS`."""
-    return {"is_real": np.asarray(is_real, dtype=float), "probability": np.asarray(probability, dtype=float)}
+    """Columns of `METRICS`, NaN where a row does not count."""
+    is_real, probability = np.asarray(is_real, dtype=bool), np.asarray(probability, dtype=float)
+    said_real = probability >= classification.THRESHOLD
+    return {
+        "is_real": is_real.astype(float),
+        "probability": probability,
+        "precise": np.where(said_real, is_real, np.nan),
+        "recalled": np.where(is_real, said_real, np.nan),
+    }
 
 
 def verdict_columns(verdicts: np.ndarray, is_real: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,5 +1,6 @@
 """What all likelihoods share: their description, output layers with constants, the smooth factor of scales."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -91,7 +92,7 @@ class TaskLoss(keras.metrics.Mean):
         super().update_state(loss)
 
 
-class OutputLayer(keras.layers.Layer):
+class OutputLayer(keras.layers.Layer, ABC):
     """Layer that turns raw numbers into a likelihood's outputs; its constants are weights that no training moves.
 
     They are saved with the model and can be set at any time with `set_constants`.
@@ -114,9 +115,9 @@ class OutputLayer(keras.layers.Layer):
                 shape=value.shape, initializer=_constant(value), trainable=False, name=name
             )
 
+    @abstractmethod
     def neutral(self) -> Constants:
         """Constants before any calibration: each output layer has its own."""
-        raise NotImplementedError
 
     @property
     def constants(self) -> Constants:
