@@ -1,8 +1,8 @@
 """How close the simulated showers come to the official Monte Carlo of SST-1M, figure by figure.
 
 Simulates what is needed with the package's own pipeline, measures every figure that the collaboration has published,
-and prints one table: official, ours, error, ratio, whether it is within its limit. At full size it takes two cores
-half an hour; ``--scale 0.2`` is enough to see where one stands.
+and prints one table: official, ours, error, ratio, whether it is within its limit. At full size it takes two cores a
+quarter of an hour; ``--scale 0.2`` is enough to see where one stands.
 """
 
 import argparse

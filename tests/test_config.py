@@ -102,3 +102,24 @@ def test_another_thing_does_not_get_the_options_of_the_first():
     assert merged["training"] == {"epochs": 3, "schedule": {"name": "cosine", "warmup_epochs": 2}}
     assert merge(BLOCK, {"model": {"name": "a", "options": {"y": 2}}})["model"]["options"] == {"x": 1, "y": 2}
     assert merge(BLOCK, {"model": None})["model"] is None
+
+
+class Speed(Parameters):
+    name: str = "slow"
+    steps: int = 3
+    size: float = 1.0
+
+
+class Walk(Parameters):
+    speed: Speed = Speed(name="fast", steps=10)
+
+
+class Day(Parameters):
+    walk: Walk = Walk(speed=Speed(name="fast", size=2.0))
+
+
+def test_what_a_block_leaves_out_is_that_of_its_place():
+    assert Walk.model_validate({"speed": {"size": 4.0}}).speed == Speed(name="fast", steps=10, size=4.0)
+    assert Day.model_validate({"walk": {"speed": {"steps": 4}}}).walk.speed == Speed(name="fast", steps=4, size=2.0)
+    assert Walk.model_validate({"speed": {"name": "other"}}).speed == Speed(name="other")
+    assert Walk.model_validate({"speed": {}}).speed == Walk().speed

@@ -9,18 +9,33 @@ from typing import Annotated, Any
 
 import astropy.units as u
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError, model_validator
 
 NAME = "name"
 """What says of a block which of several things its options are for."""
 
 
 class Parameters(BaseModel):
-    """Base of all parameter models: immutable, numbers are finite, and an unknown key is an error."""
+    """Base of all parameter models: immutable, numbers are finite, and an unknown key is an error.
+
+    What a block leaves out is that of the block's default where it stands, which may be other than its class's.
+    """
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, arbitrary_types_allowed=True, validate_default=True, allow_inf_nan=False
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_blocks(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        defaults = {
+            name: chosen(field.default)
+            for name, field in cls.model_fields.items()
+            if isinstance(values.get(name), Mapping) and isinstance(field.default, Parameters)
+        }
+        return {**values, **merge(defaults, {name: values[name] for name in defaults})}
 
 
 def quantity(unit: str, minimum: float | None = None, maximum: float | None = None) -> Any:
@@ -54,6 +69,15 @@ def quantity(unit: str, minimum: float | None = None, maximum: float | None = No
         return converted
 
     return Annotated[u.Quantity, BeforeValidator(parse), PlainSerializer(str, return_type=str)]
+
+
+def chosen(block: Parameters) -> dict[str, Any]:
+    """Values that were given to a block, and its name."""
+    return {
+        name: chosen(value) if isinstance(value, Parameters) else value
+        for name, value in block
+        if name == NAME or name in block.model_fields_set
+    }
 
 
 def first_problem(error: ValidationError) -> str:

@@ -45,6 +45,12 @@ def test_a_preset_is_changed_leaf_by_leaf():
     assert preset("cnn_scratch", network={"options": {"filters": [4]}}).network.options["kernel_size"] == 3
 
 
+def test_blocks_that_are_named_in_part_keep_the_defaults_of_the_method():
+    shorter = preset("resnet18_transfer", pretraining={"training": {"epochs": 2}}).pretraining.training
+    assert shorter == preset("resnet18_transfer").pretraining.training.model_copy(update={"epochs": 2})
+    assert preset("random_forest", forest={"max_depth": 10}).forest.n_trees_classification == 300
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

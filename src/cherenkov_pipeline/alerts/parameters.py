@@ -91,7 +91,11 @@ class NetworkMethod(Parameters):
     network: NetworkParameters
     preparation: PreparationParameters = PreparationParameters()
     augmentation: AugmentationParameters = AugmentationParameters()
-    weights: str | None = Field(None, description="What the network begins with: see alerts.weights.")
+    weights: str | None = Field(
+        None,
+        description="What the network begins with: simulated, keras_hub:resnet_18_imagenet, a file; null: random. See "
+        "docs/alert_models.md.",
+    )
     pretraining: PretrainingParameters = PretrainingParameters()
     fine_tuning: Literal["head", "layer4", "all"] = Field(
         "all", description="What is trained of a ResNet18: the head alone, also layer4, or all."
@@ -173,7 +177,15 @@ _SMALL_TRANSFER = {
     # what a small network averages over the whole image does not tell what the trigger itself looks like
     "preparation": {"features": True},
     # small networks are quick: they can see as many frames as they can learn from
-    "pretraining": {**_FRAMES, "training": {"epochs": 15}},
+    "pretraining": {
+        **_FRAMES,
+        "training": {
+            "epochs": 15,
+            "batch_size": 16,
+            "optimizer": {"name": "adam", "learning_rate": 1e-4},
+            "schedule": {"name": "plateau", "patience": 5},
+        },
+    },
     "training": {
         "epochs": 30,
         "optimizer": {"name": "adam", "learning_rate": 1e-3},
