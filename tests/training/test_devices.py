@@ -51,4 +51,6 @@ def test_two_devices_train_as_one(backend, optimizer, tmp_path):
     assert result["backend"] == backend
     np.testing.assert_allclose(result["two"], result["one"], rtol=2e-3)
     np.testing.assert_allclose(result["resumed"], result["two"], rtol=1e-4)
+    assert np.isfinite(result["alone"]).all()  # a batch of one event leaves no device without any
+    assert result["n_devices"] == 2
     assert "There are 2 devices" in result["three"]

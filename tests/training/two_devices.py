@@ -19,32 +19,45 @@ from tests.training.toy_showers import shower_store
 
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.parameters import ModelParameters
+from cherenkov_pipeline.training.devices import distributed
 from cherenkov_pipeline.training.parameters import TrainingParameters, input_parameters
 from cherenkov_pipeline.training.task import train_task
 
-MODEL = ModelParameters(
-    name="single_tel", options={"filters": [4], "pooling": "average"}, head={"options": {"units": [8]}}
-)
+
+def model(**options) -> ModelParameters:
+    return ModelParameters(
+        name="single_tel", options={"filters": [4], "pooling": "average", **options}, head={"options": {"units": [8]}}
+    )
+
+
+MODEL, NORMALIZED = model(), model(batch_normalization=True)
 
 
 class StopHereError(Exception):
     pass
 
 
+def n_devices() -> int:
+    """Devices that a model built here would have a copy on."""
+    if keras.backend.backend() == "tensorflow":
+        return tf.distribute.get_strategy().num_replicas_in_sync
+    return keras.distribution.distribution().device_mesh.devices.size
+
+
 def main(folder: Path, optimizer: str) -> dict[str, object]:
-    """Losses of both, of an interrupted one that goes on, and what is said of too many."""
+    """Losses of both, of an interrupted one that goes on, of a last batch of one, and what is said of too many."""
     store = shower_store(folder / "toy.store.h5", 101)
 
-    def train(devices, name: str, watch=None) -> list[float]:
+    def train(devices, name: str, watch=None, model=MODEL, batch_size=16) -> list[float]:
         training = TrainingParameters(
             epochs=3,
-            batch_size=16,
+            batch_size=batch_size,
             devices=devices,
             optimizer={"name": optimizer, "learning_rate": 0.02},
             weights={"classes": {"proton": 2.0}},
         )
-        inputs = input_parameters(MODEL, {"mapping": "square"})
-        trained = train_task(store, "type", MODEL, inputs, training, folder / name, watch=watch)
+        inputs = input_parameters(model, {"mapping": "square"})
+        trained = train_task(store, "type", model, inputs, training, folder / name, watch=watch)
         return [float(value) for value in trained.history["val_loss"]]
 
     def stop(row) -> None:
@@ -56,6 +69,10 @@ def main(folder: Path, optimizer: str) -> dict[str, object]:
         train(2, "resumed", stop)
     except StopHereError:
         result["resumed"] = train(2, "resumed")
+    alone = len(store.indices("train")) - 1
+    result["alone"] = train("all", "alone", model=NORMALIZED, batch_size=alone)
+    with distributed("all"):
+        result["n_devices"] = n_devices()
     try:
         train(3, "three")
     except UserError as error:

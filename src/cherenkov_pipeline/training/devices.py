@@ -1,5 +1,6 @@
 """Where and how exactly a network is trained: one device or several, single or mixed precision."""
 
+import functools
 import importlib.util
 import math
 import os
@@ -58,10 +59,16 @@ def distributed(wanted: "int | str") -> Iterator[int]:
         finally:
             keras.distribution.set_distribution(before)
     else:
-        import tensorflow as tf
+        with _mirrored(tuple(devices)).scope():
+            yield len(devices)
 
-        with tf.distribute.MirroredStrategy(devices).scope():
-            yield 1
+
+@functools.cache
+def _mirrored(devices: tuple[str, ...]) -> Any:
+    """TensorFlow's strategy, one for all trainings: a second one would use the first one's names for its sums."""
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(devices)
 
 
 @contextmanager
