@@ -6,11 +6,12 @@ import os
 import platform
 import stat
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from cherenkov_pipeline.errors import TemporaryError
-from cherenkov_pipeline.files import atomic_path, write_durably, write_json
+from cherenkov_pipeline.files import atomic_path, locked, write_durably, write_json
 
 
 def leftovers(folder: Path) -> list[Path]:
@@ -104,3 +105,19 @@ def test_write_durably(tmp_path, monkeypatch, syncs):
 def test_write_json(tmp_path):
     write_json(tmp_path / "a.json", {"b": [1, None]})
     assert json.loads((tmp_path / "a.json").read_text()) == {"b": [1, None]}
+
+
+def test_waiting_for_another_process_takes_until_it_is_gone(tmp_path):
+    order = []
+
+    def second() -> None:
+        with locked(tmp_path, wait=True):
+            order.append("second")
+
+    with locked(tmp_path):
+        thread = Thread(target=second)
+        thread.start()
+        thread.join(0.2)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]

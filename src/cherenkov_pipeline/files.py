@@ -96,10 +96,10 @@ def sync(path: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path, shared: bool = False) -> Iterator[None]:
+def locked(folder: Path, shared: bool = False, wait: bool = False) -> Iterator[None]:
     """Keep other processes out of a folder of work; what a killed one left unfinished is removed.
 
-    With ``shared`` others that share it are let in, and nothing is removed.
+    With ``shared`` others that share it are let in, and nothing is removed. With ``wait`` another one may end first.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def locked(folder: Path, shared: bool = False) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("w") as lock:
         try:
-            fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             raise TemporaryError(f"Another process is working in {folder}: wait for it, or stop it.") from None
         for leftover in () if shared else folder.glob(f"{PART}*"):

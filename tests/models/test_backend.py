@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests.models.registered import predicted, trained
 
-from cherenkov_pipeline.models.backend import COMPILING_PAYS, jit_compile, keras, release_memory
+from cherenkov_pipeline.models.backend import COMPILING_PAYS, jit_compile, keras, make_reproducible, release_memory
 
 CPU_TENSORFLOW = keras.backend.backend() == "tensorflow" and jit_compile() is False
 ON_CPU = pytest.mark.skipif(not CPU_TENSORFLOW, reason="Keras decides on GPUs and with other backends")
@@ -42,6 +42,15 @@ def test_xla_trains_the_same(name, task, monkeypatch):
     assert not one.jit_compile
     np.testing.assert_allclose(compiled_losses, losses, rtol=1e-4)
     np.testing.assert_allclose(predicted(other, inputs), predicted(one, inputs), rtol=1e-3, atol=1e-3)
+
+
+@ON_CPU
+def test_determinism_is_of_one_training():
+    config = importlib.import_module("tensorflow.python.framework.config")
+    make_reproducible(0, deterministic=True)
+    assert config.is_op_determinism_enabled()
+    make_reproducible(0, deterministic=False)
+    assert not config.is_op_determinism_enabled()
 
 
 GLIBC = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another malloc")

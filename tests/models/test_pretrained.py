@@ -5,9 +5,9 @@ from tests.models import registered
 
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.backend import keras
-from cherenkov_pipeline.models.build import Scales, build_model, measure_scales
+from cherenkov_pipeline.models.build import Scales, _learnt_scales, build_model, measure_scales
 from cherenkov_pipeline.models.parameters import ModelParameters, PretrainedParameters
-from cherenkov_pipeline.models.pretrained import learning_rate_factors
+from cherenkov_pipeline.models.pretrained import learning_rate_factors, load_pretrained
 from cherenkov_pipeline.tasks import TASKS
 
 SHAPES = {"image": (16, 16, 2)}
@@ -62,6 +62,13 @@ def test_backbone_sees_what_it_has_learnt_to_see(old):
     ]
     np.testing.assert_allclose(features[0], features[1], rtol=1e-6)
     assert new.get_layer("input_image").deviation == [7.0, 3.0]
+
+
+def test_pixels_that_the_network_maps_keep_the_scale_of_images(old):
+    pixels = {"pixels": (9, 2)}
+    scales = Scales([0.9], [0.2], {"pixels": ([0.0, 0.0], [1.0, 1.0])})
+    learnt = _learnt_scales(scales, load_pretrained(PretrainedParameters(path=old[1])), pixels)
+    assert learnt.inputs == {"pixels": ([0.0, 0.0], [7.0, 3.0])}
 
 
 def test_prefixes_choose_layers(old):

@@ -20,7 +20,14 @@ from cherenkov_pipeline.models.card import Camera, Data, ModelCard, Validity, ca
 from cherenkov_pipeline.models.cost import model_cost
 from cherenkov_pipeline.models.on_disk import SavedModel
 from cherenkov_pipeline.models.parameters import ModelParameters
-from cherenkov_pipeline.models.saved import TrainedModel, check_fit, load_model, read_card, save_model
+from cherenkov_pipeline.models.saved import (
+    TrainedModel,
+    check_fit,
+    load_model,
+    load_network,
+    read_card,
+    save_model,
+)
 from cherenkov_pipeline.tasks import TASKS
 
 PARAMETERS = ModelParameters(options={"filters": [4]}, head={"options": {"units": [4]}})
@@ -144,6 +151,41 @@ def test_model_of_another_training_is_refused(saved, load):
     path.write_bytes(path.read_bytes() + b"x")
     with pytest.raises(UserError, match="not the file"):
         load(path)
+
+
+@pytest.mark.parametrize("name", ["model.camera.ecsv", "model.history.ecsv"])
+def test_a_table_that_was_cut_off_is_refused(saved, name):
+    place = saved[0].with_name(name)
+    text = place.read_text()
+    place.write_text(text[: text.rstrip().rindex(" ")])  # the last row lacks a column
+    with pytest.raises(UserError, match=f"{name}.*copy it from where"):
+        load_model(saved[0])
+
+
+def test_a_camera_with_fewer_pixels_is_refused(saved):
+    place = saved[0].with_name("model.camera.ecsv")
+    place.write_text("".join(place.read_text().splitlines(keepends=True)[:-3]))
+    with pytest.raises(UserError, match=r"model\.camera\.ecsv is not the camera"):
+        load_model(saved[0])
+
+
+@pytest.mark.parametrize("part", ["config.json", "model.weights.h5"])
+def test_a_damaged_network_is_told_in_one_line(saved, part):
+    """As pre-trained weights are read, which no fingerprint guards."""
+    content = bytearray(saved[0].read_bytes())
+    with zipfile.ZipFile(saved[0]) as archive:
+        place = archive.getinfo(part).header_offset
+    content[place + 200] ^= 1
+    saved[0].write_bytes(content)
+    with pytest.raises(UserError, match="Cannot load"):
+        load_network(saved[0])
+
+
+def test_an_archive_without_a_network_is_told_in_one_line(saved):
+    with zipfile.ZipFile(saved[0], "w") as archive:
+        archive.writestr("metadata.json", "{}")
+    with pytest.raises(UserError, match="Cannot load"):
+        load_network(saved[0])
 
 
 def test_unreadable_card_names_the_place(saved):

@@ -18,6 +18,7 @@ from cherenkov_pipeline.errors import TemporaryError, UserError
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.performance.plots.search import search_overview
 from cherenkov_pipeline.training import search as module
+from cherenkov_pipeline.training import task
 from cherenkov_pipeline.training.parameters import TrainingParameters
 from cherenkov_pipeline.training.search import configure, search_configurations
 from cherenkov_pipeline.training.search_parameters import SearchParameters
@@ -46,7 +47,7 @@ def trainings(monkeypatch) -> list[dict]:
     """Trainings in the place of real ones: the loss has its minimum where the learning rate is 10^-2.5."""
     made = []
 
-    def train(store, task, model, inputs, training, folder, run, watch):
+    def train(store, task, model, inputs, training, folder, run, watch, wait):
         made.append({"rate": training.optimizer.learning_rate, "units": model.head.options["units"]})
         loss = parabola(training.optimizer.learning_rate) + 0.01 * len(model.head.options["units"])
         for epoch in range(1, training.epochs + 1):
@@ -126,10 +127,10 @@ def test_a_resumed_search_repeats_nothing_and_ends_as_an_undisturbed_one(trainin
 def test_an_interrupted_trial_is_repeated(trainings, tmp_path, monkeypatch):
     train = module.train_task
 
-    def interrupted(*arguments):
+    def interrupted(*arguments, **options):
         if len(trainings) == 2:
             raise KeyboardInterrupt
-        return train(*arguments)
+        return train(*arguments, **options)
 
     with monkeypatch.context() as patched:
         patched.setattr(module, "train_task", interrupted)
@@ -147,9 +148,41 @@ def test_other_data_parameters_or_code_are_another_search(trainings, tmp_path, m
     search(tmp_path, n_trials=2, base=BASE | {"training": {"epochs": 5}})
     search(tmp_path, n_trials=2, seed=1)
     assert len(trainings) == 6
-    monkeypatch.setattr(module, "code_fingerprint", lambda *rooms: f"changed {rooms}")
+    monkeypatch.setattr(task, "code_fingerprint", lambda *rooms: f"changed {rooms}")
     search(tmp_path, n_trials=2)
     assert len(trainings) == 8
+
+
+@pytest.mark.parametrize("in_space", [False, True])
+def test_an_edited_model_of_the_users_own_is_another_search(trainings, tmp_path, in_space):
+    own = tmp_path / "own.py"
+    own.write_text("def backbone(inputs):\n    return inputs['parameters']\n")
+    name = f"{own}:backbone"
+    space = SPACE | {"model.name": {"values": ["single_tel", name]}} if in_space else SPACE
+    base = BASE if in_space else BASE | {"model": {"name": name}}
+    for n_made in (2, 2):
+        search(tmp_path, n_trials=2, base=base, space=space)
+        assert len(trainings) == n_made
+    own.write_text(own.read_text() + "# edited\n")
+    search(tmp_path, n_trials=2, base=base, space=space)
+    assert len(trainings) == 4
+
+
+def test_a_forest_is_searched_for_what_it_depends_on(tmp_path, monkeypatch):
+    made = []
+
+    def grow(store, task, model, inputs, training, folder, run, watch, wait):
+        made.append(model.options["max_depth"])
+        return SimpleNamespace(card=SimpleNamespace(metrics={"val_loss": 1.0}), history=[0])
+
+    monkeypatch.setattr(module, "train_task", grow)
+    forest = {"model": {"name": "random_forest"}, "training": {}}
+    rate = {RATE: SPACE[RATE], "training.batch_size": SPACE["training.batch_size"]}
+    result = search(tmp_path, n_trials=2, base=forest, space=rate | {"model.options.max_depth": {"values": [5, 9]}})
+    assert len(made) == 2
+    assert RATE not in result.trials.colnames
+    with pytest.raises(UserError, match=r"has an effect on random_forest.*model\.options\.max_depth"):
+        search(tmp_path, n_trials=2, base=forest, space=rate)
 
 
 def test_bad_trials_are_pruned(trainings, tmp_path):
@@ -202,10 +235,10 @@ def test_an_objective_that_is_not_there_ends_the_search_at_once(trainings, tmp_p
 def test_a_trial_that_the_machine_stopped_is_repeated(trainings, tmp_path, monkeypatch):
     train = module.train_task
 
-    def disk_full(*arguments):
+    def disk_full(*arguments, **options):
         if len(trainings) == 2:
             raise TemporaryError("No space left")
-        return train(*arguments)
+        return train(*arguments, **options)
 
     with monkeypatch.context() as patched:
         patched.setattr(module, "train_task", disk_full)
@@ -220,11 +253,11 @@ def test_a_trial_that_crashes_is_a_failed_one(trainings, tmp_path, monkeypatch, 
     """Too large for the machine, or not to be built: the search goes on, and again when it is begun again."""
     train = module.train_task
 
-    def crashing(*arguments):
+    def crashing(*arguments, **options):
         if len(trainings) == 1:
             trainings.append({})
             raise RuntimeError("CUDA out of\nmemory")
-        return train(*arguments)
+        return train(*arguments, **options)
 
     monkeypatch.setattr(module, "train_task", crashing)
     trials = search(tmp_path, n_trials=3).trials

@@ -19,6 +19,7 @@ from cherenkov_pipeline.reconstruction.predict import predict_store
 from cherenkov_pipeline.store.parameters import InputParameters
 from cherenkov_pipeline.tasks import get_task
 from cherenkov_pipeline.training import trainer
+from cherenkov_pipeline.training.checks import check_effects
 from cherenkov_pipeline.training.parameters import TrainingParameters, input_parameters
 from cherenkov_pipeline.training.task import task_batches, train_task, with_loss_weights
 
@@ -198,6 +199,20 @@ def test_options_without_effect_are_refused(store, tmp_path, name, options, give
     assert not (tmp_path / "states").exists()
 
 
+def test_what_a_head_without_layers_cannot_do_is_refused(store, tmp_path):
+    model = ModelParameters(name="set_network", head={"options": {"dropout": 0.3}})
+    with pytest.raises(UserError, match=r"model.head.options.dropout has no effect without units"):
+        train(store, tmp_path, "energy", model, input_parameters(model))
+    check_effects(bare := ModelParameters(name="cnn_rnn", head={"options": {"units": []}}), input_parameters(bare))
+
+
+def test_the_brightest_image_is_found_in_a_charge(store, tmp_path):
+    model = ModelParameters(name="cnn_rnn")
+    inputs = input_parameters(model, {"channels": ["cleaned_relative_peak_time", "cleaned_image"]})
+    with pytest.raises(UserError, match=r"first channel, which is cleaned_relative_peak_time.*order to given"):
+        train(store, tmp_path, "energy", model, inputs)
+
+
 def test_weights_reach_the_loss(store, tmp_path, monkeypatch):
     seen = {}
 
@@ -316,6 +331,20 @@ def test_an_old_backbone_of_another_split_may_know_the_test_events(store, energy
     assert not (tmp_path / "new").exists()
     with pytest.raises(UserError, match=r"its test events may be among those"):
         predict_store(old, store, "test")
+
+
+@pytest.mark.parametrize("changed", [{"channels": ["log_image"]}, {"parameters": ["hillas_length", "hillas_width"]}])
+def test_an_old_backbone_has_seen_the_same_quantities(store, energy, tmp_path, changed):
+    trained = energy[0]
+    seen = trained.card.inputs | {"parameters": ["hillas_width", "hillas_length"]}
+    old = replace(trained, card=trained.card.model_copy(update={"inputs": seen}))
+    save_model(old, tmp_path / "old.keras")
+    model = ModelParameters(name="single_tel", pretrained={"path": str(tmp_path / "old.keras")}, **SMALL)
+    inputs = input_parameters(model, {"mapping": "square", "channels": trained.card.inputs["channels"], **changed})
+    name = next(iter(changed))
+    with pytest.raises(UserError, match=rf"old.keras was trained with input.{name}: \["):
+        train(store, tmp_path / "new", "type", model, inputs)
+    assert not (tmp_path / "new").exists()
 
 
 def test_tensorboard_that_is_not_there_is_an_error_before_the_start(store, tmp_path, monkeypatch):

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import astropy.units as u
 import numpy as np
 import pytest
-from astropy.table import Table
+from astropy.table import Table, vstack
 from pyirf.spectral import CRAB_HEGRA
 
 from cherenkov_pipeline.errors import UserError
@@ -102,9 +102,17 @@ def test_the_simulated_spectrum_is_that_of_the_files():
     np.testing.assert_allclose(weigh(table, store, spectra={"gamma": wanted}), given)
 
 
+def test_files_of_several_spectra_are_weighted_by_what_they_are_together():
+    together = vstack([events(60_000, 0, -2.0), events(60_000, 0, -1.2)])
+    store = store_of(a=-2.0, b=-1.2)  # as many showers of each
+    weights = weigh(together, store, spectra={"gamma": {"target": -2.2, "largest": 1000}})
+    edges = np.geomspace(1, 100, 7)
+    counts, _ = np.histogram(together["true_energy"], edges, weights=weights)
+    found = np.diff(np.log(counts)) / np.diff(np.log(edges[:-1]))
+    np.testing.assert_allclose(found, -1.2, atol=0.1)  # dN/dlogE
+
+
 def test_a_spectrum_that_is_not_known_is_an_error():
     wanted = {"gamma": {"target": -2.7}}
     with pytest.raises(UserError, match=r"a.h5 does not tell.*spectra.gamma.simulated"):
         weigh(events(), store_of(a=None), spectra=wanted)
-    with pytest.raises(UserError, match=r"E\^\(-2, -1.5\)"):
-        weigh(events(), store_of(a=-2.0, b=-1.5), spectra=wanted)

@@ -62,7 +62,7 @@ def search_method(
     def attempt(values: Mapping[str, Any], watch: Watch) -> Tried:
         configured = configure(method, values)
         simulated = pretraining.weights(configured) if pretraining else None
-        trained = train_network(search.of, images, splits, configured, folder, simulated, watch)
+        trained = train_network(search.of, images, splits, configured, folder, simulated, watch, wait=True)
         return Tried(trained.card.metrics, trained.card.epochs)
 
     def written(chosen: NetworkMethod) -> dict[str, Any]:

@@ -97,6 +97,7 @@ def train_network(
     folder: Path,
     simulated: Path | None = None,
     watch: Watch | None = None,
+    wait: bool = False,
 ) -> TrainedNetwork:
     """Train a network, or go on with an interrupted training.
 
@@ -113,7 +114,7 @@ def train_network(
         For states and cached features; each combination of data, parameters and code has its own place in there.
     simulated : Path, optional
         Weights for ``simulated``, see `~cherenkov_pipeline.alerts.weights.find_weights`.
-    watch : callable, optional
+    watch, wait
         See `~cherenkov_pipeline.training.trainer.train`.
 
     Raises
@@ -124,7 +125,7 @@ def train_network(
     """
     check_classes(images, splits)
     job = _Training(name, images, splits, method, Path(folder), find_weights(method.weights, simulated))
-    return job.run(watch)
+    return job.run(watch, wait)
 
 
 def save_network(trained: TrainedNetwork, path: str | os.PathLike) -> TrainedNetwork:
@@ -235,7 +236,7 @@ class _Training:
     folder: Path
     weights: Weights | None
 
-    def run(self, watch: Watch | None) -> TrainedNetwork:
+    def run(self, watch: Watch | None, wait: bool) -> TrainedNetwork:
         """Train, and judge all images."""
         learning = self.method.training
         parameters = learning.for_trainer()
@@ -274,6 +275,7 @@ class _Training:
             origin={"created": now().isoformat(), "versions": software_versions()},
             factors=self._factors,
             watch=watch,
+            wait=wait,
         )
         everything = AlertBatches(source, np.arange(len(self.images)), targets, PREDICTED)
         logits = [result.model.predict_on_batch(everything[number][0])[:, 0] for number in range(len(everything))]

@@ -66,8 +66,11 @@ with _quiet_start():
     # the first tensor starts the devices
     keras.ops.zeros(())
 
-__all__ = ["COMPILING_PAYS", "jit_compile", "keep_memory", "keras", "make_reproducible", "release_memory"]
+__all__ = ["COMPILING_PAYS", "PACKAGE", "jit_compile", "keep_memory", "keras", "make_reproducible", "release_memory"]
 
+
+PACKAGE = "cherenkov_pipeline"
+"""Under which Keras knows our layers and losses."""
 
 COMPILING_PAYS = 3000
 """Steps after which XLA has won back, on a CPU, the half minute that its compilation takes."""
@@ -103,16 +106,20 @@ def _convolves(model: keras.Model) -> bool:
 
 
 def make_reproducible(seed: int, deterministic: bool) -> None:
-    """Seed Python, NumPy and the backend; where asked, allow only operations whose result is always the same."""
+    """Seed Python, NumPy and the backend; where asked, allow only operations whose result is always the same.
+
+    Otherwise all are allowed again.
+    """
     keras.utils.set_random_seed(seed)
-    if not deterministic:
-        return
     match keras.backend.backend():
         case "tensorflow":
-            import tensorflow as tf
+            from tensorflow.python.framework import config  # the public API has no way back
 
-            tf.config.experimental.enable_op_determinism()
+            if deterministic:
+                config.enable_op_determinism()
+            else:
+                config.disable_op_determinism()
         case "torch":
             import torch
 
-            torch.use_deterministic_algorithms(True)
+            torch.use_deterministic_algorithms(deterministic)

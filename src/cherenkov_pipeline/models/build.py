@@ -29,8 +29,11 @@ OPTIONAL = tuple(name for name in UNSCALED if name not in JOINED)
 LAST_LAYER = "head_raw"
 """Name of the dense layer that gives the raw numbers of the output layer."""
 
-ZERO_IS_NOTHING = ("image", "pixels", "brightest", "positions")
+ZERO_IS_NOTHING = ("image", "pixels", "brightest")
 """Inputs that are scaled without being moved: an empty pixel stays empty."""
+
+SAME = {"image": "pixels", "pixels": "image"}
+"""The same input, mapped by the batches or by the network."""
 
 
 @dataclass(frozen=True)
@@ -302,7 +305,9 @@ def _check_features(features: Any, name: str) -> None:
 
 def _learnt_scales(scales: Scales, pretrained: Pretrained, shapes: Mapping[str, tuple[int, ...]]) -> Scales:
     """Scales with those that the pre-trained layers know."""
-    learnt = {name: scale for name, scale in pretrained.scales.items() if name in scales.inputs}
+    # pixels that the network maps have the image's scale: mapping is linear
+    known = {name if name in scales.inputs else SAME.get(name, name): one for name, one in pretrained.scales.items()}
+    learnt = {name: scale for name, scale in known.items() if name in scales.inputs}
     for name, (mean, _) in learnt.items():
         if np.ndim(mean) == 2 and np.shape(mean)[0] != shapes.get("telescope_types", (0, 1))[-1]:
             raise UserError(

@@ -17,9 +17,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cherenkov_pipeline.models.backend import keras
+from cherenkov_pipeline.models.backend import PACKAGE, keras
 from cherenkov_pipeline.models.likelihoods import LIKELIHOODS, OutputLayer
-from cherenkov_pipeline.models.likelihoods.base import PACKAGE, Constants, log_factor
+from cherenkov_pipeline.models.likelihoods.base import Constants, log_factor
 from cherenkov_pipeline.models.likelihoods.joint import parse
 
 if TYPE_CHECKING:

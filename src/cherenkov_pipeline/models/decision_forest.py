@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from cherenkov_pipeline.models.backend import keras
+from cherenkov_pipeline.models.backend import PACKAGE, keras
 from cherenkov_pipeline.models.forest_features import COLUMNS, check_columns
-from cherenkov_pipeline.models.layers import PACKAGE
 from cherenkov_pipeline.models.likelihoods.base import Constants, OutputLayer, log_factor, neutral_factor
 from cherenkov_pipeline.models.trees import ARRAYS, Trees
 

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from cherenkov_pipeline.models.backend import keras
+from cherenkov_pipeline.models.backend import PACKAGE, keras
 
 if TYPE_CHECKING:
     from cherenkov_pipeline.store.mapping import ImageMapping
-
-PACKAGE = "cherenkov_pipeline"
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

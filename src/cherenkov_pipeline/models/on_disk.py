@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from cherenkov_pipeline.config import first_problem
-from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.errors import UserError, reason
 from cherenkov_pipeline.fingerprints import fingerprint_file
 from cherenkov_pipeline.models.card import ModelCard, card_path
 
 if TYPE_CHECKING:
-    from astropy.table import QTable
+    from astropy.table import QTable, Table
     from ctapipe.instrument import CameraGeometry
 
     from cherenkov_pipeline.models.backend import keras
@@ -119,10 +119,26 @@ def read_card(path: str | os.PathLike) -> ModelCard:
 
 
 def read_history(path: Path) -> "QTable":
-    """Read the history beside a model's file."""
+    """Read the history beside a model's file; raises as `read_table`."""
     from astropy.table import QTable
 
-    return QTable.read(path.with_suffix(HISTORY_SUFFIX), format="ascii.ecsv")
+    return QTable(read_table(path.with_suffix(HISTORY_SUFFIX)))
+
+
+def read_table(path: Path) -> "Table":
+    """Read a table beside a model's file.
+
+    Raises
+    ------
+    UserError
+        If it is cut off or changed, so that it cannot be read.
+    """
+    from astropy.table import Table
+
+    try:
+        return Table.read(path, format="ascii.ecsv")
+    except ValueError as error:
+        raise UserError(f"Cannot read {path} ({reason(error)}): copy it from where the model was saved.") from error
 
 
 def check_files(path: Path) -> ModelCard:

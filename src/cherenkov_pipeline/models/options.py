@@ -87,7 +87,8 @@ class HexResNetOptions(ResNetOptions):
 class _TelescopeOptions(ConvolutionOptions):
     order: Literal["intensity", "given"] = Field(
         "intensity",
-        description="Order of the telescopes: brightest image first, absent ones last; or that of the subarray.",
+        description="Order of the telescopes: brightest image first, by the sum of the first channel, a charge, and "
+        "absent ones last; or that of the subarray.",
     )
 
 

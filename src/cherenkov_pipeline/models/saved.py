@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
-from astropy.table import QTable, Table
+from astropy.table import QTable
 
 # register the layers and losses that a saved model may name
 import cherenkov_pipeline.models.combine
@@ -36,11 +37,13 @@ from cherenkov_pipeline.models.on_disk import (
     model_path,
     read_card,
     read_history,
+    read_table,
 )
 from cherenkov_pipeline.models.registry import HEADS, REGISTRY, ModelEntry, resolve
 from cherenkov_pipeline.models.structure import structure
 
 if TYPE_CHECKING:
+    from astropy.table import Table
     from ctapipe.instrument import CameraGeometry
 
 logger = logging.getLogger(__name__)
@@ -149,7 +152,8 @@ def load_model(path: str | os.PathLike) -> TrainedModel:
     card = check_files(path)
     _, model = load_network(path)
     history = read_history(path)
-    camera, *further = (_read_camera(place) for place in camera_paths(path, card))
+    places = zip(camera_paths(path, card), card.cameras, strict=True)
+    camera, *further = (_read_camera(place, known.fingerprint) for place, known in places)
     return TrainedModel(model, card, history, camera, tuple(further))
 
 
@@ -188,7 +192,7 @@ def load_network(path: str | os.PathLike) -> tuple[Path, keras.Model]:
             resolve(name, entries, options)
     try:
         return path, _load(path, [builder for builder in builders if builder[0] not in builder[1]])
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, BadZipFile) as error:
         raise UserError(
             f"Cannot load {path} ({reason(error)}): train the model again with the installed versions."
         ) from error
@@ -265,18 +269,20 @@ def fitting_camera(trained: TrainedModel, camera: "CameraGeometry") -> tuple[int
     )
 
 
-def _camera_table(camera: "CameraGeometry") -> Table:
+def _camera_table(camera: "CameraGeometry") -> "Table":
     table = camera.to_table()
     table.meta["focal_length"] = float(camera.frame.focal_length.to_value("m"))
     return table
 
 
-def _read_camera(path: Path) -> "CameraGeometry":
+def _read_camera(path: Path, known: str) -> "CameraGeometry":
     import astropy.units as u
     from ctapipe.coordinates import CameraFrame
     from ctapipe.instrument import CameraGeometry
 
-    table = Table.read(path, format="ascii.ecsv")
+    table = read_table(path)
     camera = CameraGeometry.from_table(table)
     camera.frame = CameraFrame(focal_length=table.meta["focal_length"] * u.m, rotation=camera.cam_rotation)
+    if camera_fingerprint(camera) != known:
+        raise UserError(f"{path} is not the camera that the model's card describes: copy it from where it was saved.")
     return camera

@@ -14,12 +14,11 @@ and with them what is predicted across the axis; all others do not.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cherenkov_pipeline.models.backend import keras
+from cherenkov_pipeline.models.backend import PACKAGE, keras
 from cherenkov_pipeline.store.brightest import FEATURES
 
 ops = keras.ops
 
-PACKAGE = "cherenkov_pipeline"
 ALONG, ACROSS, TIME, CLEANED, SHARE = (FEATURES.index(name) for name in ("along", "across", "time", "cleaned", "share"))
 LARGEST = 8.0
 """Deviations beyond which image parameters are cut off: one far out must not decide."""

@@ -19,8 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from cherenkov_pipeline.models.backend import keras
-from cherenkov_pipeline.models.layers import PACKAGE
+from cherenkov_pipeline.models.backend import PACKAGE, keras
 
 ops = keras.ops
 

@@ -7,8 +7,7 @@ their weights are shared, and a backbone that was trained on single images fits.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from cherenkov_pipeline.models.backend import keras
-from cherenkov_pipeline.models.layers import PACKAGE
+from cherenkov_pipeline.models.backend import PACKAGE, keras
 
 ops = keras.ops
 

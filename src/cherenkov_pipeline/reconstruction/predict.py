@@ -219,7 +219,9 @@ def predict_store(trained: TrainedModel, store: EventStore, split: str | None = 
         chunk = store.read(rows[start : start + CHUNK_SIZE])
         tables.append(predictor.predict(chunk, np.ones(len(chunk), dtype=bool)))
     predictions = vstack(tables, metadata_conflicts="silent")
-    predictions.add_column(np.array(store.productions)[store.table["production"][rows]], name="production", index=0)
+    predictions.add_column(
+        np.array(store.productions)[store.columns(["production"])["production"][rows]], name="production", index=0
+    )
     predictions.meta[THROWN] = thrown_of(store)
     return predictions
 

@@ -13,7 +13,7 @@ from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.card import card_path
 from cherenkov_pipeline.models.on_disk import model_path, read_card
 from cherenkov_pipeline.models.parameters import HeadParameters, ModelParameters, PretrainedParameters
-from cherenkov_pipeline.models.registry import REGISTRY
+from cherenkov_pipeline.models.registry import HEADS, REGISTRY
 from cherenkov_pipeline.store import EventStore, JoinedStores
 from cherenkov_pipeline.store.parameters import InputParameters
 from cherenkov_pipeline.store.split import split_changes
@@ -22,6 +22,9 @@ from cherenkov_pipeline.training.parameters import TrainingParameters
 
 ON_THE_GROUND = ("true_core_x", "true_core_y")
 """Labels that an image cannot take along when it is mirrored or turned."""
+
+OF_TREES = ("seed", "weights", "calibrate")
+"""Training parameters that count where trees are grown."""
 
 OF_IMAGES = ("mapping", "size", "map_in")
 """Fields of the input that say how channels become images."""
@@ -41,10 +44,12 @@ def check_types(store: JoinedStores, task: Task, model: ModelParameters, inputs:
         )
 
 
-def check_pretrained(store: EventStore | JoinedStores, pretrained: PretrainedParameters) -> None:
-    """Refuse weights that do not belong to the telescope types, or may have been learnt from test events of the store.
+def check_pretrained(
+    store: EventStore | JoinedStores, pretrained: PretrainedParameters, inputs: InputParameters
+) -> None:
+    """Refuse weights of other telescope types or inputs, or that may have been learnt from test events of the store.
 
-    Without a card neither is known.
+    Without a card none of it is known.
     """
     path = model_path(pretrained.path)
     if not card_path(path).is_file():
@@ -56,6 +61,13 @@ def check_pretrained(store: EventStore | JoinedStores, pretrained: PretrainedPar
             f"{path} was trained on {', '.join(one.telescope_type for one in card.cameras)}, but {store.path} has "
             f"{store.telescope_type}: take a model of these telescope types, or of one alone."
         )
+    for name in ("channels", "parameters"):
+        learnt, given = list(card.inputs.get(name) or ()), list(getattr(inputs, name))
+        if learnt and given and learnt != given:
+            raise UserError(
+                f"{path} was trained with input.{name}: [{', '.join(learnt)}], this task has [{', '.join(given)}]: give"
+                " it the same, in this order."
+            )
     if changed := split_changes(card.data.split, store.provenance["split"]):
         raise UserError(
             f"{store.path} is split otherwise than the training data of {path} ({changed}): the pre-trained weights "
@@ -64,7 +76,7 @@ def check_pretrained(store: EventStore | JoinedStores, pretrained: PretrainedPar
 
 
 def check_effects(model: ModelParameters, inputs: InputParameters) -> None:
-    """Refuse options that others make meaningless, where they are not what they are by default.
+    """Refuse options that others make meaningless or wrong, where they are not what they are by default.
 
     Here and not in the parameters themselves: cards of models that were trained with them still load.
     """
@@ -82,6 +94,17 @@ def check_effects(model: ModelParameters, inputs: InputParameters) -> None:
             continue
         if options[name] != REGISTRY[model.name].options().model_dump(mode="json")[name]:
             reasons[f"model.options.{name}"] = f"with {other}: {json.dumps(options[other])}"
+    head = model.head.options if model.head.name in HEADS else {}
+    if head.get("units") == []:
+        own = REGISTRY[model.name].head.get("options", {}) if model.name in REGISTRY else {}
+        usual = HEADS[model.head.name].options().model_dump(mode="json") | own
+        without = [name for name, value in head.items() if name != "units" and value != usual[name]]
+        reasons |= {f"model.head.options.{name}": "without units" for name in without}
+    if options.get("order") == "intensity" and not inputs.channels[0].endswith("image"):
+        raise UserError(
+            f"The brightest image is found in the first channel, which is {inputs.channels[0]}: put one of a charge"
+            " first in input.channels, or set model.options.order to given."
+        )
     for name, reason in reasons.items():
         raise UserError(f"{name} has no effect {reason}: leave it out.")
 

@@ -15,16 +15,17 @@ import numpy as np
 from pydantic import ValidationError
 
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.fingerprints import code_fingerprint, fingerprint
+from cherenkov_pipeline.fingerprints import fingerprint
 from cherenkov_pipeline.models.parameters import ModelParameters
+from cherenkov_pipeline.models.registry import REGISTRY
 from cherenkov_pipeline.store import EventStore, JoinedStores
 from cherenkov_pipeline.store.parameters import InputParameters
 from cherenkov_pipeline.training.callbacks import Watch
-from cherenkov_pipeline.training.checks import OF_IMAGES
+from cherenkov_pipeline.training.checks import OF_IMAGES, OF_TREES
 from cherenkov_pipeline.training.parameters import TrainingParameters, input_parameters
 from cherenkov_pipeline.training.search_parameters import ROOTS, ChoiceParameters, RangeParameters, SearchParameters
 from cherenkov_pipeline.training.study import SearchResult, Tried, conclude, failure, run_trials
-from cherenkov_pipeline.training.task import ROOMS, train_task
+from cherenkov_pipeline.training.task import beside_parameters, train_task
 from cherenkov_pipeline.training.trials import TrialRecord, Trials
 
 CHOOSING = ("model.name", "model.head.name", "training.schedule.name")
@@ -63,8 +64,8 @@ def search_configurations(
         The task's parameters as they are written: ``model``, ``input``, ``training``; a trial changes some of them.
     search : SearchParameters
     folder : Path
-        For the journal and the states of the trainings. The same data, task, parameters, space and code belong to one
-        search; its ``n_trials`` may be raised. Several processes may work in the same folder.
+        For the journal and the states of the trainings. The same data, task, parameters, space and code, of own models
+        too, belong to one search; its ``n_trials`` may be raised. Several processes may work in the same folder.
     on_trial : callable, optional
         Called with each trial that this process has ended.
     block : str, optional
@@ -77,16 +78,17 @@ def search_configurations(
     Raises
     ------
     UserError
-        If a parameter or the objective does not exist, or no trial could be trained: with the first reason. If the
-        disk is full or another process trains the same: the trial is repeated when the search goes on.
+        If a parameter or the objective does not exist, nothing of the space has an effect on a forest, or no trial
+        could be trained: with the first reason. If the disk is full: the trial is repeated when the search goes on.
     """
     _check_space(parameters, search)
-    name = fingerprint(store.fingerprint, task_name, parameters, search.identity, code_fingerprint(*ROOMS))
+    search = _with_effect(parameters, search)
+    name = fingerprint(store.fingerprint, task_name, parameters, search.identity, _models(parameters, search))
 
     def attempt(values: Mapping[str, Any], watch: Watch) -> Tried:
         tried = configure(parameters, values)
         trained = train_task(
-            store, task_name, tried.model, tried.inputs, tried.training, Path(folder) / "states", run, watch
+            store, task_name, tried.model, tried.inputs, tried.training, Path(folder) / "states", run, watch, wait=True
         )
         return Tried(trained.card.metrics, len(trained.history))
 
@@ -134,6 +136,35 @@ def configure(parameters: Mapping[str, Any], values: Mapping[str, Any]) -> Confi
         given = {name: value for name, value in (changed["input"] or {}).items() if name not in OF_IMAGES}
         inputs = input_parameters(model, given)
     return Configuration(model, inputs, training)
+
+
+def _with_effect(parameters: Mapping[str, Any], search: SearchParameters) -> SearchParameters:
+    """Leave out of the space what trees do not depend on: the defaults of networks, say, where a forest is searched."""
+    choice = search.space.get("model.name")
+    names = choice.values if isinstance(choice, ChoiceParameters) else [configure(parameters, {}).model.name]
+    if any(name not in REGISTRY or REGISTRY[name].trainer != "forest" for name in names):
+        return search
+    counts = tuple(f"training.{one}" for one in OF_TREES)
+    space = {name: one for name, one in search.space.items() if name.startswith(("model.", "input.", *counts))}
+    if not space:
+        raise UserError(
+            f"Nothing in search.space has an effect on {names[0]}, whose trees are grown: name some of model.options,"
+            " such as model.options.max_depth."
+        )
+    return search.model_copy(update={"space": space})
+
+
+def _models(parameters: Mapping[str, Any], search: SearchParameters) -> list[str | None]:
+    """Mark the models that parameters and space name; None where there is none: its trial says why."""
+    choices = [(name, one) for name, one in search.space.items() if isinstance(one, ChoiceParameters)]
+    named = [{name: value} for name, choice in choices if name.startswith("model") for value in choice.values]
+    marks: list[str | None] = []
+    for values in [{}, *named]:
+        try:
+            marks.append(beside_parameters(configure(parameters, values).model))
+        except (ValidationError, UserError):
+            marks.append(None)
+    return marks
 
 
 def _check_space(parameters: Mapping[str, Any], search: SearchParameters) -> None:

@@ -114,8 +114,9 @@ def _not_comparable(name: str, choice: ChoiceParameters | RangeParameters, chang
         values = [configuration.get(changed) for configuration in configurations]
         if changed.startswith(changing) and any(value != values[0] for value in values):
             return changed
-        # a mean over images is none over events
-        if changed == "model.name" and len({REGISTRY[one].mode for one in map(str, values) if one in REGISTRY}) > 1:
+        # a mean over images is none over events; forests leave out images without parameters
+        known = [REGISTRY[one] for one in map(str, values) if one in REGISTRY]
+        if changed == "model.name" and len({(one.mode, one.trainer) for one in known}) > 1:
             return changed
     return None
 

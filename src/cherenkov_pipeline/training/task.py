@@ -18,10 +18,11 @@ from cherenkov_pipeline.models.build import Scales, build_model, measure_scales,
 from cherenkov_pipeline.models.card import Camera, Data, ModelCard, Validity, now, software_versions
 from cherenkov_pipeline.models.cost import model_cost
 from cherenkov_pipeline.models.likelihoods import LIKELIHOODS, Likelihood, with_auxiliary_parts
+from cherenkov_pipeline.models.on_disk import model_path
 from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.models.pretrained import learning_rate_factors
 from cherenkov_pipeline.models.registry import HEADS, REGISTRY, own_source
-from cherenkov_pipeline.models.saved import TrainedModel, load_network
+from cherenkov_pipeline.models.saved import TrainedModel
 from cherenkov_pipeline.models.structure import structure
 from cherenkov_pipeline.store import EventStore, JoinedStores
 from cherenkov_pipeline.store.batches import Batches
@@ -31,6 +32,7 @@ from cherenkov_pipeline.tasks import Task, get_task
 from cherenkov_pipeline.training.auxiliary import own_constants, with_auxiliary, without_auxiliary
 from cherenkov_pipeline.training.callbacks import Watch
 from cherenkov_pipeline.training.checks import (
+    OF_TREES,
     check_augmentation,
     check_effects,
     check_events,
@@ -69,6 +71,7 @@ def train_task(
     state_folder: Path,
     run: str | None = None,
     watch: Watch | None = None,
+    wait: bool = False,
 ) -> TrainedModel:
     """Train a model for one task, or for several in one network, or go on with an interrupted training.
 
@@ -92,7 +95,7 @@ def train_task(
         that a state is never taken for another training's, and a finished training is not done twice.
     run : str, optional
         MLflow's identifier of this run, for the card.
-    watch : callable, optional
+    watch, wait
         See `~cherenkov_pipeline.training.trainer.train`.
 
     Returns
@@ -104,8 +107,8 @@ def train_task(
     ------
     UserError
         If there are no training or validation events, a label is missing or the same for all, the model does not take
-        its options, an option has no effect, the pre-trained weights may have been learnt from test events, or the
-        model or the task is for one telescope type: before the training starts. Otherwise as
+        its options, an option has no effect, the pre-trained weights are of other inputs or may have been learnt from
+        test events, or the model or the task is for one telescope type: before the training starts. Otherwise as
         `~cherenkov_pipeline.training.trainer.train`.
     """
     check_devices(training)
@@ -119,7 +122,7 @@ def train_task(
     if isinstance(store, JoinedStores):
         check_types(store, learnt, model, inputs)
     if model.pretrained:
-        check_pretrained(store, model.pretrained)
+        check_pretrained(store, model.pretrained, inputs)
     rows = {split: store.indices(split, task.particles) for split in ("train", "validation")}
     for split, indices in rows.items():
         check_events(store, task, split, indices)
@@ -130,7 +133,7 @@ def train_task(
     )  # fmt: skip
     if grows:
         return job.grow()
-    return job.learn(Path(state_folder), watch)
+    return job.learn(Path(state_folder), watch, wait)
 
 
 def task_batches(
@@ -184,6 +187,26 @@ def weighted_batches(
     return batches
 
 
+def beside_parameters(model: ModelParameters) -> str:
+    """Fingerprint of what makes the result of a training besides data and parameters.
+
+    That is the code, a user's own too, the content of the file with pre-trained weights, Keras and its backend.
+
+    Raises
+    ------
+    UserError
+        If one of the files cannot be read.
+    """
+    named = ((model, REGISTRY), (model.head, HEADS))
+    files = [own_source(part.name, entries, part.options) for part, entries in named]
+    if model.pretrained:
+        files.append(model_path(model.pretrained.path))
+    if missing := [path for path in files if path and not path.is_file()]:
+        raise UserError(f"There is no {missing[0]}, which a model names: correct the path.")
+    marks = [path and fingerprint_file(path) for path in files]
+    return fingerprint(marks, code_fingerprint(*ROOMS), keras.__version__, keras.backend.backend())
+
+
 @dataclass(frozen=True)
 class _Training:
     """One training on the images of ``rows``: of one task, or of several of which the model keeps this one."""
@@ -197,7 +220,7 @@ class _Training:
     rows: Mapping[str, np.ndarray]
     run: str | None
 
-    def learn(self, state_folder: Path, watch: Watch | None) -> TrainedModel:
+    def learn(self, state_folder: Path, watch: Watch | None, wait: bool) -> TrainedModel:
         """Train a network."""
         batches = weighted_batches(self.store, self.learnt, self.inputs, self.training)
         scales = _measure_scales(batches["train"])
@@ -215,6 +238,7 @@ class _Training:
             origin=self.origin,
             factors=lambda network: learning_rate_factors(network, self.model),
             watch=watch,
+            wait=wait,
         )
         network, constants = result.model, result.calibration
         if self._is_assisted:
@@ -241,7 +265,7 @@ class _Training:
         weights = fit_weights(self.training.weights, events, self.store)
         network, history = train_forest(self.store, self.task, self.model, self.inputs, self.training, weights)
         summary = {
-            "parameters": self.training.model_dump(mode="json", include={"seed", "weights", "calibrate"}),
+            "parameters": self.training.model_dump(mode="json", include=set(OF_TREES)),
             "epochs": len(history),
             "best_epoch": 1,
             "seconds": float(np.sum(history["seconds"])),
@@ -271,24 +295,15 @@ class _Training:
 
     def _mark(self, network: keras.Model) -> str:
         """Fingerprint of all that the result depends on."""
-        if pretrained := self.model.pretrained:
-            path, _ = load_network(pretrained.path)
-            begun = (pretrained.model_dump(mode="json", exclude={"path"}), fingerprint_file(path))
-        else:
-            begun = None
-        named = ((self.model, REGISTRY), (self.model.head, HEADS))
-        own = [own_source(part.name, entries, part.options) for part, entries in named]
+        pretrained = self.model.pretrained
         return fingerprint(
             structure(network),
-            [fingerprint_file(path) if path else None for path in own],
-            begun,
+            pretrained and pretrained.model_dump(mode="json", exclude={"path"}),
             self.store.fingerprint,
             self.learnt.name,
             self.inputs,
             self._result_parameters,
-            code_fingerprint(*ROOMS),
-            keras.__version__,
-            keras.backend.backend(),
+            beside_parameters(self.model),
         )
 
     def _trained(

@@ -68,6 +68,7 @@ def train(
     origin: Mapping[str, Any],
     factors: Callable[[keras.Model], Sequence[float]] | None = None,
     watch: Watch | None = None,
+    wait: bool = False,
 ) -> TrainingResult:
     """Train a network, going on from an interrupted training in ``folder``.
 
@@ -92,6 +93,8 @@ def train(
     watch : callable, optional
         Called with the row of the history of every epoch, when its state is written; may raise to stop here. Epochs
         of an earlier, interrupted call come first, those of a finished training do not come.
+    wait : bool
+        For another process that trains the same, whose result then is taken; otherwise that is an error.
 
     Returns
     -------
@@ -108,7 +111,7 @@ def train(
         if len(batches) == 0:
             raise UserError(f"There are no {split} events: check cuts, particles and the split.")
     check_devices(parameters)
-    with locked(folder):
+    with locked(folder, wait=wait):
         if not parameters.resume:
             discard_states(folder)
             shutil.rmtree(folder / TENSORBOARD, ignore_errors=True)

@@ -1,7 +1,8 @@
 """How much events count in the loss: class weights, and weights that turn the simulated spectrum into another one."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import astropy.units as u
@@ -10,7 +11,7 @@ from astropy.table import Table
 
 from cherenkov_pipeline.dl1.contents import PARTICLES, PRIMARY, particle_name
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.spectra import THROWN, flux
+from cherenkov_pipeline.spectra import THROWN, flux, sum_thrown, thrown_per_energy
 from cherenkov_pipeline.store import EventStore, JoinedStores
 from cherenkov_pipeline.training.parameters import SpectrumParameters, WeightParameters
 
@@ -29,8 +30,8 @@ class SpectralWeights:
     Attributes
     ----------
     parameters : SpectrumParameters
-    simulated : float
-        Power of the simulated spectrum.
+    simulated : callable
+        Energies [TeV] -> density with which they were simulated, in any unit.
     largest : float
         Weight above which they are cut.
     mean : float
@@ -38,13 +39,13 @@ class SpectralWeights:
     """
 
     parameters: SpectrumParameters
-    simulated: float
+    simulated: Callable[["ArrayLike"], np.ndarray]
     largest: float = np.inf
     mean: float = 1.0
 
     def __call__(self, energy: "ArrayLike") -> np.ndarray:
         """Weights of events of these energies [TeV]."""
-        ratio = flux(self.parameters.target, energy) / np.asarray(energy) ** self.simulated
+        ratio = flux(self.parameters.target, energy) / self.simulated(energy)
         return np.minimum(ratio, self.largest) / self.mean
 
     def normalized(self, energy: "ArrayLike") -> "SpectralWeights":
@@ -118,7 +119,7 @@ def fit_weights(parameters: WeightParameters, events: Table, store: EventStore |
     spectra = {}
     for name, wanted in parameters.spectra.items():
         number = PARTICLES[name]
-        simulated = _simulated_index(store, number) if wanted.simulated is None else wanted.simulated
+        simulated = _simulated(store, number) if wanted.simulated is None else partial(flux, wanted.simulated)
         spectra[number] = SpectralWeights(wanted, simulated).normalized(energy[primary == number])
     return EventWeights(_class_factors(parameters, counts), spectra)
 
@@ -139,18 +140,18 @@ def _class_factors(parameters: WeightParameters, counts: Mapping[int, int]) -> d
     return {number: factor / mean for number, factor in factors.items()}
 
 
-def _simulated_index(store: EventStore | JoinedStores, particle: int) -> float:
-    """Power of the spectrum with which a particle was simulated, as the store tells it of its DL1 files."""
+def _simulated(store: EventStore | JoinedStores, particle: int) -> Callable[["ArrayLike"], np.ndarray]:
+    """Density with which a particle was simulated, as the store tells it of its DL1 files."""
     table = store.columns((PRIMARY, "production"))
     productions = np.unique(np.asarray(table["production"])[np.asarray(table[PRIMARY]) == particle])
-    remedy = f"give training.weights.spectra.{particle_name(particle)}.simulated, the power of the spectrum"
-    found = {}
+    found = []
     for item in (store.provenance["inputs"][int(number)] for number in productions):
         thrown = [one for one in item.get(THROWN, []) if one[PRIMARY] == particle]
         if not thrown:
-            raise UserError(f"{item['path']} does not tell the spectrum that it was simulated with: {remedy}.")
-        found |= {one["spectral_index"]: item["path"] for one in thrown}
-    if len(found) > 1:
-        indices = ", ".join(f"{index:g}" for index in found)
-        raise UserError(f"{next(iter(found.values()))} and others were simulated with E^({indices}): {remedy}.")
-    return next(iter(found))
+            raise UserError(
+                f"{item['path']} does not tell the spectrum that it was simulated with: give"
+                f" training.weights.spectra.{particle_name(particle)}.simulated, the power of the spectrum."
+            )
+        found += thrown
+    first, *others = sum_thrown(found)
+    return partial(thrown_per_energy, [first, *others]) if others else partial(flux, first["spectral_index"])

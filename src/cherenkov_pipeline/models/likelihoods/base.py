@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 ops = keras.ops
 
-PACKAGE = "cherenkov_pipeline"
 N_KNOTS = 8
 """Places at which the factor of a predicted scale is held; linear in between, constant outside."""
 

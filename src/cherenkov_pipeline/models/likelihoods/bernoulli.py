@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from cherenkov_pipeline.models.backend import keras
-from cherenkov_pipeline.models.likelihoods.base import PACKAGE, Constants, Likelihood, OutputLayer
+from cherenkov_pipeline.models.backend import PACKAGE, keras
+from cherenkov_pipeline.models.likelihoods.base import Constants, Likelihood, OutputLayer
 from cherenkov_pipeline.models.likelihoods.calibration import temperature
 
 ops = keras.ops

@@ -4,9 +4,8 @@ import math
 
 import numpy as np
 
-from cherenkov_pipeline.models.backend import keras
+from cherenkov_pipeline.models.backend import PACKAGE, keras
 from cherenkov_pipeline.models.likelihoods.base import (
-    PACKAGE,
     Constants,
     Likelihood,
     OutputLayer,

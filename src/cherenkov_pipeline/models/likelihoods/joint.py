@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from cherenkov_pipeline.models.backend import keras
-from cherenkov_pipeline.models.likelihoods.base import PACKAGE, Constants, Likelihood, OutputLayer
+from cherenkov_pipeline.models.backend import PACKAGE, keras
+from cherenkov_pipeline.models.likelihoods.base import Constants, Likelihood, OutputLayer
 from cherenkov_pipeline.models.likelihoods.simple import SIMPLE
 
 ops = keras.ops

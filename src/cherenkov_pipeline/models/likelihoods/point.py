@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from cherenkov_pipeline.directions import POINT_RADIUS
-from cherenkov_pipeline.models.backend import keras
+from cherenkov_pipeline.models.backend import PACKAGE, keras
 from cherenkov_pipeline.models.likelihoods.base import (
-    PACKAGE,
     Constants,
     Likelihood,
     OutputLayer,
