@@ -158,6 +158,7 @@ def network(parameters, task, training, batches, events, seconds: float) -> dict
         "waits": round(max(0.0, 1 - trained[0] / trained[1]), 3),
         "memory_kept": round(trained[0] / mapped_anew, 2),
         "inference_events_per_s": round(inference(model, events, seconds), 1),
+        **device_memory(),
     }
 
 
@@ -209,6 +210,29 @@ def rate(work: Callable[[int], None], n_events: int, seconds: float) -> float:
     start = time.perf_counter()
     work(n_steps)
     return n_steps * n_events / (time.perf_counter() - start)
+
+
+def device_memory() -> dict[str, int]:
+    """Say how much memory of a GPU the work took at most; nothing without one."""
+    from cherenkov_pipeline.models.backend import keras
+
+    peak = 0
+    match keras.backend.backend():
+        case "tensorflow":
+            import tensorflow as tf
+
+            for gpu in tf.config.list_logical_devices("GPU"):
+                peak += tf.config.experimental.get_memory_info(gpu.name.removeprefix("/device:"))["peak"]
+        case "jax":
+            import jax
+
+            for gpu in jax.local_devices():
+                peak += (gpu.memory_stats() or {}).get("peak_bytes_in_use", 0)
+        case "torch":
+            import torch
+
+            peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
+    return {"device_memory_mb": round(peak / 1e6)} if peak else {}
 
 
 def device() -> str:

@@ -2,8 +2,10 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from tests.training.toy_forest import forest_store
 
 from benchmarks import models
+from cherenkov_pipeline.training.parameters import TrainingParameters
 
 
 @pytest.fixture
@@ -28,3 +30,15 @@ def test_models_are_measured_as_the_project_trains_them(measured, monkeypatch, c
     }
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert figures["resnet_thesis_training_hours"] == pytest.approx(12 * 523_415 / 1000 / 3600, abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["random_forest", pytest.param("set_network", marks=pytest.mark.slow)])
+def test_a_model_is_measured(tmp_path, name):
+    trees = name == "random_forest"
+    paths = [forest_store(tmp_path / "toy.store.h5", 400).path] if trees else models.simulated_store(tmp_path, 0.01)
+    figures = models.prepare(name, paths, TrainingParameters(batch_size=16), seconds=0.01)()
+    assert figures["train_events_per_s"] > 0
+    assert figures["inference_events_per_s"] > 0
+    assert 0 <= figures["waits"] < 1
+    assert figures["parameters"] > 100
+    assert ("device_memory_mb" in figures) == (" cores" not in figures["device"])

@@ -1,5 +1,7 @@
 """The benchmark of the quality, on toy images: models are those of the registry, and both are judged alike."""
 
+import astropy.units as u
+import numpy as np
 import pytest
 from benchmarks._report import Clock
 from tests.training.toy_forest import forest_store
@@ -35,3 +37,18 @@ def test_a_model_is_as_good_as_itself(tmp_path, monkeypatch):
     assert found["direction_68"] < 0.2
     assert found["auc"] > 0.95
     assert found["energy_coverage"] == pytest.approx(0.68, abs=0.2)
+
+    for task, worse in (("energy", "reco_energy"), ("skydirection", "reco_fov_lon"), ("type", "gammaness")):
+        table = trained.predictions["random_forest"][task] = trained.predictions["random_forest"][task].copy()
+        noise = np.random.default_rng(0).normal(size=len(table))
+        if task == "energy":
+            table[worse] *= np.exp(noise)
+        else:
+            table[worse] += noise * (0.3 * u.deg if task == "skydirection" else 1)
+    ratios = {name: bins["all"].value for name, bins in quality.compare([trained.predictions], clock).items()}
+    assert ratios["direction_ratio"] < 0.8
+    assert ratios["energy_ratio"] < 0.8
+    assert ratios["auc_gain"] > 0.1
+    assert ratios["auc_gain"] == pytest.approx(ratios["auc"] - ratios["forest_auc"])
+    assert ratios["proton_efficiency"] < ratios["forest_proton_efficiency"]
+    assert (ratios["direction_68"], ratios["energy_68"]) == (found["direction_68"], found["energy_68"])
