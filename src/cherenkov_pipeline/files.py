@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import json
+import logging
 import os
 import platform
 import secrets
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from cherenkov_pipeline.errors import TemporaryError
+
+logger = logging.getLogger(__name__)
 
 PART = ".part-"
 """How the names of files begin that are not complete yet."""
@@ -108,10 +111,14 @@ def locked(folder: Path, shared: bool = False, wait: bool = False) -> Iterator[N
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("w") as lock:
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         try:
-            fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(lock, kind | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise TemporaryError(f"Another process is working in {folder}: wait for it, or stop it.") from None
+            if not wait:
+                raise TemporaryError(f"Another process is working in {folder}: wait for it, or stop it.") from None
+            logger.info("Another process is working in %s: it is waited for.", folder)
+            fcntl.flock(lock, kind)
         for leftover in () if shared else folder.glob(f"{PART}*"):
             _remove(leftover)
         yield

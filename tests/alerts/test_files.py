@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 from cherenkov_pipeline.alerts.columns import from_columns
+from cherenkov_pipeline.alerts.evaluation.scores import strata_of
 from cherenkov_pipeline.alerts.files import read_sub_images, write_sub_images
-from cherenkov_pipeline.alerts.images import CENTER, MISSING, SIZE, SOURCE, SubImages
+from cherenkov_pipeline.alerts.images import CENTER, MISSING, SIZE, SOURCE, TRIGGER, SubImages
+from cherenkov_pipeline.alerts.plots import sample_sheet
 from cherenkov_pipeline.alerts.simulation.parameters import AlertSimulationParameters
 from cherenkov_pipeline.alerts.simulation.sample import simulate_sample
 from cherenkov_pipeline.alerts.splits import groups
@@ -253,6 +255,59 @@ def test_folder_with_labels(tmp_path, caplog):
         assert read.table["cause"].tolist() == ["grb", "ghost"]
         assert read.table["burst_id"].tolist() == ["sb1", "sb1"]
     assert "1 rows without a label" in caplog.text
+
+
+def test_what_a_list_says_counts_cell_by_cell(tmp_path):
+    for number, image in enumerate(_images(3)):
+        np.savez(tmp_path / f"alert{number}.npz", image=image, burst_id="sb9", snr_max=10.0 + number)
+    rows = [
+        {
+            "path": "alert0.npz",
+            "is_real": "1",
+            "burst_id": "sb9",
+            "snr_max": "",
+            "timescale": "20",
+            "is_unclear": "True",
+        },
+        {"path": "alert1.npz", "is_real": "0", "burst_id": "", "snr_max": "8", "timescale": "", "is_unclear": "False"},
+        {
+            "path": "alert2.npz",
+            "is_real": "0",
+            "burst_id": "sb7",
+            "snr_max": "",
+            "timescale": "5",
+            "is_unclear": "false",
+        },
+    ]
+    _labels(tmp_path / "labels.csv", rows)
+    images = read_sub_images(tmp_path)
+    assert images.table["burst_id"].tolist() == ["sb9", "sb9", "sb7"]
+    assert images.table["snr_max"].tolist() == [10, 8, 12]
+    np.testing.assert_array_equal(images.table["timescale"], [20, np.nan, 5])
+    assert images.table["is_unclear"].tolist() == [True, False, False]
+    sample_sheet(images)
+    strata = strata_of(images.table, np.ones(3))
+    assert strata["time scale up to 100 s"].tolist() == [True, False, True]
+
+
+def test_the_code_of_the_trigger_says_where_it_is(tmp_path):
+    (image,) = _images(1)
+    codes = np.ones(image.shape, dtype=np.uint8)
+    codes[10, 12] = TRIGGER
+    np.savez(tmp_path / "a.npz", image=image[np.newaxis], codes=codes[np.newaxis])
+    assert read_sub_images(tmp_path / "a.npz").snr[0, CENTER, CENTER] == np.float32(image[10, 12])
+    np.savez(tmp_path / "b.npz", image=image[np.newaxis], trigger=[[10.5, 12]])
+    with pytest.raises(UserError, match="whole numbers"):
+        read_sub_images(tmp_path / "b.npz")
+
+
+def test_names_of_a_files_own_columns_are_left_out(tmp_path, caplog):
+    np.savez(tmp_path / "a.npz", image=_images(2), shapes=[1.0, 2.0])
+    images = read_sub_images(tmp_path / "a.npz")
+    assert "shapes" not in images.table.colnames
+    assert "shapes is left out" in caplog.text
+    write_sub_images(images, tmp_path / "b.npz")
+    assert len(read_sub_images(tmp_path / "b.npz")) == 2
 
 
 @pytest.mark.parametrize(

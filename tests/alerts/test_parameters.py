@@ -1,5 +1,6 @@
 import pytest
 from pydantic import ValidationError
+from tests.alerts.project_parameters import project_parameters
 
 from cherenkov_pipeline.alerts.parameters import PRESETS, MethodParameters, NetworkMethod, preset
 
@@ -71,3 +72,18 @@ def test_parameters_that_do_not_go_together_are_refused(changes, message):
 def test_parameters_survive_being_written():
     method = MethodParameters(preset="talk_1")
     assert MethodParameters.model_validate(method.model_dump(mode="json")) == method
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen", "message"),
+    [
+        ("my net", "cnn_scratch", "letters, digits"),
+        ("../net", "cnn_scratch", "letters, digits"),
+        ("ensemble", "cnn_scratch", "name of something else"),
+        ("autoencoder", "cnn_scratch", "name of something else"),
+    ],
+)
+def test_methods_have_names_that_files_can_have(name, chosen, message):
+    methods = {**{one: {"preset": one} for one in ("cnn_scratch", "autoencoder")}, name: {"preset": chosen}}
+    with pytest.raises(ValidationError, match=message):
+        project_parameters("base", methods=methods)

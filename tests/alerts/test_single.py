@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from cherenkov_pipeline.alerts import single
 from cherenkov_pipeline.alerts.files import read_sub_images
 from cherenkov_pipeline.alerts.images import CENTER, MISSING, SOURCE
 from cherenkov_pipeline.alerts.single import LARGEST_FILE, read_single
@@ -81,6 +82,31 @@ def test_what_is_known_comes_with_it(name, content):
     row = images.table[0]
     assert (row["burst_id"], row["snr_max"], row["snr_std"]) == ("sb26021801", 13.5, 1.1)
     assert images.snr[0, CENTER, CENTER] == IMAGE[10, 12]
+
+
+def test_keywords_of_the_primary_header_count_for_an_image_in_an_extension():
+    stream = io.BytesIO()
+    primary, image = fits.PrimaryHDU(), fits.ImageHDU(IMAGE)
+    primary.header["BURST_ID"], primary.header["TRIG_ROW"], primary.header["TRIG_COL"] = "sb26021801", 10, 12
+    primary.header["SNR_MAX"], image.header["SNR_MAX"] = 9.0, 13.5
+    fits.HDUList([primary, image]).writeto(stream)
+    images = read_single(stream.getvalue(), "a.fits")
+    assert (images.table["burst_id"][0], images.table["snr_max"][0]) == ("sb26021801", 13.5)
+    assert images.snr[0, CENTER, CENTER] == IMAGE[10, 12]
+
+
+@pytest.mark.parametrize(("value", "known"), [(np.array([b"sb1"]), "sb1"), (np.nan, ""), ("sb1", "sb1")])
+def test_burst_of_an_hdf5_file(value, known):
+    assert read_single(hdf5(burst_id=value), "a.h5").table["burst_id"][0] == known
+
+
+def test_too_little_memory_is_no_fault_of_the_file(monkeypatch):
+    def exhausted(content):
+        raise MemoryError
+
+    monkeypatch.setitem(single.READERS, "npy", exhausted)
+    with pytest.raises(MemoryError):
+        read_single(npy(), "a.npy")
 
 
 def test_sources_and_pixels_that_cannot_be_used():

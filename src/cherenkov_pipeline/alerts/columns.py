@@ -36,6 +36,9 @@ NAMES = {
 }
 """What a column means and the names that it may have, without capitals and signs."""
 
+OF_FILES = ("pixels", "shapes")
+"""Columns that a file of sub-images has of its own."""
+
 _TRUE = {"1", "1.0", "true", "real", "grb", "known_source", "known source", "yes", "vrai"}
 _FALSE = {"0", "0.0", "false", "false_alert", "false alert", "fake", "no", "faux"}
 
@@ -105,9 +108,10 @@ def _place(pixels: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     image = _numbers(pixels[IMAGE], "A sub-image")
     trigger = None
     if TRIGGER_PIXEL in pixels:
-        trigger = tuple(_numbers(pixels[TRIGGER_PIXEL], "The trigger").astype(int).ravel())
-        if len(trigger) != 2:
-            raise UserError(f"The trigger is a row and a column. Received: {trigger}")
+        place_of = _numbers(pixels[TRIGGER_PIXEL], "The trigger").ravel()
+        trigger = tuple(place_of.astype(int))
+        if len(trigger) != 2 or (place_of != trigger).any():
+            raise UserError(f"The trigger is a row and a column, whole numbers. Received: {tuple(place_of.tolist())}")
     usable = None
     for name in (USABLE, CODES):
         if name in pixels:
@@ -115,6 +119,9 @@ def _place(pixels: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
             if values.shape != image.shape:
                 raise UserError(f"The {name} have the image's shape, {image.shape}. Received: {values.shape}")
             usable = values != 0 if usable is None else usable & (values != 0)
+            at = np.argwhere(values == TRIGGER) if name == CODES and trigger is None else ()
+            if len(at) == 1:
+                trigger = tuple(at[0].tolist())
     snr, codes = place(image, trigger, usable)
     if CODES in pixels:
         values = _numbers(pixels[CODES], "The codes")
@@ -162,6 +169,9 @@ def _table(
     table["source_name"] = _texts(known.get("source_name", [""] * n), "source_name", origin)
     left_out = {}
     for name, values in others.items():
+        if name in OF_FILES:
+            left_out[name] = "files of sub-images have another column of this name"
+            continue
         array = np.asarray(values) if len({np.shape(value) for value in values}) == 1 else np.empty((n, 0))
         if array.dtype.kind == "O" and all(isinstance(value, str) for value in values):
             array = _texts(values, name, origin)

@@ -177,7 +177,7 @@ def labels(path: Path, despite_breaks: bool, output: Path) -> None:
         click.echo(f"Line {number} of the audit log was edited: it is left out.", err=True)
     if not found:
         raise UserError(f"No verdict has been confirmed in {output}.")
-    with atomic_path(path) as part, part.open("w", newline="") as stream:
+    with atomic_path(path) as part, part.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, found[0].keys())
         writer.writeheader()
         writer.writerows(found)

@@ -25,7 +25,7 @@ Nothing is unpickled: `pickled.convert_pickle` makes an HDF5 file of a pickle th
 import csv
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import h5py
@@ -232,12 +232,29 @@ def _read_one(path: Path) -> SubImages:
         raise UserError(f"{path}: {error}") from None
 
 
+def _values(texts: Sequence[str]) -> np.ndarray:
+    """Numbers, NaN in empty cells, or true and false, where all of a column's texts are such; else the texts."""
+    texts = np.array([text.strip() for text in texts])
+    if set(words := np.char.lower(texts)) <= {"true", "false"}:
+        return words == "true"
+    try:
+        return np.where(texts == "", "nan", texts).astype(float)
+    except ValueError:
+        return texts
+
+
 def _joined(images: list[SubImages], listed: Table, path: Path) -> SubImages:
-    """Put single images together with what a table says of them, which counts for more than what their files say."""
+    """Put single images together with what a table says of them, which counts for more than what their files say.
+
+    A cell that is empty says nothing.
+    """
     own = vstack([image.table for image in images], metadata_conflicts="silent")
-    columns = {name: list(own[name]) for name in own.colnames} | {
-        name: list(listed[name]) for name in listed.colnames if name != "path" and any(listed[name])
-    }
+    columns: dict[str, Sequence] = {name: list(own[name]) for name in own.colnames}
+    for name in listed.colnames:
+        if name in columns:
+            columns[name] = [said or known for said, known in zip(listed[name], columns[name], strict=True)]
+        elif name != "path" and any(listed[name]):
+            columns[name] = _values(listed[name])
     columns["burst_id"] = [
         burst or image_id for burst, image_id in zip(columns["burst_id"], columns["image_id"], strict=True)
     ]

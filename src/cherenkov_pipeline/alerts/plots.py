@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 
 from cherenkov_pipeline.alerts.images import CAUSES, MISSING, SIZE, SOURCE, SubImages
 from cherenkov_pipeline.alerts.service.pictures import NO_DATA, SEQUENTIAL
+from cherenkov_pipeline.alerts.splits import groups
 from cherenkov_pipeline.alerts.verdict import FALSE, NAMES, REAL
 from cherenkov_pipeline.performance.plots.style import INK, MUTED, empty_note, new_figure, styled
 
@@ -43,7 +44,7 @@ def sample_sheet(images: SubImages, per_row: int = 7) -> Figure:
     for row, kind in zip(figure.subplots(len(shown), per_row, squeeze=False), shown, strict=True):
         chosen = np.flatnonzero(kinds == kind)
         if "burst_id" in images.table.colnames:
-            bursts = images.table["burst_id"][chosen]
+            bursts = groups(images.table)[chosen]
             chosen = chosen[np.sort(np.unique(bursts, return_index=True)[1])]
         for at, axes in enumerate(row):
             axes.set_axis_off()
@@ -94,7 +95,7 @@ def _sub_image(axes: Axes, images: SubImages, caption: str = "") -> None:
         axes.contour(codes == SOURCE, levels=[0.5], colors="white", linewidths=0.7)
     axes.add_patch(Rectangle((-0.5, -0.5), SIZE, SIZE, fill=False, color=MUTED, linewidth=0.6))
     note = caption or f"SNR {row['snr_max']:.1f}, std {row['snr_std']:.2f}"
-    if not caption and "timescale" in row.colnames:
+    if not caption and {"timescale", "energy_band"} <= set(row.colnames) and np.isreal(row["timescale"]):
         note += f"\n{row['timescale']:.0f} s, {row['energy_band']}"
     color = INK if (codes != MISSING).any() else MUTED
     axes.set_title(note, fontsize=7, linespacing=1.2, color=color, pad=2)

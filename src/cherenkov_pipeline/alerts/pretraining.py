@@ -31,7 +31,10 @@ ROOMS = (
     "alerts/features",
     "alerts/batches",
     "alerts/training",
+    "alerts/augmentation",
+    "alerts/splits",
     "models",
+    "training",
 )
 """Code that makes the weights."""
 
@@ -62,8 +65,8 @@ class Pretraining:
         Parameters
         ----------
         method : NetworkMethod
-            Its network learns with its preparation, but without the side inputs, so that the features hold all that
-            there is to see.
+            Its network learns with its preparation, but without the two numbers of the signal to noise, so that the
+            network's features hold what they say.
 
         Returns
         -------
@@ -88,7 +91,7 @@ class Pretraining:
 
         images = self.images(method.frames)
         splits = split(images.table, SplitParameters(train=0.8, validation=0.1, test=0.1))
-        trained = train_network("pre-training", images, splits, learner, self.folder / "states")
+        trained = train_network("pre-training", images, splits, learner, self.folder / "states", wait=True)
         tested = splits != "train"
         right = (trained.logits > 0) == np.asarray(images.table["is_real"], dtype=bool)
         logger.info(
@@ -106,7 +109,7 @@ class Pretraining:
         """Simulate frames, or read those that were simulated before."""
         frames = self._simulation(parameters)
         path = self.folder / f"frames_{fingerprint(frames, code_fingerprint(*SIMULATION))}.h5"
-        with locked(self.folder):
+        with locked(self.folder, wait=True):
             if not path.is_file():
                 from cherenkov_pipeline.alerts.simulation.sample import simulate_sample
 

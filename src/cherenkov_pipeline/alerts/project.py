@@ -1,8 +1,9 @@
 """All parameters of the pipeline ``grb_alerts``, light to import."""
 
+import re
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from cherenkov_pipeline.alerts.ensemble import EnsembleParameters
 from cherenkov_pipeline.alerts.images import CAUSES, REAL_CAUSES
@@ -51,6 +52,16 @@ class AlertParameters(Parameters):
         {}, description="Variants that are cross-validated; the others are compared with the first one."
     )
     resamples: int = Field(1000, ge=100, le=100_000, description="Bootstrap resamples behind every interval.")
+
+    @field_validator("methods", "ablation")
+    @classmethod
+    def _names_of_files(cls, methods: dict[str, MethodParameters]) -> dict[str, MethodParameters]:
+        for name, method in methods.items():
+            if not re.fullmatch(r"\w[\w.-]{0,79}", name):
+                raise ValueError(f"a method's name has letters, digits and ._- alone. Received: {name!r}")
+            if name == "ensemble" or (name == "autoencoder" and not isinstance(method.method, AutoencoderMethod)):
+                raise ValueError(f"{name!r} is the name of something else: choose another one")
+        return methods
 
     @model_validator(mode="after")
     def _ensemble_of_methods(self) -> Self:

@@ -74,7 +74,7 @@ def read_single(content: bytes, name: str) -> SubImages:
         raise UserError(f"A sub-image's file has at most {LARGEST_FILE:,} bytes. Received: {len(content):,}")
     try:
         image, known = reader(content)
-    except UserError:
+    except (UserError, MemoryError):
         raise
     except Exception as error:  # whatever the libraries raise on broken files
         raise UserError(f"The file is broken or cut off: no .{suffix.lower()} file can be read from it.") from error
@@ -99,9 +99,7 @@ def _placed(image_id: str, image: np.ndarray, known: Mapping[str, Any]) -> SubIm
     for name, value in numbers.items():
         if not (math.isfinite(value) and value > 0):
             raise UserError(f"{name} is {value:g}: the models need a positive number.")
-    burst_id = known.get("burst_id", "")
-    if isinstance(burst_id, bytes):
-        burst_id = burst_id.decode(errors="replace")
+    burst_id = _one(known.get("burst_id", ""))
     table = Table({"image_id": [image_id], **{name: [value] for name, value in numbers.items()}})
     table["burst_id"] = ["".join(sign for sign in str(burst_id) if sign.isprintable()).strip()[:100]]
     return SubImages(snr[np.newaxis], codes[np.newaxis], table)
@@ -114,6 +112,15 @@ def _array(known: Mapping[str, Any], name: str, shape: tuple[int | None, ...]) -
     if not fits or values.dtype.kind not in "biuf":
         raise UserError(f"{name} is not as it should be: numbers of shape {shape}. Received: {values.shape}")
     return values
+
+
+def _one(value: Any) -> Any:
+    """Text, or number, of an array of one; nothing for NaN."""
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.item()
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return "" if isinstance(value, float) and math.isnan(value) else value
 
 
 def _whole(value: float, name: str) -> int:
@@ -183,11 +190,12 @@ def _read_fits(content: bytes) -> tuple[np.ndarray, dict[str, Any]]:
         warnings.simplefilter("ignore", AstropyWarning)  # of headers that are not quite as the standard wants them
         warnings.filterwarnings("error", ".*truncated", AstropyWarning)
         with fits.open(io.BytesIO(content), memmap=False, lazy_load_hdus=True) as file:
+            known = _of_header(file[0].header)  # of what stands in an extension, too
             for hdu in file:
                 # compressed ones may hold far more than their file
                 if type(hdu) in (fits.PrimaryHDU, fits.ImageHDU) and hdu.header["NAXIS"]:
                     _check_shape(hdu.shape, abs(hdu.header["BITPIX"]) // 8)
-                    return np.asarray(hdu.data).astype(hdu.data.dtype.newbyteorder("=")), _of_header(hdu.header)
+                    return np.asarray(hdu.data).astype(hdu.data.dtype.newbyteorder("=")), known | _of_header(hdu.header)
     raise UserError("The file has no image in its primary or another image HDU.")
 
 

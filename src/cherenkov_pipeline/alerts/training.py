@@ -30,10 +30,9 @@ from cherenkov_pipeline.config import first_problem
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.files import atomic_path, locked
 from cherenkov_pipeline.fingerprints import code_fingerprint, fingerprint, fingerprint_file
-from cherenkov_pipeline.models.backend import keras
+from cherenkov_pipeline.models.backend import PACKAGE, keras
 from cherenkov_pipeline.models.card import card_path, now, software_versions
 from cherenkov_pipeline.models.likelihoods import LIKELIHOODS, Likelihood
-from cherenkov_pipeline.models.likelihoods.base import PACKAGE
 from cherenkov_pipeline.models.on_disk import HISTORY_SUFFIX, model_path
 from cherenkov_pipeline.training.callbacks import Watch
 from cherenkov_pipeline.training.trainer import train
@@ -350,7 +349,7 @@ class _Training:
             code_fingerprint(*FROZEN_ROOMS),
         )
         path = self.folder / "features" / f"{mark}.npy"
-        with locked(path.parent):
+        with locked(path.parent, wait=True):
             if not path.is_file():
                 with atomic_path(path) as part:
                     _write_features(frozen, self.inputs["image"], part)

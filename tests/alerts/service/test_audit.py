@@ -305,7 +305,7 @@ def test_edited_lines_are_left_out(log):
 
 def test_lines_that_lack_what_their_event_says_are_left_out(log):
     log.append("confirmed", by="me")
-    strict = AuditLog(log.path, {"verdict": ("input_sha256", "note"), "confirmed": ("by", "cause")})
+    strict = AuditLog(log.path, {"verdict": {"input_sha256": str, "note": str}, "confirmed": {"by": str, "cause": str}})
     assert strict.left_out() == [6]
     assert len(list(strict.entries())) == 5
     assert strict.verify().broken_line is None

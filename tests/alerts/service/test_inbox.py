@@ -95,16 +95,17 @@ def test_file_that_is_still_being_written_is_waited_for(service):
 
 def test_what_cannot_be_read_is_rejected_in_the_end(service):
     service.drop("a.npz", b"PK not really")
-    parameters = InboxParameters(settle=0, patience=3)
+    parameters = InboxParameters(settle=0, patience=0.3)
     with open_inbox(service.folder, service.output, service.bundle, parameters, service.said.append) as inbox:
         assert inbox.look() == Look(0, 1)
-        os.utime(service.folder / "a.npz", (time.time() - 4, time.time() - 4))
+        time.sleep(0.4)
         assert inbox.look() == Look(1, 0)
 
 
-def test_files_with_the_time_of_another_clock_are_read(service):
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_files_with_the_time_of_another_clock_are_waited_for_and_read(service, hours):
     path = service.drop("a.npz", single_file(toy_images(1)))
-    os.utime(path, (time.time() + 3600, time.time() + 3600))
+    os.utime(path, (time.time() + 3600 * hours,) * 2)
     parameters = InboxParameters(settle=0.1)
     with open_inbox(service.folder, service.output, service.bundle, parameters, service.said.append) as inbox:
         assert inbox.look() == Look(0, 1)
@@ -351,6 +352,31 @@ def test_full_disk_is_waited_for(service, monkeypatch, nth):
     assert len(service.lines("verdict")) == 1
     assert service.left() == []
     service.check()
+
+
+def test_hindrances_are_no_deaths_of_the_program(service, monkeypatch):
+    service.drop("a.npz", single_file(toy_images(1)))
+    with open_inbox(service.folder, service.output, service.bundle, AT_ONCE, service.said.append) as inbox:
+        monkeypatch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+        for _ in range(MOST_ATTEMPTS + 2):
+            with pytest.raises((OSError, TemporaryError)):
+                inbox.look()
+        monkeypatch.undo()
+        assert inbox.look() == Look(1, 0)
+    assert len(service.lines("verdict")) == 1
+    service.check()
+
+
+def test_index_that_could_not_be_written_is_written_at_the_next_look(service, monkeypatch):
+    service.drop("a.npz", single_file(toy_images(1)))
+    with open_inbox(service.folder, service.output, service.bundle, AT_ONCE, service.said.append) as inbox:
+        with monkeypatch.context() as patched:
+            patched.setattr(inbox.outputs, "write_index", lambda latest: (_ for _ in ()).throw(OSError("full")))
+            with pytest.raises(OSError, match="full"):
+                inbox.look()
+        inbox.look()
+        (line,) = service.lines("verdict")
+        assert line["page"] in (service.output / "index.html").read_text()
 
 
 def test_too_little_memory_is_waited_for(service, monkeypatch):

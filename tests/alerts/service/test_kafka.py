@@ -144,4 +144,5 @@ def test_consumer_is_gcns_own(monkeypatch):
     options = gcn_consumer("id", "secret", "group")
     assert options["config"]["group.id"] == "group"
     assert options["config"]["enable.auto.commit"] is False
+    assert options["config"]["auto.offset.reset"] == "earliest"  # where nothing has been acknowledged yet
     assert (options["client_id"], options["client_secret"], options["domain"]) == ("id", "secret", "gcn.nasa.gov")

@@ -16,7 +16,7 @@ from cherenkov_pipeline.alerts.service import inbox as inbox_module
 from cherenkov_pipeline.alerts.service.confirmation import verify
 from cherenkov_pipeline.alerts.service.inbox import Look
 from cherenkov_pipeline.alerts.service.intake import Tracker
-from cherenkov_pipeline.alerts.service.outputs import Outputs
+from cherenkov_pipeline.alerts.service.outputs import Outputs, sha256
 
 
 @pytest.mark.parametrize("notice_first", [True, False])
@@ -56,8 +56,11 @@ def test_file_that_is_replaced_while_it_is_judged_is_judged_too(service, monkeyp
     monkeypatch.setattr(inbox_module, "judge", judge)
     service.look()
     service.look()
-    assert [line["verdict"] for line in service.lines("verdict")] == ["real", "false"]
+    lines = service.lines("verdict")
+    assert [line["verdict"] for line in lines] == ["real", "false"]
     assert service.left() == []
+    kept = [sha256((service.output / line["kept"]).read_bytes()) for line in lines]
+    assert kept == [line["input_sha256"] for line in lines]
 
 
 def put_another(path, content):

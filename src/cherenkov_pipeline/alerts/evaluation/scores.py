@@ -143,9 +143,9 @@ def strata_of(table: Table, valid_fraction: np.ndarray) -> dict[str, np.ndarray]
     for low, high in ((0, 8), (8, 12), (12, 20), (20, np.inf)):
         name = f"SNR {low} to {high}" if np.isfinite(high) else f"SNR above {low}"
         strata[name] = (snr >= low) & (snr < high)
-    if "is_unclear" in table.colnames:
+    if "is_unclear" in table.colnames and table["is_unclear"].dtype.kind == "b":
         strata["unclear"] = np.asarray(table["is_unclear"], dtype=bool)
-    if "timescale" in table.colnames:
+    if "timescale" in table.colnames and table["timescale"].dtype.kind in "fiu":
         scale = np.asarray(table["timescale"], dtype=float)
         strata["time scale up to 100 s"], strata["time scale above 100 s"] = scale <= 100, scale > 100
     if "cause" in table.colnames:

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cherenkov_pipeline.alerts.networks.registry import AutoencoderOptions
-from cherenkov_pipeline.models.backend import keras
+from cherenkov_pipeline.models.backend import PACKAGE, keras
 from cherenkov_pipeline.models.convolutions import convolved
 from cherenkov_pipeline.models.export import export_onnx
-from cherenkov_pipeline.models.likelihoods.base import PACKAGE
 
 ops = keras.ops
 

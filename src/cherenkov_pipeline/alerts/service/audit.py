@@ -17,7 +17,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -86,11 +86,11 @@ class AuditLog:
     ----------
     path : path-like
         Of the ``.jsonl`` file; it is made with the first line.
-    content : mapping of str to collection of str, optional
-        Names that a line of an event has at least.
+    content : mapping, optional
+        Event -> what its lines have at least: name -> type.
     """
 
-    def __init__(self, path: str | os.PathLike, content: Mapping[str, Collection[str]] | None = None):
+    def __init__(self, path: str | os.PathLike, content: Mapping[str, Mapping[str, Any]] | None = None):
         self.path, self.content = Path(path), content or {}
         self.head_path = self.path.with_name(self.path.name + ".head")
 
@@ -155,7 +155,9 @@ class AuditLog:
                 except ValueError:
                     yield number, None
                 else:
-                    yield number, record if record.keys() >= set(self.content.get(record["event"], ())) else None
+                    wanted = self.content.get(record["event"], {})
+                    fits = all(name in record and isinstance(record[name], kind) for name, kind in wanted.items())
+                    yield number, record if fits else None
 
     def verify(self, noted_hash: str | None = None) -> Verification:
         """Look for lines that are not as they were written.
@@ -208,7 +210,7 @@ class AuditLog:
                 f"The last one stands after the one that {self.head_path.name} names: a program was killed, or somebody"
                 " has added it; the next line written will tell."
             )
-        if noted_hash and noted_hash not in hashes:
+        if noted_hash is not None and noted_hash not in hashes:
             breaks.setdefault(end, "no line has the noted hash")
         n_lines = min(breaks, default=end) - 1
         return Verification(n_lines, hashes[n_lines], tuple(Break(*one) for one in sorted(breaks.items())), note)

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from cherenkov_pipeline.alerts.images import CAUSES, REAL_CAUSES
 from cherenkov_pipeline.alerts.service.audit import AuditLog, Verification
+from cherenkov_pipeline.alerts.service.intake import shown
 from cherenkov_pipeline.alerts.service.outputs import audit_log, sha256
 from cherenkov_pipeline.errors import UserError
 
@@ -61,8 +62,8 @@ def confirm(
         verdict=judged["verdict"],
         own_verdict=verdict,
         cause=cause,
-        by=by.strip(),
-        note=note,
+        by=shown(by.strip()),
+        note=shown(note),
     )
 
 
@@ -160,6 +161,7 @@ def _find(log: AuditLog, alert: str) -> dict[str, Any]:
         entry["input_sha256"]: entry
         for entry in log.entries()
         if entry["event"] == "verdict"
+        and alert
         and (
             alert in (entry["file"], entry["burst_id"])
             or (len(alert) >= SHORTEST_HASH and entry["input_sha256"].startswith(alert.lower()))

@@ -26,6 +26,7 @@ from cherenkov_pipeline.alerts.service.intake import Drop, Rejection, Tracker, r
 from cherenkov_pipeline.alerts.service.notices import Notice, read_notice
 from cherenkov_pipeline.alerts.service.outputs import (
     AUDIT,
+    FOLDERS,
     JUDGED,
     REJECTED,
     Outputs,
@@ -117,10 +118,13 @@ class Inbox:
         for drop in sorted(self._tracker.found(self.folder), key=lambda drop: self._attempts.get(drop.key, 0)):
             if stop():
                 break
+            deaths = self._attempts.get(drop.key, 0)
             try:
                 done = self._tracker.age(drop) >= self.parameters.settle and self._deal_with(drop)
             except (OSError, TemporaryError, MemoryError) as error:
                 done, trouble = False, error
+                if drop.key in self._attempts:
+                    self._attempts[drop.key] = deaths  # the program lives
             n_done, n_waiting = n_done + done, n_waiting + (not done)
         if trouble is not None:
             raise trouble
@@ -146,14 +150,15 @@ class Inbox:
 
     def _deal_with(self, drop: Drop) -> bool:
         """Give a file its verdict or rejection and move it away; False if it may still change."""
-        if drop.key in self._places:  # killed between the line and the move
+        if drop.key in self._places:  # killed, or hindered, between the line and the move
+            self.write_index()
             self.outputs.take(drop, self._places[drop.key])
             return True
         may_change = self._tracker.age(drop) < self.parameters.patience
         if may_change and self._unreadable.get(drop.name) == drop.state:
             return False
         self._unreadable.pop(drop.name, None)
-        digest = None
+        content = digest = None
         try:
             drop.check(LARGEST_FILE)
             content = drop.read()
@@ -170,7 +175,7 @@ class Inbox:
             line = self._reject(drop, digest, rejection)
         self._attempts.pop(drop.key, None)
         self.write_index()
-        self.outputs.take(drop, line["kept"])
+        self.outputs.take(drop, line["kept"], content)
         return True
 
     def _judge(self, drop: Drop, content: bytes, digest: str) -> dict[str, Any]:
@@ -322,7 +327,7 @@ def open_inbox(
     Raises
     ------
     UserError
-        If there is no such folder, or the one lies within the other.
+        If there is no such folder, or one is written into the other.
     TemporaryError
         If another service watches ``folder``, or works with ``output``.
     """
@@ -330,6 +335,8 @@ def open_inbox(
         raise UserError(f"There is no inbox {folder}: make the folder, or correct the path.")
     if output.resolve().is_relative_to(folder.resolve()):
         raise UserError(f"The verdicts cannot be written into the inbox. Received: {output}")
+    if any(folder.resolve().is_relative_to((output / name).resolve()) for name in FOLDERS):
+        raise UserError(f"The inbox cannot be a folder that the service writes to. Received: {folder}")
     outputs = Outputs(output)
 
     def say(line: str) -> None:

@@ -145,9 +145,8 @@ class Tracker:
         return sorted(drops, key=lambda drop: (drop.modified, drop.path.name))
 
     def age(self, drop: Drop) -> float:
-        """Seconds since the last change, by the file's own time or by what was seen, whichever is more."""
-        seen = self._first_seen.get(drop.path.name, (drop.state, time.monotonic()))[1]
-        return max(time.time() - drop.modified, time.monotonic() - seen)
+        """Seconds for which it has been seen unchanged: the file's own time may be that of another clock."""
+        return time.monotonic() - self._first_seen.get(drop.path.name, (drop.state, time.monotonic()))[1]
 
 
 @contextmanager

@@ -61,7 +61,8 @@ def gcn_consumer(client_id: str, client_secret: str, group: str, domain: str = "
         import gcn_kafka
     except ImportError:
         raise UserError("Notices from GCN need gcn-kafka: pip install 'cherenkov-pipeline[kafka]'.") from None
-    config = {"group.id": group, "auto.offset.reset": "latest", "enable.auto.commit": False}
+    # the first time all that GCN still has: what came before the first acknowledgement is not to be lost
+    config = {"group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False}
     return gcn_kafka.Consumer(config=config, client_id=client_id, client_secret=client_secret, domain=domain)
 
 

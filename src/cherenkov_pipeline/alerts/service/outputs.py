@@ -42,7 +42,10 @@ CONTENT = {
     "notice_joined": ("notice_sha256", "verdict", "record", "record_sha256", "page", "page_sha256"),
     "confirmed": ("input_sha256", "burst_id", "verdict", "own_verdict", "cause", "by", "note"),
 }
-"""What the lines of the audit log hold at least."""
+"""What the lines of the audit log hold at least: texts, but for `_OTHERS`."""
+
+_NUMBER = int | float | None
+_OTHERS = {"input_sha256": str | None, "confidence_pct": _NUMBER, "image_snr": _NUMBER}
 
 
 class Outputs:
@@ -84,28 +87,39 @@ class Outputs:
     def write_index(self, latest: Sequence[Mapping[str, Any]]) -> None:
         """List verdicts and rejections, the latest first, in ``index.html``."""
         with atomic_path(self.folder / INDEX) as part:
-            part.write_text(render_index(latest))
+            part.write_text(render_index(latest), encoding="utf-8")
 
     def free_place(self, folder: str, name: str) -> str:
         """Place in a folder where nothing lies, for a file of about this name."""
         return f"{folder}/{_free(self.folder / folder / name).name}"
 
-    def take(self, drop: Drop, place: str) -> None:
-        """Move a file, or whatever it is, to a place; what has come under its name since stays in the inbox."""
+    def take(self, drop: Drop, place: str, content: bytes | None = None) -> None:
+        """Move a file, or whatever it is, to a place; what has come under its name since stays in the inbox.
+
+        Then the ``content`` that was read of it is written to the place.
+        """
         target = self.folder / place
+        if not self._moved(drop, target) and content is not None:
+            write_durably({target: content})
+
+    @staticmethod
+    def _moved(drop: Drop, target: Path) -> bool:
+        """Move a file; False if it lies in the inbox no more."""
         if not drop.lies_at(drop.path):
-            return
+            return False
         try:
             drop.path.rename(target)
         except FileNotFoundError:
-            return
+            return False
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
             _take_across(drop, target)
-            return
-        if not drop.lies_at(target):  # another one has come in this very moment: nobody has seen it
-            _put_back(target, drop.path)
+            return True
+        if drop.lies_at(target):
+            return True
+        _put_back(target, drop.path)  # another one has come in this very moment: nobody has seen it
+        return False
 
     def notice(self, burst_id: str, digest: str | None) -> Notice | None:
         """Read the notice of a burst, if one has come and has this SHA-256 still."""
@@ -147,7 +161,9 @@ def core_sha256(record: Mapping[str, Any], page: str) -> str:
 
 def audit_log(folder: Path) -> AuditLog:
     """Audit log of a folder that the service writes to."""
-    return AuditLog(folder / LOG, CONTENT)
+    return AuditLog(
+        folder / LOG, {event: {name: _OTHERS.get(name, str) for name in names} for event, names in CONTENT.items()}
+    )
 
 
 def _free(path: Path) -> Path:
