@@ -28,6 +28,15 @@ def test_productions_add_up_and_end_at_their_edges():
     np.testing.assert_array_equal(both > 0, [False, True, True, True, False])
 
 
+def test_productions_are_of_the_area_and_cone_onto_which_they_were_thrown():
+    small, large = ({**thrown(1000, 1, 10, -2.0), "max_impact": radius, "viewcone_max": 5.0} for radius in (400, 800))
+    one, other = (thrown_per_energy([part, {**large, "n_thrown": 0}], [2.0]) for part in (small, large))
+    assert one / other == pytest.approx(4)
+    point = {**small, "viewcone_max": 0.0}
+    np.testing.assert_allclose(thrown_per_energy([point, point], [2.0]) / thrown_per_energy([point], [2.0]), 2)
+    assert sum_thrown([small, large, large])[1]["n_thrown"] == 2000
+
+
 def test_an_energy_at_the_edge_was_thrown():
     assert (thrown_per_energy([thrown(10, 0.7, 70, -2)], np.float32([0.7, 70])) > 0).all()
 

@@ -110,7 +110,7 @@ def locked(folder: Path, shared: bool = False, wait: bool = False) -> Iterator[N
         If another process works there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w") as lock:
+    with (folder / LOCK).open("a+") as lock:  # NFS wants to read what is shared, and to write what is not
         kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         try:
             fcntl.flock(lock, kind | fcntl.LOCK_NB)

@@ -29,6 +29,9 @@ type Spectrum = Annotated[float, Field(ge=-10, le=0)] | Literal[PYIRF_SPECTRA]
 THROWN_SPECTRUM = ("energy_min", "energy_max", "spectral_index")
 """What says with which energies [TeV] showers were thrown."""
 
+THROWN_ONTO = ("max_impact", "viewcone_max")
+"""Onto which disk [m], and from which cone [deg], they were thrown, where it is known."""
+
 THROWN = "thrown"
 """Key of what was thrown, in the metadata of predictions and in what a store tells of its DL1 files."""
 
@@ -47,10 +50,11 @@ def flux(spectrum: float | str, energy: "ArrayLike") -> np.ndarray:
 
 
 def sum_thrown(thrown: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Add what was thrown of one particle with one spectrum."""
+    """Add what was thrown of one particle with one spectrum, onto one disk."""
     total: Counter = Counter()
+    names = (PRIMARY, *THROWN_SPECTRUM, *THROWN_ONTO)
     for one in thrown:
-        total[tuple((name, one[name]) for name in (PRIMARY, *THROWN_SPECTRUM))] += one["n_thrown"]
+        total[tuple((name, one[name]) for name in names if name in one)] += one["n_thrown"]
     return [{**dict(kind), "n_thrown": n_thrown} for kind, n_thrown in total.items()]
 
 
@@ -60,21 +64,32 @@ def thrown_per_energy(thrown: Sequence[Mapping[str, Any]], energy: "ArrayLike") 
     Parameters
     ----------
     thrown : sequence of dict
-        With ``n_thrown`` and `THROWN_SPECTRUM`, see `cherenkov_pipeline.dl1.thrown.thrown_spectra`.
+        With ``n_thrown``, `THROWN_SPECTRUM` and, where they are known, `THROWN_ONTO`, see
+        `cherenkov_pipeline.dl1.thrown.thrown_spectra`.
     energy : array-like, shape (n,)
         TeV.
 
     Returns
     -------
     ndarray, shape (n,)
-        Showers per TeV; 0 at energies that were not thrown.
+        Showers per TeV, and per area and solid angle as far as these are known of all; 0 at energies that were not
+        thrown.
     """
     energy, density = np.asarray(energy, dtype=float), np.zeros(np.shape(energy))
-    for one in thrown:
+    onto = _acceptances(thrown)
+    for one, acceptance in zip(thrown, onto, strict=True):
         low, high, power = one["energy_min"], one["energy_max"], one["spectral_index"]
         within = (energy >= low * (1 - ROUNDING)) & (energy <= high * (1 + ROUNDING))
-        density[within] += one["n_thrown"] * energy[within] ** power / _integral(power, low, high)
+        density[within] += one["n_thrown"] / acceptance * energy[within] ** power / _integral(power, low, high)
     return density
+
+
+def _acceptances(thrown: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Area times solid angle that each was thrown onto, but for factors that all have alike."""
+    disks, cones = ([one.get(name) for one in thrown] for name in THROWN_ONTO)
+    areas = [disk**2 for disk in disks] if all(disks) else [1.0] * len(disks)
+    angles = [1 - np.cos(np.radians(cone)) for cone in cones] if all(cones) else [1.0] * len(cones)
+    return [area * angle for area, angle in zip(areas, angles, strict=True)]
 
 
 def _integral(power: float, low: float, high: float) -> float:

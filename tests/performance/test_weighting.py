@@ -89,6 +89,18 @@ def test_weighted_values_are_those_of_weighted_formulae(parameters, rng):
     assert found["mean"].high - found["mean"].low == pytest.approx(2 * 1.96 * error, rel=0.2)
 
 
+def test_intervals_are_those_of_weighted_showers(parameters, rng):
+    """Of heavy tails, whose events have small weights."""
+    n = 1000
+    x, energy = rng.standard_t(4, n), rng.pareto(1, n) + 1
+    x, weights = x * energy**0.5, energy**-0.8
+    square = Metric("square", "", ("x",), lambda x: statistics.mean(x**2))
+    found = estimate({"x": x}, [square], np.arange(n), parameters, rng, weights)["square"]
+    times = rng.multinomial(n, np.full(n, 1 / n), 2000)
+    exact = np.quantile((times * weights) @ x**2 / (times @ weights), (0.025, 0.975))
+    assert found.high - found.low == pytest.approx(np.diff(exact)[0], rel=0.25)
+
+
 def test_values_of_many_events_need_little_memory(parameters, rng):
     """A metric's own columns are drawn, one metric after the other; of many events fewer draws a row will do."""
     n = 600_000

@@ -31,6 +31,15 @@ def test_the_last_of_several_tags_comes_first():
     }
 
 
+def test_options_of_sbatch_are_added_to_those_of_all():
+    given = {
+        "folder": "/tmp",
+        "default": {"sbatch": {"exclude": "node7"}},
+        "tags": {"gpu": {"sbatch": {"constraint": "a"}}},
+    }
+    assert read_parameters(given).resources_for(["gpu"]).sbatch == {"exclude": "node7", "constraint": "a"}
+
+
 def test_the_command_line_comes_before_the_site_and_the_site_before_the_project(tmp_path, monkeypatch):
     site = tmp_path / "site.yml"
     site.write_text("tags: {gpu: {partition: long, gpus: 0}}\n")

@@ -8,7 +8,7 @@ from cherenkov_pipeline.files import write_json
 from cherenkov_pipeline.runners.cluster import _Driver
 from cherenkov_pipeline.runners.progress import Progress
 from cherenkov_pipeline.runners.resources import ClusterParameters
-from cherenkov_pipeline.runners.run_folder import Result, RunFolder
+from cherenkov_pipeline.runners.run_folder import NodeFolder, Result, RunFolder
 
 N_FILES = 10
 
@@ -126,3 +126,46 @@ def test_a_driver_that_dies_while_it_submits_leaves_jobs_that_are_found(drive, t
     drive(queue, retries=0)
     assert sorted(queue.made) == sorted(files.files)
     assert queue.most == 3
+
+
+@pytest.mark.parametrize("chosen", [{"retries": 0}, {"requeues": 0}, {}])
+def test_tries_are_counted_anew_after_all_jobs_were_lost(drive, tmp_path, chosen):
+    queue = Queue(room=3)
+    with pytest.raises(Terminal):
+        drive(queue, n_looks=3, works=False, **chosen)
+    queue.running.clear()  # cancelled, or the machine was switched off
+    drive(queue, **chosen)
+    assert sorted(queue.made) == sorted(f"{number}.txt" for number in range(N_FILES))
+
+
+@pytest.mark.parametrize("chosen", [{"requeues": 0}, {}])
+def test_a_node_whose_job_was_lost_begins_anew(drive, tmp_path, chosen):
+    queue, place = Queue(room=3), RunFolder(tmp_path / "run").node("make")
+    queue.deadly = True
+    for _ in range(2):
+        with pytest.raises(Terminal):
+            drive(queue, n_looks=1, works=False, **chosen)
+    for _ in range(30):  # out of memory each time
+        place.path.joinpath("begun.jsonl").open("a").write("{}\n")
+    queue.running.clear()
+    queue.deadly = False
+    drive(queue, **chosen)
+    assert len(queue.made) == N_FILES
+
+
+def test_a_driver_killed_between_files_and_node_leaves_a_run_that_can_be_taken_up(drive, tmp_path, monkeypatch):
+    queue = Queue(room=3)
+    with monkeypatch.context() as patched:
+        forget = NodeFolder.forget_result
+
+        def killed(place):
+            if queue.made:
+                raise Terminal
+            forget(place)
+
+        patched.setattr(NodeFolder, "forget_result", killed)
+        with pytest.raises(Terminal):
+            drive(queue)
+    assert len(queue.made) == N_FILES
+    drive(queue)
+    assert len(queue.made) == N_FILES

@@ -12,7 +12,7 @@ from ctapipe.io.hdf5dataformat import SIMULATION_RUN_TABLE, SIMULATION_SHOWER_TA
 from cherenkov_pipeline.dl1.contents import PRIMARY
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.hdf5 import read_table, tables
-from cherenkov_pipeline.spectra import THROWN_SPECTRUM, sum_thrown
+from cherenkov_pipeline.spectra import THROWN_ONTO, THROWN_SPECTRUM, sum_thrown
 
 SETTINGS = {
     "energy_min": ("energy_range_min", u.TeV),
@@ -93,8 +93,9 @@ def thrown_spectra(paths: Sequence[Path]) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        For each particle and spectrum: ``true_shower_primary_id``, ``n_thrown`` (showers times their uses) and
-        `cherenkov_pipeline.spectra.THROWN_SPECTRUM`. Empty if a file does not say.
+        For each particle, spectrum and disk: ``true_shower_primary_id``, ``n_thrown`` (showers times their uses),
+        `cherenkov_pipeline.spectra.THROWN_SPECTRUM` and, where a file says it, `THROWN_ONTO`. Empty if a file does not
+        say the others.
     """
     try:
         runs = _all_runs(paths, ("n_thrown", *THROWN_SPECTRUM))
@@ -104,7 +105,7 @@ def thrown_spectra(paths: Sequence[Path]) -> list[dict[str, Any]]:
         {
             PRIMARY: int(run[PRIMARY]),
             "n_thrown": int(run["n_thrown"]),
-            **{name: float(run[name]) for name in THROWN_SPECTRUM},
+            **{name: float(run[name]) for name in (*THROWN_SPECTRUM, *THROWN_ONTO) if np.isfinite(run[name])},
         }
         for run in runs
     )

@@ -152,7 +152,8 @@ def _row(event: Row, keys: Table, productions: list[str]) -> int | None:
         if name in event.colnames:
             same &= np.asarray(keys[name]) == event[name]
     rows = np.flatnonzero(same)
-    return int(rows[np.argmax(np.asarray(keys["hillas_intensity"])[rows])]) if len(rows) else None
+    intensity = np.nan_to_num(np.asarray(keys["hillas_intensity"])[rows], nan=-1)
+    return int(rows[np.argmax(intensity)]) if len(rows) else None
 
 
 def _read(store: "EventStore | JoinedStores", row: int | None) -> CameraImage | None:

@@ -36,7 +36,7 @@ def choose_runner(options: Mapping[str, Any]) -> dict[str, Any]:
         The same, with the runner and what it is to know.
     """
     env = options.get("env") or os.environ.get("KEDRO_ENV")
-    if options.get("runner") or not env:
+    if options.get("runner") not in (None, RUNNER) or not env:
         return dict(options)
     conf = Path(options.get("conf_source") or project_folder() / "conf")
     if not any((conf / env).glob("slurm*.yml")):
@@ -122,10 +122,12 @@ def _attach(folder: "RunFolder") -> None:
     """Run the pipeline of a run once more as the same run: what is done of it is not done again."""
     from kedro.framework.session import KedroSession
 
-    from cherenkov_pipeline.runners.cluster import ClusterRunner
+    from cherenkov_pipeline.runners.cluster import REMEMBERED, ClusterRunner
 
     record = folder.read()
     options = record["options"]
+    for name in REMEMBERED:
+        os.environ.pop(name, None)
     os.environ |= record["environment"]
     if record["mlflow_run"]:
         os.environ["MLFLOW_RUN_ID"] = record["mlflow_run"]

@@ -9,7 +9,7 @@ import os
 import pickle
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -86,9 +86,12 @@ class NodeJob(_Job):
         place = RunFolder(self.run).node(self.node)
         try:
             place.begin(self.most)
+            place.forget_failure(self.node)
             place.finish(self._run(place))
         except TemporaryError as error:
             logger.error("%s It is tried again.", error)
+            with suppress(OSError, TemporaryError):
+                place.note_failure(self.node, str(error))
             raise
         except Exception as error:
             if not self.leaving:

@@ -105,7 +105,7 @@ class ClusterParameters(Parameters):
         given = self.default.model_dump(exclude_unset=True)
         for tag, own in self.tags.items():
             if tag in tags:
-                given |= own
+                given = merge(given, own)
         return Resources.model_validate(given)
 
 

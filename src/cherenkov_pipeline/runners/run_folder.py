@@ -3,13 +3,13 @@
 ::
 
     run.json                  how the run was started: for the jobs, and to take it up again
-    lock                      held by the driver
+    .lock                     held by the driver
     jobs/                     submitit's own: scripts, logs
     nodes/<node>/state.json   the driver's: jobs that were submitted, how often
     nodes/<node>/begun.jsonl  a line for each time that a job began on the node
     nodes/<node>/result.json  how it ended; absent where a job was killed
     nodes/<node>/plan.pkl     the files that an array of jobs is to make
-    nodes/<node>/failed/      reason of each file that could not be made
+    nodes/<node>/failed/      reason of each file that could not be made, and of the node's last try
 """
 
 import json
@@ -135,6 +135,10 @@ class NodeFolder:
     def note_failure(self, file: str, reason: str) -> None:
         """Keep why a file could not be made."""
         write_json(self.path / "failed" / f"{file}.json", {"reason": reason})
+
+    def forget_failure(self, file: str) -> None:
+        """Begin anew."""
+        (self.path / "failed" / f"{file}.json").unlink(missing_ok=True)
 
     def failure(self, file: str) -> str | None:
         """Why a file could not be made; None if nobody said."""

@@ -171,8 +171,9 @@ class LocalJobs:
             timeout_min=resources.time.to_value("min"),
             signal_delay_s=round(self.parameters.signal_ahead.to_value("s")),
             gpus_per_node=resources.gpus,
-            # a job that held the driver's output open would keep a pipe behind the driver from ending
-            setup=["exec >/dev/null 2>&1", *resources.setup],
+            # a job that held the driver's output open would keep a pipe behind the driver from ending; with a trap the
+            # shell stays, by whose number submitit knows the job, where it would else become its last command (bash)
+            setup=["exec >/dev/null 2>&1", "trap : EXIT", *resources.setup],
         )
         started = []
         for job in jobs:
@@ -191,7 +192,7 @@ class LocalJobs:
     def _is_running(self, job: str) -> bool:
         if job in self._running:
             return not self._running[job].done()
-        return bool(_processes(job))  # of an earlier driver
+        return bool(_processes(job, self.folder))  # of an earlier driver
 
     def end(self, job: str) -> str:
         """Tell nothing: of the end of a process nothing is known."""
@@ -200,7 +201,7 @@ class LocalJobs:
     def cancel(self, jobs: Collection[str]) -> None:
         """End jobs."""
         for job in jobs:
-            for process in _processes(job):
+            for process in _processes(job, self.folder):
                 try:
                     process.kill()
                 except psutil.NoSuchProcess:
@@ -217,11 +218,12 @@ def _python(resources: Resources) -> str | None:
     return shlex.join(["apptainer", "exec", *gpu, "--env", code, resources.container, "python"])
 
 
-def _processes(job: str) -> list[psutil.Process]:
-    """Find the processes of a local job, the one that starts the others first."""
+def _processes(job: str, folder: Path) -> list[psutil.Process]:
+    """Find the processes of a local job of a folder, the one that starts the others first."""
     try:
         process = psutil.Process(int(job))
-        if process.status() == psutil.STATUS_ZOMBIE or "submitit" not in " ".join(process.cmdline()):
+        command = " ".join(process.cmdline())  # numbers are used again, by jobs of other runs, too
+        if process.status() == psutil.STATUS_ZOMBIE or "submitit" not in command or str(folder) not in command:
             return []
         return [process, *process.children(recursive=True)]
     except psutil.Error:

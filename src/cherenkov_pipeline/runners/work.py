@@ -62,10 +62,12 @@ class Work:
         unknown = self._unknown(known["jobs"], submitter)
         self.stage, self.jobs = known["stage"], [*known["jobs"], *unknown]
         result = self.place.result()
-        lacks_job = known["unsubmitted"] and not unknown and result is None
-        if self.stage == NODE and (lacks_job or (result and result.state == "failed")):
+        is_lost = result is None and not submitter.active(self.jobs)
+        if self.stage == NODE and (is_lost or (result and result.state == "failed")):
             self.place.forget_beginnings()
             self._node_job()
+        elif self.stage == FILES and not submitter.active(self.jobs):
+            self._files_jobs()
         elif self.stage == FILES and known["unsubmitted"]:
             self._files_jobs(known.get("next"), {name for job in unknown.values() for name in job.names})
         else:
@@ -129,6 +131,9 @@ class Work:
         if self.n_lost <= self.parameters.requeues:
             self._node_job()
             return
+        if reason := self.place.failure(self.node):
+            self.ended = Result("failed", f"it was tried {self.n_lost} times: {reason}")
+            return
         how = submitter.end(self.jobs[-1])
         self.ended = Result(
             "failed",
@@ -163,11 +168,11 @@ class Work:
         )
 
     def _node_job(self) -> None:
-        self.place.forget_result()
         most = 2 + self.parameters.requeues  # once more for what follows an array
         per_job = self.resources.files_per_job
         self.jobs, self.waiting = [], [NodeJob(self.run.path, self.node, self.versions, per_job, most)]
         self._keep()
+        self.place.forget_result()  # last: a driver that is killed before it finds the plan of the files still
 
     def _files_jobs(self, first: str | None = None, taken: Collection[str] = ()) -> None:
         """Slice what is missing into jobs, from the file ``first`` on: earlier ones and those taken have jobs."""

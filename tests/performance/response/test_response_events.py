@@ -5,7 +5,14 @@ from pyirf.spectral import CRAB_HEGRA
 from tests.performance.response.conftest import EFFICIENCY, OFFSET, RADIUS, SIGMA
 
 from cherenkov_pipeline.errors import UserError
-from cherenkov_pipeline.performance.response.events import check_particles, check_source, simulated, weighted_events
+from cherenkov_pipeline.performance.response.events import (
+    check_models,
+    check_particles,
+    check_source,
+    predicted_telescopes,
+    simulated,
+    weighted_events,
+)
 from cherenkov_pipeline.performance.response.tables import make_sample
 
 
@@ -52,6 +59,24 @@ def test_unusable_productions_are_refused(events, change, message):
     with pytest.raises(UserError, match=message) as error:
         check_particles(change(events[1].copy()))
     assert "\n" not in str(error.value)
+
+
+def test_files_of_different_models_are_refused():
+    ours = {"energy": "set_network_energy", "type": "set_network_type"}
+    check_models({"a.h5": ours, "b.h5": dict(ours)})
+    with pytest.raises(UserError, match=r"a.h5 has the type of set_network_type, b.h5 that of CTLearn"):
+        check_models({"a.h5": ours, "b.h5": {**ours, "type": "CTLearn"}})
+
+
+def test_telescopes_without_a_prediction_could_see_nothing(events):
+    table = events[0][:4]
+    table["tel_id"], table["is_valid"] = [1, 1, 2, 2], [True, False, False, False]
+    assert predicted_telescopes({"a.h5": table, "empty.h5": table[:0]}) == [1]
+    other = table.copy()
+    other["is_valid"] = True
+    assert predicted_telescopes({"a.h5": other}) == [1, 2]
+    with pytest.raises(UserError, match=r"a.h5 has predictions of the telescopes \[1\], b.h5 of \[1, 2\]"):
+        predicted_telescopes({"a.h5": table, "b.h5": other})
 
 
 def test_altitudes_that_are_not_known_are_not_compared(events):

@@ -73,7 +73,7 @@ def add_experiment(row: Mapping[str, Any], path: str | os.PathLike) -> list[dict
     """
     path = Path(path)
     texts = {name: _text(row[name]) for name in COLUMNS}
-    with locked(path.parent):
+    with locked(path.parent, wait=True):
         rows = read_experiments(path)
         if texts not in rows:
             rows.append(texts)

@@ -4,6 +4,7 @@ The gammas come from a point source and are weighted to the Crab nebula (HEGRA: 
 from a cone around the pointing and are weighted to DAMPE's protons and helium (pyirf.spectral).
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import astropy.units as u
@@ -58,14 +59,58 @@ def read_events(paths: list[Path], parameters: ResponseParameters) -> tuple[QTab
 
     wanted = parameters.models.model_dump()
     models = {path: find_prefixes(path, parameters.level, wanted) for path in paths}
+    check_models(models)
     thrown = read_thrown(paths)
     check_particles(thrown)
     parts = [read_file(path, found, parameters.level) for path, found in models.items()]
     events = vstack(parts, metadata_conflicts="silent")
     check_source(events)
     thrown = thrown[np.isin(thrown[PRIMARY], list(PRIMARIES.values()))]
-    thrown["n_telescopes"] = len(np.unique(events["tel_id"])) if parameters.level == "telescope" else 1
+    thrown["n_telescopes"] = 1
+    if parameters.level == "telescope":
+        telescopes = predicted_telescopes(dict(zip(paths, parts, strict=True)))
+        thrown["n_telescopes"] = len(telescopes)
+        events = events[np.isin(events["tel_id"], telescopes)]
     return events[np.isin(events[PRIMARY], list(PRIMARIES.values()))], thrown
+
+
+def check_models(models: Mapping[Path, Mapping[str, str]]) -> None:
+    """Refuse files of which another model has predicted the same: their gammaness is not one.
+
+    Raises
+    ------
+    UserError
+    """
+    (path, first), *others = models.items()
+    for other, found in others:
+        if differing := [task for task in first if found.get(task) != first[task]]:
+            task = differing[0]
+            raise UserError(
+                f"{path} has the {task} of {first[task]}, {other} that of {found.get(task)}: give files of the same"
+                f" models, or name one, instrument_response.models.{task}."
+            )
+
+
+def predicted_telescopes(parts: Mapping[Path, QTable]) -> list[int]:
+    """Tell which telescopes have predictions; DL2 files have rows of others, too.
+
+    Raises
+    ------
+    UserError
+        If the files are of different ones: what was thrown could not be counted.
+    """
+    found = {
+        path: np.unique(events["tel_id"][np.asarray(events["is_valid"], dtype=bool)]).tolist()
+        for path, events in parts.items()
+    }
+    known = {path: telescopes for path, telescopes in found.items() if telescopes}
+    (path, first), *others = known.items() or [(None, [])]
+    for other, telescopes in others:
+        if telescopes != first:
+            raise UserError(
+                f"{path} has predictions of the telescopes {first}, {other} of {telescopes}: give files of the same."
+            )
+    return first
 
 
 def check_particles(thrown: QTable) -> None:

@@ -88,7 +88,7 @@ def _labelled(table: QTable, record: Mapping[str, Any]) -> QTable:
         if name in ("setting", "nominal"):
             table[name] = np.full(len(table), np.nan if value is None else value)
         else:
-            table[name] = np.full(len(table), value, dtype="U64")
+            table[name] = np.full(len(table), value)
     if "event_id" in table.colnames:
         obs_id, event_id = (np.asarray(table[name], dtype=np.int64) for name in EVENT)
         table["shower"] = obs_id * SHOWERS + event_id // MAX_USES

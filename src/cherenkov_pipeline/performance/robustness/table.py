@@ -130,8 +130,11 @@ def _row(
         "unit": metric.unit,
         "n": metric.count(condition[0].columns),
     }
+    sample = condition[0]
     for name, (number, numbers) in estimates.items():
         low, high = percentile_bounds(numbers, confidence)
+        if name == "value":
+            low, high = metric.bounds(sample.columns, sample.showers, numbers, confidence)
         row |= {name: float(number), f"{name}_low": low, f"{name}_high": high}
     row["changed"] = bool(row["difference_low"] > 0 or row["difference_high"] < 0)
     return row
