@@ -57,10 +57,11 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
             ) from error
         raise
     finally:
-        _remove(part)
+        remove(part)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -120,5 +121,5 @@ def locked(folder: Path, shared: bool = False, wait: bool = False) -> Iterator[N
             logger.info("Another process is working in %s: it is waited for.", folder)
             fcntl.flock(lock, kind)
         for leftover in () if shared else folder.glob(f"{PART}*"):
-            _remove(leftover)
+            remove(leftover)
         yield

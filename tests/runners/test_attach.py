@@ -54,6 +54,7 @@ def test_jobs_are_ended_by_a_command(tmp_path):
     toy = make_toy(tmp_path, SLOW, text("first") | text("second"))
     driver = toy.start("run", "--env=cluster")
     until(lambda: (tmp_path / "began").exists(), driver)
+    assert "drives the run" in toy("cluster", "cancel").stdout
     driver.send_signal(signal.SIGINT)
     output, _ = driver.communicate(timeout=60)
     assert driver.returncode

@@ -1,10 +1,12 @@
 """What a job does by itself, without anybody who submitted it."""
 
 import pytest
+from kedro.io.core import DatasetError, Version
+from kedro_datasets.text import TextDataset
 
 from cherenkov_pipeline.errors import LONGEST, UserError
 from cherenkov_pipeline.file_plans import is_finished
-from cherenkov_pipeline.runners.job import NodeJob, _Job, reason_of
+from cherenkov_pipeline.runners.job import NodeJob, _Job, _Saving, reason_of
 from cherenkov_pipeline.runners.run_folder import RunFolder
 
 
@@ -62,3 +64,35 @@ def test_an_unfinished_file_is_missing(tmp_path):
     (tmp_path / "a.txt").write_text("half")
     assert not is_finished(tmp_path / "a.txt")
     assert place.missing(tmp_path, ["a.txt", "b.txt"]) == ["a.txt", "b.txt"]
+
+
+def test_what_could_not_be_saved_whole_is_saved_again(tmp_path):
+    place = RunFolder(tmp_path).node("make")
+    report = TextDataset(filepath=str(tmp_path / "report.html"), version=Version(None, "one"))
+    saved = tmp_path / "report.html" / "one" / "report.html"
+    full = []
+
+    class Catalog(dict):
+        """Saves half of the first report."""
+
+        def save(self, name, data):
+            self[name].save(data if full else data[:4])
+            if not full:
+                full.append(1)
+                raise DatasetError("No space left on device")
+
+    saving = _Saving(Catalog(report=report), place, None)
+    with pytest.raises(DatasetError):
+        saving.save("report", "the whole report")
+    assert not saved.exists()
+    saving.save("report", "the whole report")
+    assert saved.read_text() == "the whole report"
+    saving.save("report", "another one")  # begun again
+    assert saved.read_text() == "the whole report"
+
+
+def test_versions_that_a_run_began_with_are_kept(tmp_path):
+    run = RunFolder(tmp_path)
+    assert run.given_versions == {}
+    run.write({"given_versions": {"event_store": "one"}})
+    assert run.given_versions == {"event_store": "one"}

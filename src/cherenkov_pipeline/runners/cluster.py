@@ -65,11 +65,12 @@ class ClusterRunner(AbstractRunner):
         _check_saved(pipeline, catalog)
         run = RunFolder(parameters.folder / run_id)
         with locked(run.path):
-            run.write(self._record(run, catalog))
+            versions = _given_versions(pipeline, catalog) | run.given_versions
+            run.write(self._record(run, catalog) | {"given_versions": versions})
             submitter = make_submitter(parameters, run.jobs)
             with Progress(len(pipeline.nodes)) as progress:
                 progress.say(f"Run {run.version} on {submitter.name}; {run.path} holds its logs.")
-                _Driver(pipeline, run, parameters, submitter, progress, _given_versions(pipeline, catalog)).drive()
+                _Driver(pipeline, run, parameters, submitter, progress, versions).drive()
 
     def _record(self, run: RunFolder, catalog: CatalogProtocol) -> dict[str, Any]:
         return {

@@ -92,11 +92,20 @@ def status(run: str | None, env: str) -> None:
 @environment
 def cancel(run: str | None, env: str) -> None:
     """End the jobs of a run: of the latest one, or of RUN. What they finished is kept."""
+    from cherenkov_pipeline.errors import TemporaryError, UserError
+    from cherenkov_pipeline.files import locked
+
     with told_in_one_line():
         folder = _find(run, env)
         submitter = _submitter(folder)
-        active = submitter.active([job for place in folder.submitted() for job in place.read_state()["jobs"]])
-        submitter.cancel(list(active))
+        try:
+            with locked(folder.path):
+                active = submitter.active([job for place in folder.submitted() for job in place.read_state()["jobs"]])
+                submitter.cancel(list(active))
+        except TemporaryError:
+            raise UserError(
+                f"A process drives the run {folder.version} and would submit the jobs again: end it first (Ctrl-C)."
+            ) from None
         click.echo(f"{len(active)} jobs of run {folder.version} were ended.")
 
 

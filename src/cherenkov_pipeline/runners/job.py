@@ -25,7 +25,7 @@ from kedro.runner.task import Task
 from cherenkov_pipeline.datasets.file_set import FileSetDataset
 from cherenkov_pipeline.errors import TemporaryError, UserError, reason
 from cherenkov_pipeline.file_plans import FilePlan, make_file
-from cherenkov_pipeline.files import atomic_path
+from cherenkov_pipeline.files import atomic_path, remove
 from cherenkov_pipeline.mistakes import one_line
 from cherenkov_pipeline.runners.run_folder import NodeFolder, Result, RunFolder
 from cherenkov_pipeline.tracking import MlflowTracking, version_path
@@ -186,8 +186,13 @@ class _Saving:
         path = version_path(dataset)
         if path and path.exists():
             logger.info("%s was saved before.", name)
-        else:
+            return
+        try:
             self._catalog.save(name, data)
+        except BaseException:
+            if path:  # Kedro's own datasets leave half a file on a full disk
+                remove(path)
+            raise
 
     def _leave_to_others(self, dataset: FileSetDataset, plan: FilePlan) -> None:
         import cloudpickle

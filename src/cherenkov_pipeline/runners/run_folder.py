@@ -195,6 +195,11 @@ class RunFolder:
         """Keep how the run was started."""
         write_json(self.path / RUN, dict(record))
 
+    @property
+    def given_versions(self) -> dict[str, str]:
+        """Versions of what the run began with; none if it has not begun."""
+        return self.read().get("given_versions", {}) if (self.path / RUN).is_file() else {}
+
     def read(self) -> dict[str, Any]:
         """Read how the run was started.
 

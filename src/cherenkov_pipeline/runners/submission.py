@@ -148,7 +148,9 @@ class SlurmJobs:
     def cancel(self, jobs: Collection[str]) -> None:
         """End jobs."""
         if jobs:
-            subprocess.run(["scancel", *jobs], check=False)
+            done = subprocess.run(["scancel", *jobs], capture_output=True, text=True, check=False)
+            if done.returncode:
+                logger.warning("scancel: %s", " ".join(done.stderr.split()))
 
 
 class LocalJobs:
