@@ -21,15 +21,22 @@ def wait():
 def create_pipeline():
     return Pipeline([
         node(wait, None, "first", name="wait"),
-        node(lambda text: f"{text} and went on", "first", "second", name="go_on"),
+        node(lambda text, word: f"{text} and {word} on", ["first", "params:word"], "second", name="go_on"),
     ])
 """
 
 
+def slow_toy(root):
+    toy = make_toy(root, SLOW, text("first") | text("second"))
+    (root / "conf" / "base" / "parameters.yml").write_text("word: went\n")
+    return toy
+
+
 def test_the_job_outlives_the_terminal_and_the_run_is_taken_up(tmp_path):
-    toy = make_toy(tmp_path, SLOW, text("first") | text("second"))
+    toy = slow_toy(tmp_path)
     driver = toy.start("run", "--env=cluster")
     until(lambda: (tmp_path / "began").exists(), driver)
+    (tmp_path / "conf" / "base" / "parameters.yml").write_text("word: means another run and went\n")
     (run,) = toy.runs
     refused = toy("cluster", "attach")
     assert refused.returncode == 1
@@ -51,7 +58,7 @@ def test_the_job_outlives_the_terminal_and_the_run_is_taken_up(tmp_path):
 
 
 def test_jobs_are_ended_by_a_command(tmp_path):
-    toy = make_toy(tmp_path, SLOW, text("first") | text("second"))
+    toy = slow_toy(tmp_path)
     driver = toy.start("run", "--env=cluster")
     until(lambda: (tmp_path / "began").exists(), driver)
     assert "drives the run" in toy("cluster", "cancel").stdout
@@ -64,7 +71,7 @@ def test_jobs_are_ended_by_a_command(tmp_path):
 
 
 def test_an_unknown_run_is_told_with_the_known_ones(tmp_path):
-    toy = make_toy(tmp_path, SLOW, text("first") | text("second"))
+    toy = slow_toy(tmp_path)
     told = toy("cluster", "attach", "2001-01-01T00.00.00.000Z")
     assert told.returncode == 1
     assert "There is no run 2001-01-01T00.00.00.000Z" in told.stdout.splitlines()[-1]

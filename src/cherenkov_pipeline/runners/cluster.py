@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from kedro.framework.project import settings
@@ -65,6 +66,7 @@ class ClusterRunner(AbstractRunner):
         _check_saved(pipeline, catalog)
         run = RunFolder(parameters.folder / run_id)
         with locked(run.path):
+            run.keep_conf(Path(self.options.get("conf_source") or project_folder() / settings.CONF_SOURCE))
             versions = _given_versions(pipeline, catalog) | run.given_versions
             run.write(self._record(run, catalog) | {"given_versions": versions})
             submitter = make_submitter(parameters, run.jobs)

@@ -141,7 +141,7 @@ def _attach(folder: "RunFolder") -> None:
     if record["mlflow_run"]:
         os.environ["MLFLOW_RUN_ID"] = record["mlflow_run"]
     with KedroSession.create(
-        env=options["env"], runtime_params=options["params"], conf_source=options["conf_source"]
+        env=options["env"], runtime_params=options["params"], conf_source=str(folder.conf)
     ) as session:
         # Kedro has no door for it: everything is saved as the version that the run began with
         session._store["session_id"] = record["version"]

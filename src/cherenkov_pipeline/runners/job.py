@@ -99,8 +99,9 @@ class NodeJob(_Job):
             raise
 
     def _run(self, place: NodeFolder) -> Result:
-        record = RunFolder(self.run).read()
-        with _project(record, self.load_versions) as (catalog, hooks):
+        run = RunFolder(self.run)
+        record = run.read()
+        with _project(record, run.conf, self.load_versions) as (catalog, hooks):
             node = _node(record["pipelines"], self.node)
             saving = _Saving(catalog, place, self.files_per_job)
             try:
@@ -207,7 +208,9 @@ class _Saving:
 
 
 @contextmanager
-def _project(record: Mapping[str, Any], load_versions: Mapping[str, str]) -> Iterator[tuple[CatalogProtocol, Any]]:
+def _project(
+    record: Mapping[str, Any], conf: Path, load_versions: Mapping[str, str]
+) -> Iterator[tuple[CatalogProtocol, Any]]:
     """Catalog and hooks of the run, in this process."""
     project = Path(record["project"])
     bootstrap_project(project)
@@ -218,7 +221,7 @@ def _project(record: Mapping[str, Any], load_versions: Mapping[str, str]) -> Ite
         save_on_close=False,
         env=options.get("env"),
         runtime_params=options.get("params"),
-        conf_source=options.get("conf_source"),
+        conf_source=str(conf),
     ) as session:
         context = session.load_context()
         if "__default__" not in names:  # as Kedro's own run does: the parameters of these alone are validated

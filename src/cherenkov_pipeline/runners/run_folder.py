@@ -3,6 +3,7 @@
 ::
 
     run.json                  how the run was started: for the jobs, and to take it up again
+    conf/                     the configuration as it was then, but for what is asked of the cluster
     .lock                     held by the driver
     jobs/                     submitit's own: scripts, logs
     nodes/<node>/state.json   the driver's: jobs that were submitted, how often
@@ -15,6 +16,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,9 +26,13 @@ from typing import Any, Literal
 
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.file_plans import is_finished
-from cherenkov_pipeline.files import write_json
+from cherenkov_pipeline.files import atomic_path, write_json
 
 RUN = "run.json"
+SECRETS = "credentials*"
+LIVE = ("slurm*", SECRETS)
+"""Files of the configuration that are read anew each time: more memory may be given to a run that lacks it."""
+
 SUBMITTED = "_submitted.pkl"
 """What submitit's file of a job has after the job's identifier."""
 
@@ -174,6 +180,20 @@ class RunFolder:
     def jobs(self) -> Path:
         """Folder of the jobs' scripts and logs."""
         return self.path / "jobs"
+
+    @property
+    def conf(self) -> Path:
+        """Configuration that the run began with."""
+        return self.path / "conf"
+
+    def keep_conf(self, source: Path) -> None:
+        """Copy the configuration once: who edits it later means other runs. Secrets stay where they are."""
+        if self.conf.exists():
+            return
+        with atomic_path(self.conf) as part:
+            shutil.copytree(source, part, ignore=shutil.ignore_patterns(*LIVE))
+            for path in source.rglob(SECRETS):
+                (part / path.relative_to(source)).symlink_to(path.resolve())
 
     def node(self, name: str) -> NodeFolder:
         """Files of one node."""
