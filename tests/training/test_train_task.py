@@ -211,6 +211,7 @@ def test_the_brightest_image_is_found_in_a_charge(store, tmp_path):
     inputs = input_parameters(model, {"channels": ["cleaned_relative_peak_time", "cleaned_image"]})
     with pytest.raises(UserError, match=r"first channel, which is cleaned_relative_peak_time.*order to given"):
         train(store, tmp_path, "energy", model, inputs)
+    check_effects(model, inputs.model_copy(update={"channels": (), "mapping": None}))  # another check's business
 
 
 def test_weights_reach_the_loss(store, tmp_path, monkeypatch):

@@ -95,7 +95,8 @@ def _sub_image(axes: Axes, images: SubImages, caption: str = "") -> None:
         axes.contour(codes == SOURCE, levels=[0.5], colors="white", linewidths=0.7)
     axes.add_patch(Rectangle((-0.5, -0.5), SIZE, SIZE, fill=False, color=MUTED, linewidth=0.6))
     note = caption or f"SNR {row['snr_max']:.1f}, std {row['snr_std']:.2f}"
-    if not caption and {"timescale", "energy_band"} <= set(row.colnames) and np.isreal(row["timescale"]):
+    is_known = {"timescale", "energy_band"} <= set(row.colnames) and images.table["timescale"].dtype.kind in "fiu"
+    if not caption and is_known:
         note += f"\n{row['timescale']:.0f} s, {row['energy_band']}"
     color = INK if (codes != MISSING).any() else MUTED
     axes.set_title(note, fontsize=7, linespacing=1.2, color=color, pad=2)

@@ -100,7 +100,7 @@ def check_effects(model: ModelParameters, inputs: InputParameters) -> None:
         usual = HEADS[model.head.name].options().model_dump(mode="json") | own
         without = [name for name, value in head.items() if name != "units" and value != usual[name]]
         reasons |= {f"model.head.options.{name}": "without units" for name in without}
-    if options.get("order") == "intensity" and not inputs.channels[0].endswith("image"):
+    if options.get("order") == "intensity" and inputs.channels and not inputs.channels[0].endswith("image"):
         raise UserError(
             f"The brightest image is found in the first channel, which is {inputs.channels[0]}: put one of a charge"
             " first in input.channels, or set model.options.order to given."

@@ -141,7 +141,7 @@ def configure(parameters: Mapping[str, Any], values: Mapping[str, Any]) -> Confi
 def _with_effect(parameters: Mapping[str, Any], search: SearchParameters) -> SearchParameters:
     """Leave out of the space what trees do not depend on: the defaults of networks, say, where a forest is searched."""
     choice = search.space.get("model.name")
-    names = choice.values if isinstance(choice, ChoiceParameters) else [configure(parameters, {}).model.name]
+    names = choice.values if isinstance(choice, ChoiceParameters) else [(parameters.get("model") or {}).get("name")]
     if any(name not in REGISTRY or REGISTRY[name].trainer != "forest" for name in names):
         return search
     counts = tuple(f"training.{one}" for one in OF_TREES)
