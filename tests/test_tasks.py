@@ -26,6 +26,9 @@ def events() -> Table:
             "true_shower_primary_id": [0, 101, 0],
             "true_core_x": [10.0, -200, 300] * u.m,
             "true_core_y": [0.0, 50, -70] * u.m,
+            "pos_x": [-80.0, 90, 0] * u.m,
+            "pos_y": [10.0, -20, 0] * u.m,
+            "pos_z": [5.0, -3, 0] * u.m,
             "true_x_max": [300.0, 350, 400] * (u.g / u.cm**2),
         }
     )

@@ -32,6 +32,7 @@ from cherenkov_pipeline.directions import (
 )
 from cherenkov_pipeline.dl1.contents import PARTICLES, PRIMARY
 from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.ground import CORE_COLUMNS, core_on_ground, core_seen
 
 if TYPE_CHECKING:
     from ctapipe.instrument import CameraGeometry
@@ -99,8 +100,8 @@ class Task:
     stereo_likelihood : str, optional
         For events seen by several telescopes, where it is another one.
     vectors : tuple of int
-        First of the two target columns of each direction (lon, lat in the telescope frame): an image that is mirrored
-        or turned takes it along.
+        First of the two target columns of each vector along lon and lat of the telescope frame, a direction or a place
+        as the telescope sees it: an image that is mirrored or turned takes it along.
     parts : tuple of Task
         The tasks of a joint one, in the order of their targets and outputs.
     """
@@ -305,16 +306,14 @@ def _true_place(table: Table, camera: "CameraGeometry") -> Columns:
     return {"true_camera_x": x << u.m, "true_camera_y": y << u.m}
 
 
-def _core(table: Table) -> np.ndarray:
-    return np.stack([u.Quantity(table[name], u.m).value.astype(float) for name in CORE], axis=1)
-
-
 def _core_position(outputs: np.ndarray, table: Table, camera: "CameraGeometry | None" = None) -> Columns:
+    """Core on the ground, from where the telescope sees it; from the origin for events of several telescopes."""
     outputs = outputs.astype(float)
     with np.errstate(over="ignore"):
         scale = np.exp(outputs[:, 2:])
+    core, error = core_on_ground(outputs[:, :2], scale, table)
     names = ("reco_core_x", "reco_core_y", "reco_core_uncert_x", "reco_core_uncert_y")
-    return {name: values << u.m for name, values in zip(names, (*outputs[:, :2].T, *scale.T), strict=True)}
+    return {name: values << u.m for name, values in zip(names, (*core.T, *error.T), strict=True)}
 
 
 def _maximum(table: Table) -> np.ndarray:
@@ -327,7 +326,6 @@ def _shower_maximum(outputs: np.ndarray, table: Table, camera: "CameraGeometry |
         return {"reco_x_max": outputs[:, 0] << DEPTH, "reco_x_max_uncert": np.exp(outputs[:, 1]) << DEPTH}
 
 
-CORE = ("true_core_x", "true_core_y")
 DEPTH = u.g / u.cm**2
 
 DIRECTION_UNITS = {
@@ -414,16 +412,17 @@ TASKS: dict[str, Task] = {
         Task(
             name="core",
             title="Core position",
-            labels=CORE,
+            labels=CORE_COLUMNS,
             particles=("gamma",),
             n_targets=2,
             likelihood="gaussian",
-            to_target=_core,
+            to_target=core_seen,
             to_physical=_core_position,
             units=dict.fromkeys(("reco_core_x", "reco_core_y", "reco_core_uncert_x", "reco_core_uncert_y"), u.m),
             dl2_group="geometry",
             dl2_columns={name: f"reco_{name}" for name in ("core_x", "core_y", "core_uncert_x", "core_uncert_y")},
             errors={"core_x": "core_uncert_x", "core_y": "core_uncert_y"},
+            vectors=(0,),
         ),
         Task(
             name="xmax",

@@ -4,6 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.reconstruction.conftest import INPUTS, MODEL
+from tests.store.toy_store import build
+from tests.untrained import untrained
 
 from cherenkov_pipeline.dl1.cameras import camera_fingerprint
 from cherenkov_pipeline.dl1.parameters import DL1Parameters, SelectionParameters
@@ -89,6 +92,18 @@ def test_constant_memory_gives_the_same(trained, dl1_file):
     whole = predict_dl1([trained], dl1_file, ALL)["energy"]
     chunks = predict_dl1([trained], dl1_file, ALL, chunk_size=4)["energy"]
     np.testing.assert_allclose(chunks["reco_energy"].value, whole["reco_energy"].value, rtol=1e-4)
+
+
+def test_the_core_is_where_the_telescope_sees_it(dl1_file, tmp_path, monkeypatch):
+    """Showers that fall on the telescope that sees them: 70 and 140 m to the north."""
+    core = untrained(build(tmp_path / "store", dl1_file)[0], "core", MODEL, INPUTS, tmp_path)
+    monkeypatch.setattr(core.model, "predict_on_batch", lambda inputs: np.zeros((len(inputs["image"]), 4)))
+    found = predict_dl1([core], dl1_file, ALL)["core"]
+    np.testing.assert_allclose(found["reco_core_x"].to_value("m"), 70 * found["tel_id"], atol=1e-4)
+    np.testing.assert_allclose(found["reco_core_y"].to_value("m"), 0, atol=1e-4)
+    # an error of 1 m in the plane across the pointing, which is 20 deg from the zenith, to the south
+    np.testing.assert_allclose(found["reco_core_uncert_x"].to_value("m"), 1 / np.sin(np.deg2rad(70)), rtol=1e-6)
+    np.testing.assert_allclose(found["reco_core_uncert_y"].to_value("m"), 1, rtol=1e-6)
 
 
 def test_images_that_fail_the_selection_are_invalid(trained, dl1_file):

@@ -95,6 +95,15 @@ def test_a_file_is_predicted_like_the_store(trained, path, predicted, chunk_size
         assert row["hillas_intensity"] == pytest.approx(wanted[event_id]["hillas_intensity"], rel=1e-4)
 
 
+def test_the_core_of_an_event_is_seen_from_the_origin(store, path, tmp_path, monkeypatch):
+    core = untrained(store, "core", MODEL, INPUTS, tmp_path)
+    monkeypatch.setattr(core.model, "predict_on_batch", lambda inputs: np.zeros((len(inputs["telescopes"]), 4)))
+    for found in (predict_stereo_store(core, store, None), predict_stereo_dl1([core], path, ALL)["core"]):
+        places = [found[f"reco_core_{axis}"][found["is_valid"]].to_value("m") for axis in "xy"]
+        assert len(places[0]) == len(BOTH)
+        np.testing.assert_allclose(places, 0, atol=1e-9)
+
+
 def test_light_of_all_telescopes(store, predicted):
     table = store.table
     for event_id, row in by_event(predicted).items():

@@ -31,10 +31,11 @@ def test_columns_units_and_types(gamma_file):
     assert {"hillas_intensity", "timing_slope", "leakage_intensity_width_2", "telescope_pointing_altitude"} <= set(
         table.colnames
     )
-    assert (table["true_energy"].unit, table["hillas_fov_lon"].unit) == ("TeV", "deg")
+    assert (table["true_energy"].unit, table["hillas_fov_lon"].unit, table["pos_x"].unit) == ("TeV", "deg", "m")
     assert (table["true_shower_primary_id"] == 0).all()
     assert chunk.image.dtype == chunk.peak_time.dtype == np.float32
     assert chunk.image_mask.dtype == bool
+    np.testing.assert_array_equal(table["pos_x"], 70 * table["tel_id"])
     # the parameters stand beside their own image
     cleaned = np.sum(chunk.image, axis=1, where=chunk.image_mask)
     np.testing.assert_allclose(table["hillas_intensity"], cleaned, rtol=1e-5)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
-from tests.training.toy_showers import shower_store
+from tests.training.toy_showers import ALTITUDE, shower_store
 
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.models.backend import keras
@@ -246,9 +246,26 @@ def test_validation_events_are_neither_changed_nor_left_out(store):
     assert task_batches(store, get_task("skydirection"), INPUTS, training, "train").n_events == 28
 
 
-def test_labels_on_the_ground_cannot_be_mirrored(store, tmp_path):
-    with pytest.raises(UserError, match="places on the ground"):
-        train(store, tmp_path, "energy+core", augmentation={"mirror": True})
+def test_the_core_is_mirrored_with_the_image(store):
+    task, rows = get_task("core"), store.indices("train", ("gamma",))
+    training = TrainingParameters(augmentation={"mirror": True}, batch_size=500)
+    ((inputs, targets),) = task_batches(store, task, INPUTS, training, "train")
+    ((plain, seen),) = task_batches(store, task, INPUTS, TrainingParameters(batch_size=500), "train")
+    mirrored = ~np.isclose(inputs["image"], plain["image"], atol=1e-3).all(axis=(1, 2, 3))
+    assert 0.3 * len(rows) < mirrored.sum() < 0.7 * len(rows)
+    np.testing.assert_allclose(targets, np.where(mirrored[:, np.newaxis], seen * [-1, 1], seen), rtol=1e-5)
+
+
+def test_the_core_of_an_event_is_seen_from_the_origin(tmp_path):
+    """Of a telescope alone it is seen from there: here 100 m further north, and the pointing is to the north."""
+    store = shower_store(tmp_path / "two.store.h5", 40, n_telescopes=2)
+    task = get_task("core")
+    inputs = input_parameters(ModelParameters(name="stereo_set_network"), {"parameters": []})
+    training = TrainingParameters(batch_size=500)
+    ((_, events),) = task_batches(store, task, inputs, training, "validation")
+    ((_, images),) = task_batches(store, task, INPUTS, training, "validation")
+    moved = [[0, 0], [0, np.sin(np.deg2rad(ALTITUDE)) * 100]]
+    np.testing.assert_allclose(images.reshape(-1, 2, 2) - events[:, np.newaxis], np.tile(moved, (len(events), 1, 1)))
 
 
 def test_calibration_is_done_once_and_can_be_left_out(store, particle, tmp_path, monkeypatch):

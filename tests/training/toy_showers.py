@@ -51,6 +51,9 @@ def shower_images(n_images: int, seed: int = 0) -> tuple[Table, np.ndarray, np.n
             "true_az": azimuth * u.deg,
             "true_core_x": rng.normal(0, 100, n_images) * u.m,
             "true_core_y": rng.normal(0, 100, n_images) * u.m,
+            "pos_x": np.zeros(n_images) * u.m,
+            "pos_y": np.zeros(n_images) * u.m,
+            "pos_z": np.zeros(n_images) * u.m,
             "true_shower_primary_id": np.where(is_proton, 101, 0),
             "hillas_intensity": image.sum(axis=1),
             "hillas_fov_lon": centre[:, 0] * u.deg,
@@ -77,6 +80,7 @@ def shower_store(path: Path, n_events: int, n_telescopes: int = 1, seed: int = 0
     rows = np.repeat(np.arange(n_events), n_telescopes)
     table, pixels = table[rows], [values[rows] for values in pixels]
     table["tel_id"] = np.tile(np.arange(1, n_telescopes + 1), n_events)
+    table["pos_x"] = (table["tel_id"] - 1) * 100.0 * u.m
     path.parent.mkdir(parents=True, exist_ok=True)
     with StoreWriter(path) as writer:
         writer.append_events(table)

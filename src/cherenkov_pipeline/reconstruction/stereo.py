@@ -26,6 +26,7 @@ from cherenkov_pipeline.dl1.contents import EVENT, IMAGE, PRODUCTION_EVENT, prod
 from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.dl1.selection import select
 from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.ground import TELESCOPE
 from cherenkov_pipeline.models.saved import TrainedModel, fitting_camera
 from cherenkov_pipeline.reconstruction.predict import (
     BATCH_SIZE,
@@ -69,7 +70,7 @@ TOO_FEW, NO_POINTING = "fewer images than the model needs", "no pointing"
 
 REASON = f"U{max(map(len, (NO_SIGNAL, NOT_FINITE, NOT_SELECTED, OTHER_CAMERA, TOO_FEW, NO_POINTING)))}"
 
-OF_IMAGES = ("tel_id", "hillas_fov_lon", "hillas_fov_lat", "hillas_psi")
+OF_IMAGES = ("tel_id", *TELESCOPE, "hillas_fov_lon", "hillas_fov_lat", "hillas_psi")
 """Columns that events do not have."""
 
 PLACE_TOLERANCE = 5.0

@@ -128,7 +128,7 @@ class Augmentation:
     camera : ctapipe.instrument.CameraGeometry
         In the camera frame.
     vectors : sequence of int
-        First of the two columns of each target that is a direction (lon, lat) in the telescope frame.
+        First of the two columns of each vector among the targets, along lon and lat of the telescope frame.
 
     Raises
     ------
@@ -182,7 +182,7 @@ class Augmentation:
         return image, peak_time, image_mask
 
     def targets(self, targets: np.ndarray, changes: Changes) -> np.ndarray:
-        """Change the directions among the targets (n, n_targets) of the images."""
+        """Change the vectors among the targets (n, n_targets) of the images."""
         changed = targets.copy()
         matrices = self.symmetries.matrices[changes.symmetry].astype(targets.dtype)
         for first in self.vectors:

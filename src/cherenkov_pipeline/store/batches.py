@@ -57,8 +57,8 @@ class Batches(keras.utils.PyDataset):
     augmentation : AugmentationParameters, optional
         Changes of the images, drawn from (seed, epoch, number of the batch). Default: none.
     vectors : sequence of int
-        First of the two columns of each target that is a direction (lon, lat) in the telescope frame: the augmentation
-        changes those as it does the images.
+        First of the two columns of each vector among the targets, along lon and lat of the telescope frame: the
+        augmentation changes those as it does the images.
     **options
         Of `keras.utils.PyDataset`: ``workers``, ``max_queue_size``.
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import astropy.units as u
 import numpy as np
 from astropy.table import MaskedColumn, Table
 
@@ -19,6 +20,7 @@ from cherenkov_pipeline.directions import POINTING
 from cherenkov_pipeline.dl1.contents import EVENT, IMAGE, PRIMARY
 from cherenkov_pipeline.dl1.telescopes import telescopes_by_type
 from cherenkov_pipeline.errors import UserError, reason
+from cherenkov_pipeline.ground import TELESCOPE
 from cherenkov_pipeline.store.layout import TELESCOPE_DTYPE
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ class EventChunk:
     ----------
     table : astropy.table.Table
         n rows: ``obs_id``, ``event_id``, ``tel_id``, true values (NaN, and -1 for ``true_shower_primary_id``, where
-        the file has none), telescope pointing, DL1 image parameters under ctapipe's names.
+        the file has none), telescope pointing, the telescope's place, DL1 image parameters under ctapipe's names.
     image : ndarray
         (n, n_pixels) float32, charge in photo-electrons.
     peak_time : ndarray
@@ -253,7 +255,15 @@ class DL1Images:
             except ValueError as error:  # ctapipe: tables of different lengths, or without common rows
                 raise self._unfit(reason(error)) from error
             if len(table):
-                yield plain_events(table)
+                yield self._with_places(plain_events(table))
+
+    def _with_places(self, events: Table) -> Table:
+        """Add the place of each image's telescope: ctapipe's join would copy all columns."""
+        telescopes = np.sort(self.telescopes, order="tel_id")
+        rows = telescopes[np.searchsorted(telescopes["tel_id"], events["tel_id"])]
+        for name, axis in zip(TELESCOPE, "xyz", strict=True):
+            events[name] = rows[axis] << u.m
+        return events
 
     def read(self, keys: Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Read the next images of the file.

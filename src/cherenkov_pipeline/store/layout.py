@@ -8,7 +8,8 @@ pixel order, selection and split, and are opened together as one store.
     /            attributes: layout_version, fingerprint (of what the part was made from), telescope_type,
                  camera_fingerprint, settings (fingerprint of selection and split), n_images
     /pixels      (n_images,) records of `store.packing.pixel_dtype`: contiguous, neither compressed nor in chunks
-    /events      (n_images,) records: keys, shower, split, true values, pointing, image parameters; ``units``: JSON
+    /events      (n_images,) records: keys, shower, split, true values, pointing, place of the
+                 telescope, image parameters; ``units``: JSON
     /telescopes  one record a telescope of this type in the file's subarray: tel_id, x, y, z [m] in ctapipe's ground
                  frame, wherever there are images of it or not
     /camera/<column>  ctapipe's table of the camera geometry, its metadata and focal_length as attributes
@@ -21,7 +22,7 @@ float32: a relative error of 2^-24, so at most 1.5e-5 deg of a direction; keys s
 
 import numpy as np
 
-LAYOUT_VERSION = 3
+LAYOUT_VERSION = 4
 
 PIXELS = "pixels"
 EVENTS = "events"

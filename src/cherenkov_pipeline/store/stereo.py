@@ -9,6 +9,7 @@ from astropy.table import Table
 from cherenkov_pipeline.directions import POINTING
 from cherenkov_pipeline.dl1.contents import IMAGE, PRODUCTION_EVENT
 from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.ground import TELESCOPE, pointing_axes
 from cherenkov_pipeline.store.augmentation import Augmentation
 from cherenkov_pipeline.store.batches import Batches
 from cherenkov_pipeline.store.inputs import InputMaker
@@ -83,6 +84,13 @@ class StereoBatches(Batches):
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of one event of each input."""
         return stereo_shapes(super().shapes, len(self.tel_ids), len(self.store.stores))
+
+    def events(self, columns: Sequence[str]) -> Table:
+        """Columns of all events, in the order of ``targets``; a place of the telescope is the origin of the ground."""
+        events = super().events(columns)
+        for name in set(TELESCOPE).intersection(columns):
+            events[name][:] = 0
+        return events
 
     def _input_maker(self) -> InputMaker | JoinedMaker:
         if isinstance(self.store, JoinedStores):
@@ -199,9 +207,8 @@ def telescope_records(places: Mapping[int, Sequence[float]]) -> np.ndarray:
 def pointing_positions(telescopes: np.ndarray, altitude: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
     """Places of telescopes as the light of the pointing direction sees them.
 
-    The first axis goes the way in which the longitude of the telescope frame grows, the second that of the latitude,
-    the third to the pointing direction: a shower that falls 100 m further along the first axis has its image further
-    along the longitude. A rotation of the whole sky about the zenith changes nothing.
+    A shower that falls 100 m further along the first axis has its image further along the longitude. A rotation of the
+    whole sky about the zenith changes nothing.
 
     Parameters
     ----------
@@ -213,16 +220,8 @@ def pointing_positions(telescopes: np.ndarray, altitude: np.ndarray, azimuth: np
     Returns
     -------
     ndarray
-        (n, n_telescopes, 3) float32, in units of `POSITION_UNIT`, from the origin of the ground frame.
+        (n, n_telescopes, 3) float32, in units of `POSITION_UNIT`, from the origin of the ground frame, along the axes
+        of `cherenkov_pipeline.ground.pointing_axes`.
     """
     ground = np.stack([telescopes[axis] for axis in "xyz"], axis=-1) / POSITION_UNIT
-    altitude, azimuth = np.asarray(altitude, dtype=float), np.asarray(azimuth, dtype=float)
-    (sin_alt, sin_az), (cos_alt, cos_az) = np.sin([altitude, azimuth]), np.cos([altitude, azimuth])
-    axes = np.array(
-        [
-            [-sin_az, -cos_az, np.zeros_like(sin_az)],
-            [-sin_alt * cos_az, sin_alt * sin_az, cos_alt],
-            [cos_alt * cos_az, -cos_alt * sin_az, sin_alt],
-        ]
-    )
-    return np.einsum("fgn,tg->ntf", axes, ground).astype(np.float32)
+    return np.einsum("nfg,tg->ntf", pointing_axes(altitude, azimuth), ground).astype(np.float32)

@@ -19,7 +19,6 @@ from cherenkov_pipeline.models.build import LAST_LAYER
 from cherenkov_pipeline.models.likelihoods import LIKELIHOODS, output_layer
 from cherenkov_pipeline.store import EventStore, JoinedStores
 from cherenkov_pipeline.tasks import Mode, Task, get_task, joint_task
-from cherenkov_pipeline.training.checks import check_augmentation
 from cherenkov_pipeline.training.parameters import TrainingParameters
 
 logger = logging.getLogger(__name__)
@@ -33,8 +32,7 @@ def with_auxiliary(task: Task, training: TrainingParameters, store: EventStore |
     task : Task
     training : TrainingParameters
     store : EventStore or JoinedStores
-        Auxiliary tasks whose labels it does not have are left out, and so are those whose labels cannot be augmented
-        as the images shall be; the log says so.
+        Auxiliary tasks whose labels it does not have are left out; the log says so.
 
     Returns
     -------
@@ -61,7 +59,7 @@ def with_auxiliary(task: Task, training: TrainingParameters, store: EventStore |
                 f"training.auxiliary names {one.name}, which is learnt from {' and '.join(sorted(others))} too, but "
                 f"{task.name} is not: leave it out."
             )
-    names = [one.name for one in wanted if _is_taught(one, training, store)]
+    names = [one.name for one in wanted if _is_taught(one, store)]
     return joint_task([task.name, *names]) if names else task
 
 
@@ -101,12 +99,7 @@ def own_constants(constants: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name.removeprefix("0."): values for name, values in constants.items() if name.startswith("0.")}
 
 
-def _is_taught(task: Task, training: TrainingParameters, store: EventStore | JoinedStores) -> bool:
-    try:
-        check_augmentation(task, training)
-    except UserError as error:
-        logger.info("%s is not learnt as an auxiliary task. %s", task.title, error)
-        return False
+def _is_taught(task: Task, store: EventStore | JoinedStores) -> bool:
     if missing := [label for label in task.labels if label not in store.colnames]:
         logger.info("%s is not learnt as an auxiliary task: the data have no %s.", task.title, missing[0])
         return False

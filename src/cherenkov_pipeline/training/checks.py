@@ -20,9 +20,6 @@ from cherenkov_pipeline.store.split import split_changes
 from cherenkov_pipeline.tasks import Task
 from cherenkov_pipeline.training.parameters import TrainingParameters
 
-ON_THE_GROUND = ("true_core_x", "true_core_y")
-"""Labels that an image cannot take along when it is mirrored or turned."""
-
 OF_TREES = ("seed", "weights", "calibrate")
 """Training parameters that count where trees are grown."""
 
@@ -129,16 +126,6 @@ def check_growing(model: ModelParameters, inputs: InputParameters, training: Tra
     for name in ("augmentation", "fraction", "precision", "devices", "tensorboard"):
         if getattr(training, name) != _default(TrainingParameters, name):
             raise UserError(f"training.{name} has no effect on {model.name}, whose trees are grown: leave it out.")
-
-
-def check_augmentation(task: Task, training: TrainingParameters) -> None:
-    """Refuse to mirror or turn images whose labels stay where they are."""
-    augmentation = training.augmentation
-    if (augmentation.mirror or augmentation.rotation) and set(task.labels) & set(ON_THE_GROUND):
-        raise UserError(
-            f"The labels of {task.name} are places on the ground, which an image cannot take along: set "
-            "training.augmentation.mirror and .rotation to false."
-        )
 
 
 def check_events(store: EventStore | JoinedStores, task: Task, split: str, rows: np.ndarray) -> None:

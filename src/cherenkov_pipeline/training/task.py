@@ -33,7 +33,6 @@ from cherenkov_pipeline.training.auxiliary import own_constants, with_auxiliary,
 from cherenkov_pipeline.training.callbacks import Watch
 from cherenkov_pipeline.training.checks import (
     OF_TREES,
-    check_augmentation,
     check_effects,
     check_events,
     check_growing,
@@ -153,8 +152,6 @@ def task_batches(
         If there are no such events, or they cannot be augmented as the parameters want.
     """
     learnt = split == "train"
-    if learnt:
-        check_augmentation(task, training)
     make = StereoBatches if inputs.mode == "stereo" else Batches
     return make(
         store,

@@ -1,0 +1,102 @@
+"""Places on the ground, and how a telescope sees them that looks along its pointing.
+
+The ground frame is ctapipe's `~ctapipe.coordinates.GroundFrame`: x to the north, y to the west, z up [m]. An image
+tells where a shower falls relative to its telescope and across the direction that this looks in, not where that is on
+the map: the same shower at another telescope, or the same sky turned about the zenith, gives the same image.
+"""
+
+import astropy.units as u
+import numpy as np
+from astropy.table import Table
+
+from cherenkov_pipeline.directions import POINTING, pointing_of
+
+TELESCOPE = ("pos_x", "pos_y", "pos_z")
+"""Place of the image's telescope, under ctapipe's names."""
+
+TRUE_CORE = ("true_core_x", "true_core_y")
+CORE_COLUMNS = (*TRUE_CORE, *TELESCOPE, *POINTING)
+"""Columns that `core_seen` reads."""
+
+
+def pointing_axes(altitude: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
+    """Axes of the pointing, in the ground frame.
+
+    The first goes the way in which the longitude of the telescope frame grows, the second that of the latitude, the
+    third to the pointing direction.
+
+    Parameters
+    ----------
+    altitude, azimuth : ndarray
+        (n,) rad; azimuth from north to east.
+
+    Returns
+    -------
+    ndarray
+        (n, 3, 3): unit vectors, one a row.
+    """
+    altitude, azimuth = np.asarray(altitude, dtype=float), np.asarray(azimuth, dtype=float)
+    (sin_alt, sin_az), (cos_alt, cos_az) = np.sin([altitude, azimuth]), np.cos([altitude, azimuth])
+    axes = [
+        [-sin_az, -cos_az, np.zeros_like(sin_az)],
+        [-sin_alt * cos_az, sin_alt * sin_az, cos_alt],
+        [cos_alt * cos_az, -cos_alt * sin_az, sin_alt],
+    ]
+    return np.moveaxis(np.array(axes), -1, 0)
+
+
+def core_seen(table: Table) -> np.ndarray:
+    """Tell where the true core is, from the telescope and along the first two axes of its pointing.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        n events, with `CORE_COLUMNS`.
+
+    Returns
+    -------
+    ndarray
+        (n, 2) m; NaN where core or pointing is not known.
+    """
+    core = np.stack([*_metres(table, TRUE_CORE), np.zeros(len(table))], axis=-1)
+    return np.einsum("nfg,ng->nf", _axes(table)[:, :2], core - _telescope(table))
+
+
+def core_on_ground(seen: np.ndarray, scale: np.ndarray, table: Table) -> tuple[np.ndarray, np.ndarray]:
+    """Inverse of `core_seen`, with errors.
+
+    Parameters
+    ----------
+    seen, scale : ndarray
+        (n, 2) m: core as `core_seen` gives it, and independent errors of its two components.
+    table : astropy.table.Table
+        n events: the pointing, and `TELESCOPE`; without it the place is seen from the origin of the ground frame.
+
+    Returns
+    -------
+    core, error : ndarray
+        (n, 2) m: x and y in the ground frame. NaN where the pointing is not known.
+    """
+    axes, telescope = _axes(table), _telescope(table)
+    across, along = axes[:, :2], axes[:, 2]
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        # from the plane of the telescope along the pointing to the ground: each axis, and the telescope itself
+        shadow = across - (across[:, :, 2] / along[:, 2:])[..., np.newaxis] * along[:, np.newaxis]
+        foot = telescope - (telescope[:, 2] / along[:, 2])[:, np.newaxis] * along
+        core = foot[:, :2] + np.einsum("nf,nfg->ng", seen, shadow[..., :2])
+        error = np.sqrt(np.einsum("nf,nfg->ng", scale**2, shadow[..., :2] ** 2))
+    return core, error
+
+
+def _axes(table: Table) -> np.ndarray:
+    return pointing_axes(*np.deg2rad(pointing_of(table)))
+
+
+def _telescope(table: Table) -> np.ndarray:
+    if TELESCOPE[0] not in table.colnames:
+        return np.zeros((len(table), 3))
+    return np.stack(_metres(table, TELESCOPE), axis=-1)
+
+
+def _metres(table: Table, names: tuple[str, ...]) -> list[np.ndarray]:
+    return [u.Quantity(table[name], u.m).value.astype(float) for name in names]
