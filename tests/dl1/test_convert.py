@@ -17,6 +17,7 @@ from cherenkov_pipeline.dl1.contents import describe
 from cherenkov_pipeline.dl1.convert import plan_dl1
 from cherenkov_pipeline.dl1.inputs import find_inputs
 from cherenkov_pipeline.dl1.parameters import CalibrationParameters, CleaningParameters, DL1Parameters, KeptData
+from cherenkov_pipeline.dl1.thrown import read_thrown
 from cherenkov_pipeline.errors import TemporaryError, UserError
 from cherenkov_pipeline.file_plans import FileSet, run_plan
 from cherenkov_pipeline.files import LOCK
@@ -116,6 +117,12 @@ def test_readable_part_is_that_of_the_whole_file(raw, tmp_path, records, compres
     some, whole = (read(path, dl1_images=True) for path in (record["path"], records["sst1m"]["path"]))
     np.testing.assert_array_equal(some["image"], whole["image"][: len(some)])
     np.testing.assert_array_equal(some["event_id"], whole["event_id"][: len(some)])
+    # events are numbered by 100 times the shower
+    (thrown,), (all_thrown,) = (read_thrown([Path(one["path"])]) for one in (record, records["sst1m"]))
+    assert some["event_id"].max() // 100 <= thrown["n_thrown"] / thrown["uses_per_shower"]
+    assert thrown["n_thrown"] <= all_thrown["n_thrown"]
+    if len(some) < len(whole):
+        assert thrown["n_thrown"] / thrown["uses_per_shower"] <= whole["event_id"][len(some)] // 100
 
 
 def test_nothing_readable_is_one_line(raw, tmp_path):

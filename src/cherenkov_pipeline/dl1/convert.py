@@ -21,6 +21,7 @@ from cherenkov_pipeline.dl1.merge import copy_stripped, levels_to_strip
 from cherenkov_pipeline.dl1.parameters import DL1Parameters
 from cherenkov_pipeline.dl1.settings import context_metadata, make_settings, read_settings
 from cherenkov_pipeline.dl1.telescopes import wanted_telescopes
+from cherenkov_pipeline.dl1.thrown import limit_showers
 from cherenkov_pipeline.dl1.written import incomplete, start_activity, written_completely
 from cherenkov_pipeline.errors import TemporaryError, UserError
 from cherenkov_pipeline.file_plans import FileJob, FilePlan
@@ -119,8 +120,12 @@ def process_file(path: Path, item: RawInput, parameters: DL1Parameters) -> dict[
         If the file cannot be opened, ends early while ``on_truncated`` is ``"fail"``, or has none of the
         wanted telescopes.
     """
-    with written_completely(path), _open_source(item, parameters) as source, _reading_problems(item.path) as reading:
-        _write_dl1(path, source, reading, item, parameters)
+    with written_completely(path):
+        with _open_source(item, parameters) as source, _reading_problems(item.path) as reading:
+            _write_dl1(path, source, reading, item, parameters)
+            last_shower = _last_shower(source)
+        if reading.problem is not None and last_shower is not None:
+            limit_showers(path, last_shower)
     if reading.problem is not None:
         found = f"{item.path} ends early ({reading.problem}) after {reading.n_events} readable events"
         if parameters.on_truncated == "fail":
@@ -225,6 +230,12 @@ def _source(item: RawInput, parameters: DL1Parameters, allowed_tels: set[int] | 
         reason = str(error).partition("\n")[0]
         hint = " Set dl1.focal_length_choice to EQUIVALENT." if "focal length" in reason else ""
         raise UserError(f"{item.path} cannot be opened: {reason}.{hint}") from error
+
+
+def _last_shower(source: "EventSource") -> int | None:
+    """Tell the number of the last shower that was read, seen by a telescope or not; they count from 1."""
+    shower = getattr(getattr(source, "file_", None), "current_mc_shower", None)
+    return None if shower is None else int(shower["shower"])
 
 
 def _wanted_telescopes(subarray: "SubarrayDescription", item: RawInput, parameters: DL1Parameters) -> list[int]:

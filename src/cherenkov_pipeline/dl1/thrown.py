@@ -111,6 +111,14 @@ def thrown_spectra(paths: Sequence[Path]) -> list[dict[str, Any]]:
     )
 
 
+def limit_showers(path: Path, n_showers: int) -> None:
+    """Let a DL1 file say that of its last run no more showers were thrown: the rest of its simulation is missing."""
+    with tables.open_file(path, "a") as file:
+        if SIMULATION_RUN_TABLE in file.root:
+            column = file.root[SIMULATION_RUN_TABLE].cols.n_showers
+            column[-1] = min(column[-1], n_showers)
+
+
 def agree(values: np.ndarray) -> bool:
     """Tell whether values of a setting are the same, but for rounding, where they are known."""
     known = np.asarray(values)[np.isfinite(values)]
