@@ -2,6 +2,8 @@ import ctypes
 import importlib
 import platform
 import resource
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,7 +11,14 @@ import numpy as np
 import pytest
 from tests.models.registered import predicted, trained
 
-from cherenkov_pipeline.models.backend import COMPILING_PAYS, jit_compile, keras, make_reproducible, release_memory
+from cherenkov_pipeline.models.backend import (
+    COMPILING_PAYS,
+    MEMORY_AS_NEEDED,
+    jit_compile,
+    keras,
+    make_reproducible,
+    release_memory,
+)
 
 CPU_TENSORFLOW = keras.backend.backend() == "tensorflow" and jit_compile() is False
 ON_CPU = pytest.mark.skipif(not CPU_TENSORFLOW, reason="Keras decides on GPUs and with other backends")
@@ -51,6 +60,15 @@ def test_determinism_is_of_one_training():
     assert config.is_op_determinism_enabled()
     make_reproducible(0, deterministic=False)
     assert not config.is_op_determinism_enabled()
+
+
+def test_memory_of_a_gpu_is_taken_as_needed_unless_the_user_says_otherwise(monkeypatch):
+    first, second = MEMORY_AS_NEEDED
+    monkeypatch.setenv(first, "false")
+    monkeypatch.delenv(second)
+    show = "import os; import cherenkov_pipeline.models.backend as at; print(*map(os.environ.get, at.MEMORY_AS_NEEDED))"
+    process = subprocess.run([sys.executable, "-c", show], capture_output=True, text=True, check=True)
+    assert process.stdout.split() == ["false", "false"]
 
 
 GLIBC = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another malloc")

@@ -59,7 +59,12 @@ def release_memory() -> None:
         GLIBC.malloc_trim(0)
 
 
+MEMORY_AS_NEEDED = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+"""Variables by which TensorFlow and JAX take the memory of a GPU as they need it. By default they take nearly all of it
+at once, and a notebook with a model, or another training, finds none."""
+
 keep_memory()
+os.environ.update(MEMORY_AS_NEEDED | os.environ)
 with _quiet_start():
     import keras
 
