@@ -10,7 +10,7 @@ puts on the wrong side.
 Every figure is the mean over the seeds, with a paired 95 % bootstrap interval over showers. The last line is one JSON
 object: ``direction_ratio``, ``energy_ratio`` (68 % errors, ours over the forest's), ``auc_gain``, ``proton_ratio``
 (protons kept at 70 % gamma efficiency), each also with ``_low`` and ``_high``, over all energies and per bin;
-``minutes_per_task`` (wall clock; ``cpu_minutes_per_task`` beside it, for machines that others use too),
+``minutes_per_task`` (wall clock),
 ``inference_events_per_s`` (one core, from packed pixels to physical columns); coverage of the predicted errors, better
 against worse half, calibration of the gammaness, and the real events. ``python -m benchmarks.stereo`` compares stereo
 with mono.
@@ -116,40 +116,35 @@ Predictions = dict[str, dict[str, QTable]]
 
 @dataclass(frozen=True)
 class Trained:
-    """One seed's networks, the minutes of their epochs, the CPU minutes that they took now, and all predictions."""
+    """One seed's networks, the minutes of their epochs, and all predictions."""
 
     models: dict[str, TrainedModel]
     minutes: list[float]
-    cpu_minutes: list[float]
     predictions: Predictions
 
 
 def train_models(
     store: EventStore, name: str, seed: int, epochs: int, states: Path, clock: Clock
-) -> tuple[dict[str, TrainedModel], list[float]]:
-    """Train a registered model for all tasks: the trained ones, and the CPU minutes that each took."""
+) -> dict[str, TrainedModel]:
+    """Train a registered model for all tasks."""
     model = ModelParameters(name=name)
-    models, cpu_minutes = {}, []
+    models = {}
     for task in TASKS:
-        start = time.process_time()
         training = shipped_training(task, seed, epochs)
         models[task] = train_task(store, task, model, input_parameters(model), training, states)
-        cpu_minutes.append((time.process_time() - start) / 60)
         clock.say(f"{name} for {task}, seed {seed}: best epoch {models[task].card.training['best_epoch']}")
-    return models, cpu_minutes
+    return models
 
 
 def train(store: EventStore, seed: int, epochs: int, states: Path, clock: Clock) -> Trained:
     """Train both models and predict the test events."""
     trained = {name: train_models(store, name, seed, epochs, states, clock) for name in MODELS}
     predictions = {
-        name: {task: predict_store(model, store) for task, model in models.items()}
-        for name, (models, _) in trained.items()
+        name: {task: predict_store(model, store) for task, model in models.items()} for name, models in trained.items()
     }
     clock.say(f"predictions, seed {seed}")
-    networks, cpu_minutes = trained[NETWORK]
-    minutes = [model.card.training["seconds"] / 60 for model in networks.values()]
-    return Trained(networks, minutes, cpu_minutes, predictions)
+    minutes = [model.card.training["seconds"] / 60 for model in trained[NETWORK].values()]
+    return Trained(trained[NETWORK], minutes, predictions)
 
 
 def compare(predictions: list[Predictions], clock: Clock) -> dict[str, EnergyBins]:
@@ -221,12 +216,10 @@ def speed(trainings: list[Trained], store: EventStore, folder: Path, clock: Cloc
             rates.append(pool.apply(inference_rate, (path, store)))
         clock.say(f"{task}: {rates[-1]:.0f} events/s on one core")
     minutes = [value for one in trainings for value in one.minutes]
-    cpu = [value for one in trainings for value in one.cpu_minutes]
     return {
         "minutes_per_task": float(np.mean(minutes)),
         "minutes_per_task_low": min(minutes),
         "minutes_per_task_high": max(minutes),
-        "cpu_minutes_per_task": float(np.mean(cpu)),
         "inference_events_per_s": float(np.mean(rates)),
         "inference_events_per_s_low": min(rates),
         "inference_events_per_s_high": max(rates),

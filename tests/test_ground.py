@@ -30,6 +30,12 @@ def pointing(events: Table) -> AltAz:
     return AltAz(alt=events["telescope_pointing_altitude"].quantity, az=events["telescope_pointing_azimuth"].quantity)
 
 
+def test_axes_are_orthonormal():
+    axes = pointing_axes([1.1, 0.4], [2.3, 5.0])
+    np.testing.assert_allclose(axes @ axes.transpose(0, 2, 1), np.tile(np.eye(3), (2, 1, 1)), atol=1e-12)
+    np.testing.assert_array_equal(pointing_axes(1.1, 2.3), axes[0])
+
+
 def test_the_core_comes_back(events):
     core, error = core_on_ground(core_seen(events), np.ones((N, 2)), events)
     np.testing.assert_allclose(core.T, [events[name] for name in TRUE_CORE], atol=1e-9)

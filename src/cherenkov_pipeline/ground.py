@@ -1,4 +1,4 @@
-"""Places on the ground, and how a telescope sees them that looks along its pointing.
+"""Places on the ground, and across the direction in which a telescope looks or a shower comes.
 
 The ground frame is ctapipe's `~ctapipe.coordinates.GroundFrame`: x to the north, y to the west, z up [m]. An image
 tells where a shower falls relative to its telescope and across the direction that this looks in, not where that is on
@@ -20,20 +20,20 @@ CORE_COLUMNS = (*TRUE_CORE, *TELESCOPE, *POINTING)
 
 
 def pointing_axes(altitude: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
-    """Axes of the pointing, in the ground frame.
+    """Axes of a pointing, or of the direction that a shower comes from, in the ground frame.
 
-    The first goes the way in which the longitude of the telescope frame grows, the second that of the latitude, the
-    third to the pointing direction.
+    The first goes the way in which the azimuth grows (and the longitude of the telescope frame), the second that of
+    the altitude (and the latitude), the third there.
 
     Parameters
     ----------
     altitude, azimuth : ndarray
-        (n,) rad; azimuth from north to east.
+        (...,) rad; azimuth from north to east.
 
     Returns
     -------
     ndarray
-        (n, 3, 3): unit vectors, one a row.
+        (..., 3, 3): unit vectors, one a row.
     """
     altitude, azimuth = np.asarray(altitude, dtype=float), np.asarray(azimuth, dtype=float)
     (sin_alt, sin_az), (cos_alt, cos_az) = np.sin([altitude, azimuth]), np.cos([altitude, azimuth])
@@ -42,7 +42,14 @@ def pointing_axes(altitude: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
         [-sin_alt * cos_az, sin_alt * sin_az, cos_alt],
         [cos_alt * cos_az, -cos_alt * sin_az, sin_alt],
     ]
-    return np.moveaxis(np.array(axes), -1, 0)
+    return np.moveaxis(np.array(axes), (0, 1), (-2, -1))
+
+
+def shadows(axes: np.ndarray) -> np.ndarray:
+    """Where the first two axes of `pointing_axes` fall on the ground, along the third: (..., 2, 2), one a row."""
+    across, along = axes[..., :2, :], axes[..., 2:, :]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return (across - across[..., 2:] / along[..., 2:] * along)[..., :2]
 
 
 def core_seen(table: Table) -> np.ndarray:
@@ -78,13 +85,11 @@ def core_on_ground(seen: np.ndarray, scale: np.ndarray, table: Table) -> tuple[n
         (n, 2) m: x and y in the ground frame. NaN where the pointing is not known.
     """
     axes, telescope = _axes(table), _telescope(table)
-    across, along = axes[:, :2], axes[:, 2]
+    shadow, along = shadows(axes), axes[:, 2]
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        # from the plane of the telescope along the pointing to the ground: each axis, and the telescope itself
-        shadow = across - (across[:, :, 2] / along[:, 2:])[..., np.newaxis] * along[:, np.newaxis]
-        foot = telescope - (telescope[:, 2] / along[:, 2])[:, np.newaxis] * along
-        core = foot[:, :2] + np.einsum("nf,nfg->ng", seen, shadow[..., :2])
-        error = np.sqrt(np.einsum("nf,nfg->ng", scale**2, shadow[..., :2] ** 2))
+        foot = telescope - telescope[:, 2:] / along[:, 2:] * along
+        core = foot[:, :2] + np.einsum("nf,nfg->ng", seen, shadow)
+        error = np.sqrt(np.einsum("nf,nfg->ng", scale**2, shadow**2))
     return core, error
 
 

@@ -32,9 +32,15 @@ def test_point_source_lies_on_a_circle_about_the_pointing(make_production):
     np.testing.assert_allclose(separation(throw(production, POINTING, np.random.default_rng(2))), 0.5, atol=1e-5)
 
 
-def test_cores_are_uniform_on_the_disk(make_production):
-    production = make_production(n_showers=4000, uses_per_shower=5)
+def test_cores_are_uniform_on_a_disk_across_the_shower(make_production):
+    """Seen from where each shower comes from, and on the ground stretched by 1 / sin(altitude) to that side."""
+    production = make_production(n_showers=4000, uses_per_shower=5, viewcone_radius="8 deg")
     throws = throw(production, POINTING, np.random.default_rng(3))
     assert throws.core_x.shape == (4000, 5)
-    distance = np.hypot(throws.core_x, throws.core_y).ravel()
-    assert kstest((distance / 400) ** 2, "uniform").pvalue > 0.01
+    # x to the north, y to the west
+    towards = np.cos(throws.az)[:, np.newaxis], -np.sin(throws.az)[:, np.newaxis]
+    ahead = throws.core_x * towards[0] + throws.core_y * towards[1]
+    beside = throws.core_y * towards[0] - throws.core_x * towards[1]
+    ahead *= np.sin(throws.alt)[:, np.newaxis]
+    assert kstest((np.hypot(ahead, beside).ravel() / 400) ** 2, "uniform").pvalue > 0.01
+    assert kstest(np.arctan2(beside, ahead).ravel() / (2 * np.pi) + 0.5, "uniform").pvalue > 0.01

@@ -112,7 +112,7 @@ class Production(Parameters):
     energy_max: quantity("TeV", minimum=0.01, maximum=1000) = Field(description="Highest energy thrown")
     spectral_index: float = Field(-2.0, ge=-5, le=0, description="Power of the thrown spectrum dN/dE")
     core_radius: quantity("m", minimum=1, maximum=5000) = Field(
-        description="Cores are thrown on a horizontal disk of this radius around the array"
+        description="Cores are thrown on a disk of this radius around the array, across each shower"
     )
     viewcone_radius: quantity("deg", minimum=0, maximum=20) = Field(
         "0 deg", description="Directions are thrown in a cone of this radius around the pointing; 0: a point source"

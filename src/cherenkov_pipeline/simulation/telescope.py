@@ -9,6 +9,7 @@ import numpy as np
 from ctapipe.instrument import SubarrayDescription
 
 from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.ground import pointing_axes
 from cherenkov_pipeline.simulation.parameters import OpticsParameters
 
 #: diameter of the circle with 80 % of a two-dimensional Gaussian, in standard deviations
@@ -36,17 +37,6 @@ def direction(altitude: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
     """Give unit vectors (North, West, up) towards directions of the sky [rad]; the last axis has length 3."""
     return np.stack(
         [np.cos(altitude) * np.cos(azimuth), -np.cos(altitude) * np.sin(azimuth), np.sin(altitude)], axis=-1
-    )
-
-
-def pointing_axes(altitude: float, azimuth: float) -> np.ndarray:
-    """Pointing, direction of growing altitude and of growing azimuth, as rows of (North, West, up)."""
-    return np.array(
-        [
-            direction(altitude, azimuth),
-            [-np.sin(altitude) * np.cos(azimuth), np.sin(altitude) * np.sin(azimuth), np.cos(altitude)],
-            [-np.sin(azimuth), -np.cos(azimuth), 0.0],
-        ]
     )
 
 
@@ -90,7 +80,7 @@ def telescopes(
     slope = optics.psf_d80_slope / D80
     prepared = Telescopes(
         position=np.array([p.to_value(u.m) for p in subarray.positions.values()]),
-        axes=pointing_axes(altitude.to_value(u.rad), azimuth.to_value(u.rad)),
+        axes=pointing_axes(altitude.to_value(u.rad), azimuth.to_value(u.rad))[::-1].copy(),
         focal_length=focal_length,
         mirror_area=telescope.optics.mirror_area.to_value(u.m**2),
         efficiency=optics.throughput * optics.photon_detection_efficiency,

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import astropy.units as u
 import numpy as np
 
+from cherenkov_pipeline.ground import pointing_axes, shadows
 from cherenkov_pipeline.simulation.parameters import Production
-from cherenkov_pipeline.simulation.telescope import pointing_axes
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Throws:
     energy, alt, az : ndarray, shape (n_showers,)
         Energy [TeV] and direction of the source [rad].
     core_x, core_y : ndarray, shape (n_showers, uses_per_shower)
-        Core positions: North and West of the array's centre [m].
+        Core positions on the ground: North and West of the array's centre [m].
     """
 
     energy: np.ndarray
@@ -41,15 +41,26 @@ def throw(production: Production, pointing: tuple[u.Quantity, u.Quantity], rng: 
     Returns
     -------
     Throws
+        Cores are uniform on a disk across each shower, as those of CORSIKA with its option VOLUMEDET [1]_: areas are
+        those that a flux sees.
+
+    References
+    ----------
+    .. [1] K. Bernloehr, IACT/ATMO package for CORSIKA, ``iact.c``: "all random shower core offsets are counted in a
+       plane perpendicular to the shower axis" where bit 0x20 of the IACT options in the event header says so. In the
+       simtel files of SST-1M and CTAO at hand it does (eventio: ``corsika_iact_options``).
     """
     n = production.n_showers
     offset = source_offsets(production, n, rng)
     angle = rng.uniform(0, 2 * np.pi, n)
     axes = pointing_axes(*(value.to_value(u.rad) for value in pointing))
-    towards = np.column_stack([np.cos(offset), np.sin(offset) * np.cos(angle), np.sin(offset) * np.sin(angle)]) @ axes
+    towards = np.column_stack([np.sin(offset) * np.sin(angle), np.sin(offset) * np.cos(angle), np.cos(offset)]) @ axes
+    alt, az = np.arcsin(towards[:, 2]), np.arctan2(-towards[:, 1], towards[:, 0]) % (2 * np.pi)
     shape = (n, production.uses_per_shower)
     radius = production.core_radius.to_value(u.m) * np.sqrt(rng.random(shape))
-    azimuth = rng.uniform(0, 2 * np.pi, shape)
+    turn = rng.uniform(0, 2 * np.pi, shape)
+    across = np.stack([radius * np.cos(turn), radius * np.sin(turn)], axis=-1)
+    core_x, core_y = np.moveaxis(np.einsum("suf,sfg->sug", across, shadows(pointing_axes(alt, az))), -1, 0)
     return Throws(
         energy=power_law(
             production.energy_min.to_value(u.TeV),
@@ -57,10 +68,10 @@ def throw(production: Production, pointing: tuple[u.Quantity, u.Quantity], rng: 
             production.spectral_index,
             rng.random(n),
         ),
-        alt=np.arcsin(towards[:, 2]),
-        az=np.arctan2(-towards[:, 1], towards[:, 0]) % (2 * np.pi),
-        core_x=radius * np.cos(azimuth),
-        core_y=radius * np.sin(azimuth),
+        alt=alt,
+        az=az,
+        core_x=core_x,
+        core_y=core_y,
     )
 
 
