@@ -6,9 +6,10 @@ import pytest
 
 from cherenkov_pipeline.config_loader import TaskConfigLoader, fill_in_defaults
 from cherenkov_pipeline.errors import UserError
+from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.settings import CONFIG_LOADER_ARGS
 from cherenkov_pipeline.tasks import TASKS
-from cherenkov_pipeline.training.parameters import TrainingParameters
+from cherenkov_pipeline.training.parameters import TrainingParameters, input_parameters
 
 PROJECT = Path(__file__).parents[1]
 
@@ -70,3 +71,11 @@ def test_another_schedule_for_all_tasks_is_one_parameter(schedule):
     chosen = {"task_defaults": {"training": {"schedule": {"name": schedule}}}}
     loader = TaskConfigLoader(str(PROJECT / "conf"), env="local", runtime_params=chosen, **CONFIG_LOADER_ARGS)
     assert TrainingParameters.model_validate(loader["parameters"]["energy"]["training"]).schedule.name == schedule
+
+
+def test_the_shipped_network_of_the_core_is_told_how_the_image_lies():
+    """What else it reads is the same for a turned image, and the core is not."""
+    parameters = TaskConfigLoader(str(PROJECT / "conf"), env="local", **CONFIG_LOADER_ARGS)["parameters"]["core"]
+    model = ModelParameters.model_validate(parameters["model"])
+    told = input_parameters(model, parameters["input"]).parameters
+    assert told == (*input_parameters(model).parameters, "hillas_fov_lon", "hillas_fov_lat", "hillas_psi")

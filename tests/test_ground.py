@@ -89,13 +89,6 @@ def test_errors_are_those_of_the_place_on_the_ground(events):
     np.testing.assert_allclose(places.std(axis=0), error, rtol=0.03)
 
 
-def test_without_a_telescope_it_is_seen_from_the_origin(events):
-    events["pos_x"], events["pos_y"], events["pos_z"] = (np.zeros(N) * u.m for _ in range(3))
-    seen = core_seen(events)
-    events.remove_columns(TELESCOPE)
-    np.testing.assert_allclose(core_on_ground(seen, seen, events)[0].T, [events[name] for name in TRUE_CORE], atol=1e-9)
-
-
 def test_what_is_not_known_is_not_a_number(events):
     seen, scale = core_seen(events), np.ones((N, 2))
     events["true_core_y"][0], events["telescope_pointing_azimuth"][1] = np.nan, np.nan

@@ -12,7 +12,7 @@ from astropy.table import Table
 from cherenkov_pipeline.directions import POINTING, pointing_of
 
 TELESCOPE = ("pos_x", "pos_y", "pos_z")
-"""Place of the image's telescope, under ctapipe's names."""
+"""Place of the image's telescope, under ctapipe's names; of events of several, the origin of the ground frame."""
 
 TRUE_CORE = ("true_core_x", "true_core_y")
 CORE_COLUMNS = (*TRUE_CORE, *TELESCOPE, *POINTING)
@@ -77,7 +77,7 @@ def core_on_ground(seen: np.ndarray, scale: np.ndarray, table: Table) -> tuple[n
     seen, scale : ndarray
         (n, 2) m: core as `core_seen` gives it, and independent errors of its two components.
     table : astropy.table.Table
-        n events: the pointing, and `TELESCOPE`; without it the place is seen from the origin of the ground frame.
+        n events: the pointing, and `TELESCOPE`.
 
     Returns
     -------
@@ -98,8 +98,6 @@ def _axes(table: Table) -> np.ndarray:
 
 
 def _telescope(table: Table) -> np.ndarray:
-    if TELESCOPE[0] not in table.colnames:
-        return np.zeros((len(table), 3))
     return np.stack(_metres(table, TELESCOPE), axis=-1)
 
 

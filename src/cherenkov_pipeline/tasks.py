@@ -68,7 +68,7 @@ class Task:
     title : str
         For reports.
     labels : tuple of str
-        Columns of the event table that the target is made from.
+        Columns of the event table that the target is made from: true values, and from where they are seen.
     particles : tuple of str
         Particles that the network is trained on.
     n_targets : int
@@ -102,6 +102,8 @@ class Task:
     vectors : tuple of int
         First of the two target columns of each vector along lon and lat of the telescope frame, a direction or a place
         as the telescope sees it: an image that is mirrored or turned takes it along.
+    version : int
+        Of the target's meaning: models that have learnt another one are refused.
     parts : tuple of Task
         The tasks of a joint one, in the order of their targets and outputs.
     """
@@ -124,11 +126,17 @@ class Task:
     truth: tuple[str, ...] = ()
     stereo_likelihood: str | None = None
     vectors: tuple[int, ...] = ()
+    version: int = 1
     parts: "tuple[Task, ...]" = ()
 
     def likelihood_of(self, mode: Mode) -> str:
         """Likelihood of the outputs for one telescope, or for several."""
         return (self.stereo_likelihood or self.likelihood) if mode == "stereo" else self.likelihood
+
+    @property
+    def true_labels(self) -> tuple[str, ...]:
+        """Those of the labels that are true values."""
+        return tuple(name for name in self.labels if name.startswith("true_"))
 
     @property
     def members(self) -> "tuple[Task, ...]":
@@ -307,7 +315,7 @@ def _true_place(table: Table, camera: "CameraGeometry") -> Columns:
 
 
 def _core_position(outputs: np.ndarray, table: Table, camera: "CameraGeometry | None" = None) -> Columns:
-    """Core on the ground, from where the telescope sees it; from the origin for events of several telescopes."""
+    """Core on the ground, from where the telescope sees it."""
     outputs = outputs.astype(float)
     with np.errstate(over="ignore"):
         scale = np.exp(outputs[:, 2:])
@@ -423,6 +431,7 @@ TASKS: dict[str, Task] = {
             dl2_columns={name: f"reco_{name}" for name in ("core_x", "core_y", "core_uncert_x", "core_uncert_y")},
             errors={"core_x": "core_uncert_x", "core_y": "core_uncert_y"},
             vectors=(0,),
+            version=2,  # 1: on the ground
         ),
         Task(
             name="xmax",

@@ -62,6 +62,13 @@ def saved(trained, tmp_path):
     return path, save_model(trained, path)
 
 
+def test_a_model_of_another_target_is_refused(trained, tmp_path, monkeypatch):
+    save_model(trained, tmp_path)
+    monkeypatch.setitem(TASKS, "energy", replace(TASKS["energy"], version=2))
+    with pytest.raises(UserError, match=r"has learnt another energy .*train it again"):
+        load_model(tmp_path)
+
+
 def test_loaded_model_predicts_the_same(trained, saved):
     path, written = saved
     loaded = load_model(path)

@@ -153,7 +153,7 @@ def test_plan_changes_with_the_code_of_every_room_that_predicts(trained, dl1_fil
     rooms = set()
     monkeypatch.setattr("cherenkov_pipeline.reconstruction.dl2.code_fingerprint", lambda *names: rooms.update(names))
     plan_dl2(files(dl1_file), [trained], ALL, PARAMETERS)
-    assert rooms >= {"dl1", "models", "reconstruction", "store", "tasks", "directions"}
+    assert rooms >= {"dl1", "models", "reconstruction", "store", "tasks", "directions", "ground"}
 
 
 def test_plan_is_the_same_for_the_same_model(trained, dl1_file, tmp_path):

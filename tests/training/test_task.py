@@ -94,7 +94,7 @@ def test_other_parameters_are_another_training(learnt, monkeypatch):
     monkeypatch.setattr(keras, "__version__", "4")
     with pytest.raises(StopHereError):
         train_task(store, "energy", MODEL, INPUTS, TRAINING, folder / "states")
-    assert rooms >= {"models", "training", "store", "tasks", "directions", "spectra"}
+    assert rooms >= {"models", "training", "store", "tasks", "directions", "ground", "spectra"}
     assert seen[0].is_dir()  # the folder of the finished training
     assert seen[0] == seen[1] == seen[2]
     assert len(set(seen)) == len(seen) - 2

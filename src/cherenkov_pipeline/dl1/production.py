@@ -69,7 +69,7 @@ def run_job(
         dl1_parameters=dl1_parameters,
     )
     identity = fingerprint(
-        code_fingerprint("simulation", "dl1"),
+        code_fingerprint("simulation", "dl1", "ground"),
         version("ctapipe"),
         name,
         obs_id,

@@ -81,6 +81,7 @@ class ModelCard(_Section):
 
     name: str = Field(description="Prefix of the columns in DL2 files.")
     task: str
+    target_versions: dict[str, int] = Field({}, description="Which meaning of each task's target it learnt; none: 1.")
     model: ModelParameters
     inputs: dict[str, Any] = Field(description="Input parameters: channels, mapping.")
     camera: Camera

@@ -14,6 +14,7 @@ from cherenkov_pipeline.config import first_problem
 from cherenkov_pipeline.errors import UserError, reason
 from cherenkov_pipeline.fingerprints import fingerprint_file
 from cherenkov_pipeline.models.card import ModelCard, card_path
+from cherenkov_pipeline.tasks import get_task
 
 if TYPE_CHECKING:
     from astropy.table import QTable, Table
@@ -152,6 +153,9 @@ def check_files(path: Path) -> ModelCard:
     card = read_card(path)
     if card.file_fingerprint != fingerprint_file(path):
         raise UserError(f"{path} is not the file that {card_path(path).name} describes: take both from one training.")
+    for task in get_task(card.task).members:
+        if card.target_versions.get(task.name, 1) != task.version:
+            raise UserError(f"{path} has learnt another {task.name} than this program means by it: train it again.")
     for place in (path.with_suffix(HISTORY_SUFFIX), *camera_paths(path, card)):
         if not place.is_file():
             raise UserError(f"{place} is gone: copy it beside {path.name}, from where the model was saved.")

@@ -128,7 +128,7 @@ def evaluation_of(name: str) -> Evaluation:
 def _quantity(task: Task) -> "Quantity":
     from cherenkov_pipeline.performance.regression import Coordinate, Quantity
 
-    names = [label.removeprefix("true_") for label in task.labels]
+    names = [label.removeprefix("true_") for label in task.true_labels]
     return Quantity(
         task.title,
         str(task.units[f"reco_{names[0]}"] or ""),

@@ -80,7 +80,7 @@ MAIN = ""
 """Name of the models that the pipeline takes without being told, beside those of further ones."""
 
 DATA_LEVELS = "CTA PRODUCT DATA LEVELS"
-ROOMS = ("dl1", "models", "reconstruction", "store", "tasks", "directions")
+ROOMS = ("dl1", "models", "reconstruction", "store", "tasks", "directions", "ground")
 """Code that makes the result."""
 
 

@@ -243,7 +243,7 @@ def _check_unique(table: QTable, path: Path) -> None:
 
 
 def _check_truth(table: QTable, task: Task, method: Method) -> None:
-    for name in dict.fromkeys((*task.labels, "true_energy")):
+    for name in dict.fromkeys((*task.true_labels, "true_energy")):
         known = np.asarray(table[name]) >= 0 if name == PRIMARY else np.isfinite(plain(table, name))
         if not known.any():
             raise UserError(f"{_files(method)} no {name}: {task.name} can be judged by simulated events alone.")

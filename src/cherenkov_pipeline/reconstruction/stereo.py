@@ -70,7 +70,7 @@ TOO_FEW, NO_POINTING = "fewer images than the model needs", "no pointing"
 
 REASON = f"U{max(map(len, (NO_SIGNAL, NOT_FINITE, NOT_SELECTED, OTHER_CAMERA, TOO_FEW, NO_POINTING)))}"
 
-OF_IMAGES = ("tel_id", *TELESCOPE, "hillas_fov_lon", "hillas_fov_lat", "hillas_psi")
+OF_IMAGES = ("tel_id", "hillas_fov_lon", "hillas_fov_lat", "hillas_psi")
 """Columns that events do not have."""
 
 PLACE_TOLERANCE = 5.0
@@ -387,6 +387,8 @@ def _event_table(images: Table, found: np.ndarray, used: np.ndarray) -> Table:
     """Take what the images of an event share, and the sum of their light."""
     events = images[_first(found)]
     events.remove_columns([name for name in OF_IMAGES if name in events.colnames])
+    for name in TELESCOPE:
+        events[name] = 0.0
     if "hillas_intensity" in events.colnames:
         counted = np.where((used >= 0).any(axis=1, keepdims=True), used, found)
         values = np.nan_to_num(np.asarray(images["hillas_intensity"], dtype=float))[counted]

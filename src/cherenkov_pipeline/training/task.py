@@ -57,7 +57,7 @@ STATELESS = {"resume", "in_memory", "tensorboard"}
 VALIDITY = ("true_energy", "telescope_pointing_altitude")
 """Columns whose ranges stand in the card."""
 
-ROOMS = ("models", "training", "store", "tasks", "directions", "spectra")
+ROOMS = ("models", "training", "store", "tasks", "directions", "ground", "spectra")
 """Code that makes the result."""
 
 
@@ -324,6 +324,7 @@ class _Training:
         card = ModelCard(
             name=Path(self.model.name).name.rpartition(":")[2],
             task=self.task.name,
+            target_versions={member.name: member.version for member in self.task.members},
             model=self.model,
             inputs=self.inputs.model_dump(mode="json"),
             camera=camera,
