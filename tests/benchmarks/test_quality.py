@@ -28,7 +28,7 @@ def test_a_model_is_as_good_as_itself(tmp_path, monkeypatch):
     clock = Clock()
     trained = quality.train(forest_store(tmp_path / "toy.store.h5", 800), 1, 2, tmp_path, clock)
     assert asked == [(name, task) for name in ("set_network", "random_forest") for task in quality.TASKS]
-    assert len(trained.minutes) == len(trained.cpu_minutes) == len(quality.TASKS)
+    assert len(trained.minutes) == len(quality.TASKS)
     figures = quality.compare([trained.predictions] * 2, clock)
     found = {name: bins["all"].value for name, bins in figures.items()}
     assert found["direction_ratio"] == pytest.approx(1)

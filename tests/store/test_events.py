@@ -16,7 +16,7 @@ from cherenkov_pipeline.dl1.parameters import SelectionParameters
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.store import EventStore
 from cherenkov_pipeline.store import events as events_module
-from cherenkov_pipeline.store.layout import TELESCOPE_DTYPE
+from cherenkov_pipeline.store.layout import LAYOUT_VERSION, TELESCOPE_DTYPE
 from cherenkov_pipeline.store.packing import pack, pixel_dtype
 from cherenkov_pipeline.store.writer import StoreWriter
 
@@ -266,9 +266,8 @@ def test_missing_dataset_and_other_layout(copied):
         EventStore(copied)
     with h5py.File(copied, "r+") as file:
         file.attrs["layout_version"] = 1
-    with pytest.raises(
-        UserError, match=r"layout 1, this program reads 3: .*kedro run --pipeline=data_processing"
-    ) as caught:
+    message = rf"layout 1, this program reads {LAYOUT_VERSION}: .*kedro run --pipeline=data_processing"
+    with pytest.raises(UserError, match=message) as caught:
         EventStore(copied)
     assert "\n" not in str(caught.value)
 
