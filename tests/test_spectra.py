@@ -50,3 +50,9 @@ def test_a_flux_is_named_or_a_power():
     np.testing.assert_allclose(flux(-2.7, [1, 10]), [1, 10**-2.7])
     crab = flux("CRAB_HEGRA", [1, 10])
     assert crab[0] / crab[1] == pytest.approx(10**2.62)
+
+
+def test_showers_of_a_wider_cone_are_thinner():
+    narrow, wide = ({**thrown(1000, 1, 10, -2.0), "max_impact": 400.0, "viewcone_max": cone} for cone in (5.0, 10.0))
+    one, other = (thrown_per_energy([part, {**wide, "n_thrown": 0}], [2.0]) for part in (narrow, wide))
+    assert one / other == pytest.approx((1 - np.cos(np.radians(10))) / (1 - np.cos(np.radians(5))))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -5,9 +7,10 @@ from astropy.table import QTable
 from pyirf.benchmarks import angular_resolution
 from pyirf.utils import calculate_theta
 
+from cherenkov_pipeline.directions import Direction, to_sky
 from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.performance.binning import energy_edges
-from cherenkov_pipeline.performance.direction import direction_sample, direction_tables, squared_angles
+from cherenkov_pipeline.performance.direction import direction_sample, direction_tables, field_of_view, squared_angles
 from cherenkov_pipeline.performance.plots.direction import theta_squared
 from cherenkov_pipeline.performance.statistics import ONE_SIGMA
 
@@ -176,3 +179,38 @@ def test_missing_column_or_unit_is_named(make_events):
     events.remove_column("reco_alt")
     with pytest.raises(UserError, match="no column reco_alt"):
         direction_sample(events)
+
+
+def test_bias_of_the_azimuth_has_its_sign(make_events, parameters):
+    events = make_events(2000)
+    events["reco_az"] = (events["true_az"] + 0.07 * u.deg) % (360 * u.deg)
+    table = direction_tables(events, parameters)["per_energy"]
+    np.testing.assert_allclose(table["bias_az"][table["drawn"]].to_value("deg"), 0.07, atol=1e-9)
+
+
+def test_off_place_is_the_source_seen_across_the_pointing(make_events):
+    events = make_events(400)
+    columns = direction_sample(events).columns
+    gammas = events[events["true_shower_primary_id"] == 0]
+    gammas["reco_alt"], gammas["reco_az"] = (
+        angle * u.deg for angle in to_sky(Direction(-columns["true_lon"], -columns["true_lat"]), (70.0, 0.0))
+    )
+    sample = direction_sample(gammas)
+    np.testing.assert_allclose(sample.columns["off_angle"], 0, atol=1e-6)
+    np.testing.assert_allclose(sample.columns["angle"], 2 * sample.columns["offset"], rtol=1e-3)
+    far = sample.columns["offset"] ** 2 >= squared_angles(sample)["theta2_high"][0].to_value("deg2")
+    assert squared_angles(sample)["n_off"].sum() == squared_angles(sample)["n_off"][0] == far.sum()
+
+
+def test_places_in_the_field_of_view_are_counted_where_they_are(make_events):
+    events = make_events(2000, shift=0.2)  # of the latitude that is found
+    sample = direction_sample(events)
+    right = sample.columns["true_lon"] > 0.5
+    columns = {name: values[right] for name, values in sample.columns.items()}
+    table = field_of_view(replace(sample, columns=columns, showers=sample.showers[right], rows=sample.rows[right]))
+    centre = 0.5 * (table["lon_low"] + table["lon_high"]).to_value("deg")
+    for kind in ("true", "reco"):
+        counts = np.asarray(table[f"n_{kind}"])
+        for axis, name in ((1, "lon"), (0, "lat")):
+            mean = counts.sum(axis=axis) @ centre / counts.sum()
+            assert mean == pytest.approx(sample.columns[f"{kind}_{name}"][right].mean(), abs=0.02)

@@ -1,5 +1,7 @@
+import astropy.units as u
 import numpy as np
 import pytest
+from sklearn.metrics import r2_score
 
 from cherenkov_pipeline.performance.regression import core_tables, xmax_tables
 
@@ -35,3 +37,18 @@ def test_maximum_has_its_unit_and_counts_close(make_events, parameters):
 def test_no_events_give_empty_tables(make_events, parameters):
     for make in (core_tables, xmax_tables):
         assert np.isnan(make(make_events(0), parameters)["metrics"]["value"][0])
+
+
+def test_each_coordinate_has_its_own_bias_and_error(make_events, parameters):
+    events = make_events(8000)
+    events["reco_core_x"] += 20 * u.m
+    events["reco_core_uncert_y"] *= 2
+    tables = core_tables(events, parameters)
+    found = dict(zip(tables["metrics"]["metric"], tables["metrics"]["value"], strict=True))
+    assert found["bias_core_x"] == pytest.approx(20, abs=2)
+    assert found["bias_core_y"] == pytest.approx(0, abs=2)
+    assert found["coverage_68_core_y"] == pytest.approx(0.9545, abs=0.015)
+    gammas = events[events["true_shower_primary_id"] == 0]
+    for name in ("core_x", "core_y"):
+        expected = r2_score(gammas[f"true_{name}"].value, gammas[f"reco_{name}"].value)
+        assert found[f"r2_{name}"] == pytest.approx(expected, rel=1e-9)

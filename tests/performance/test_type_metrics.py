@@ -8,7 +8,7 @@ from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.performance import classification
 from cherenkov_pipeline.performance.report.tables import metrics_table
 from cherenkov_pipeline.performance.report.type import type_figures, type_result
-from cherenkov_pipeline.performance.type import calibration, type_sample, type_tables
+from cherenkov_pipeline.performance.type import SCORES, calibration, type_sample, type_tables
 
 
 def values(tables) -> dict[str, float]:
@@ -237,3 +237,11 @@ def test_missing_column_is_named(make_events):
     events.remove_column("gammaness")
     with pytest.raises(UserError, match="no column gammaness"):
         type_sample(events)
+
+
+def test_distribution_is_that_of_each_class(make_events, parameters):
+    events = make_events(3000)
+    table = type_tables(events, parameters)["distribution"]
+    gamma = events["true_shower_primary_id"] == 0
+    for name, rows in (("n_gamma", gamma), ("n_background", ~gamma)):
+        np.testing.assert_array_equal(table[name], np.histogram(events["gammaness"][rows], SCORES)[0])

@@ -148,3 +148,58 @@ def test_core_is_weighted_in_each_coordinate():
     found = combined(table([1, 1], **{name: np.array(values) * u.m for name, values in columns.items()}), "core")
     np.testing.assert_allclose([found["m_core_x"][0], found["m_core_y"][0]], [0, 100], atol=0.01)
     assert found["m_core_x"].unit == u.m
+
+
+def test_which_end_is_called_the_head_does_not_matter():
+    images, _ = directions(np.random.default_rng(0), 100)
+    turned = images.copy()
+    turned["m_tel_head_probability"][::3] = 1 - turned["m_tel_head_probability"][::3]
+    for name in ("m_alt", "m_az", "m_ang_distance_uncert"):
+        np.testing.assert_allclose(combined(turned, "skydirection")[name], combined(images, "skydirection")[name])
+
+
+@pytest.mark.parametrize("precise", ["side", "other"])
+def test_of_two_places_where_both_meet_the_sharper_one_is_taken(precise):
+    """As probable a side as the other: the density is larger where it is narrower."""
+    (alt, az), (other_alt, other_az) = (to_sky(Direction(*np.full((2, 2), lon)), POINTING) for lon in (0.0, 1.0))
+    radius = {name: np.full(2, 0.1 if name == precise else 0.3) * u.deg for name in ("side", "other")}
+    images = table(
+        [1, 1], alt=alt * u.deg, az=az * u.deg, ang_distance_uncert=np.full(2, 1.5) * u.deg,
+        other_alt=other_alt * u.deg, other_az=other_az * u.deg, head_probability=np.full(2, 0.5),
+        side_uncert=radius["side"], other_uncert=radius["other"],
+    )  # fmt: skip
+    found = combined(images, "skydirection")
+    assert found["m_alt"][0] == pytest.approx((alt if precise == "side" else other_alt)[0])
+    assert found["m_ang_distance_uncert"][0] == pytest.approx(0.1 / np.sqrt(2))
+
+
+@pytest.mark.parametrize("n_telescopes", [3, 5])
+def test_more_telescopes_decide_their_sides_together(n_telescopes):
+    rng = np.random.default_rng(3)
+    images, source = many_telescopes(rng, 60, n_telescopes)
+    found = combined(images, "skydirection")
+    assert np.mean(errors(found, source) < 0.4) > 0.97
+    np.testing.assert_allclose(found["m_ang_distance_uncert"], 0.1515 / np.sqrt(n_telescopes), rtol=1e-6)
+
+
+def many_telescopes(rng, n, k, sigma=0.1):
+    source = Direction(*rng.uniform(-2, 2, (2, n)))
+    rows, angle, right = np.repeat(np.arange(n), k), rng.uniform(0, 2 * np.pi, k * n), rng.random(k * n) < 0.75
+    near = Direction(*(axis[rows] + rng.normal(0, sigma, k * n) for axis in (source.lon, source.lat)))
+    far = Direction(near.lon + 1.5 * np.cos(angle), near.lat + 1.5 * np.sin(angle))
+    (alt, az), (other_alt, other_az) = (
+        to_sky(Direction(np.where(at, near.lon, far.lon), np.where(at, near.lat, far.lat)), POINTING)
+        for at in (right, ~right)
+    )
+    radius = np.full(k * n, 1.515 * sigma)
+    columns = {
+        "alt": alt * u.deg,
+        "az": az * u.deg,
+        "ang_distance_uncert": 5 * radius * u.deg,
+        "other_alt": other_alt * u.deg,
+        "other_az": other_az * u.deg,
+        "side_uncert": radius * u.deg,
+        "other_uncert": radius * u.deg,
+        "head_probability": np.full(k * n, 0.75),
+    }
+    return table(rows, **columns), source

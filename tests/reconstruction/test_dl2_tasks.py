@@ -16,6 +16,7 @@ from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.reconstruction import predict
 from cherenkov_pipeline.reconstruction.dl2 import plan_dl2
 from cherenkov_pipeline.reconstruction.measure import predict_and_measure
+from cherenkov_pipeline.reconstruction.others import find_method, read_method
 from cherenkov_pipeline.reconstruction.parameters import ReconstructionParameters
 from cherenkov_pipeline.reconstruction.predict import make_predictor, predict_dl1, predict_store
 from cherenkov_pipeline.reconstruction.provenance import reconstruction_provenance
@@ -155,3 +156,9 @@ def test_a_store_is_predicted_and_measured_in_both_modes(store, everything, ster
         assert wanted in predictions.colnames
         assert cost["n_events"] == len(predictions)
     assert set(predict_store(everything, store, None)["production"]) == {"mixed"}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_dl2_of_each_task_can_be_judged(task, dl2):
+    found = read_method(find_method(str(dl2.paths[0]), task, "telescope", prefix=f"set_network_{task}"))
+    assert found["is_valid"].all()

@@ -183,3 +183,17 @@ def _without_masks(path):
         for table in file.root.dl1.event.telescope.images:
             table.modify_column(column=np.zeros_like(table.col("image_mask")), colname="image_mask")
     return path
+
+
+def test_light_is_that_of_the_images_that_are_used(trained, path):
+    everything = by_event(predict_stereo_dl1([trained], path, ALL)["energy"])
+    selection = SelectionParameters(quality={"one side": "hillas_fov_lon > 0"})
+    shares = {}
+    for event_id, row in by_event(predict_stereo_dl1([trained], path, selection)["energy"]).items():
+        if event_id in BOTH:
+            shares.setdefault(int(row["telescopes"].sum()), []).append(
+                row["hillas_intensity"] / everything[event_id]["hillas_intensity"]
+            )
+    assert len(shares[1]) > 3
+    assert max(shares[1]) < 1
+    assert set(shares[0]) == set(shares[2]) == {1}

@@ -182,3 +182,13 @@ def test_brightest_pixels_of_a_mirrored_image_are_mirrored():
         assert np.sum(expected[:, 2] * expected[:, 0]) == pytest.approx(
             np.sum(after[index][:, 2] * after[index][:, 0]), abs=0.1
         )
+
+
+def test_angle_of_a_place_turns_with_the_place():
+    names = ("hillas_fov_lon", "hillas_fov_lat", "hillas_phi")
+    place = np.random.default_rng(0).normal(size=(64, 2))
+    values = np.column_stack([place, np.rad2deg(np.arctan2(place[:, 1], place[:, 0]))])
+    augmentation = Augmentation(AugmentationParameters(mirror=True, rotation=True), toy_camera())
+    found = augmentation.image_parameters(values, names, augmentation.draw(64, 0, 0, 0))
+    assert not np.allclose(found[:, 2], values[:, 2])
+    np.testing.assert_allclose(found[:, 2], np.rad2deg(np.arctan2(found[:, 1], found[:, 0])), atol=1e-9)

@@ -35,7 +35,9 @@ def test_uses_telescopes_and_files_of_a_shower_share_its_id():
     assert len(np.unique(shower_ids(table, "a"))) == 50
 
 
-@pytest.mark.parametrize("name", ["true_shower_primary_id", "true_energy", "true_alt", "true_az", "true_h_first_int"])
+@pytest.mark.parametrize(
+    "name", ["true_shower_primary_id", "true_energy", "true_alt", "true_az", "true_h_first_int", "true_x_max"]
+)
 def test_each_true_value_counts(name):
     table, other = events(20), events(20)
     other[name] = other[name] + 1

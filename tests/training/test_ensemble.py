@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from astropy.table import QTable
 from scipy import stats
 from tests.training.toy_showers import shower_store
 
@@ -12,7 +13,7 @@ from cherenkov_pipeline.models.parameters import ModelParameters
 from cherenkov_pipeline.models.saved import load_model, save_model
 from cherenkov_pipeline.reconstruction.predict import predict_store
 from cherenkov_pipeline.training import ensemble
-from cherenkov_pipeline.training.ensemble import combine, train_ensemble
+from cherenkov_pipeline.training.ensemble import _mean_history, combine, train_ensemble
 from cherenkov_pipeline.training.parameters import TrainingParameters, WeightParameters, input_parameters
 
 MODEL = ModelParameters(
@@ -180,3 +181,12 @@ def test_members_that_differ_are_refused(store, states, tmp_path):
             combine([one, other], store, TRAINING)
     with pytest.raises(UserError, match="two members"):
         train_ensemble(store, "type", MODEL, INPUTS, TRAINING, tmp_path, 1)
+
+
+def test_history_is_the_mean_of_the_members_that_trained_so_long():
+    one, two = (
+        QTable({"epoch": np.arange(1, n + 1), "val_loss": np.full(n, value)}) for n, value in ((2, 1.0), (3, 3.0))
+    )
+    found = _mean_history([one, two])
+    np.testing.assert_allclose(found["val_loss"], [2, 2, 3])
+    np.testing.assert_array_equal(found["epoch"], [1, 2, 3])

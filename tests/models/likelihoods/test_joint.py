@@ -6,9 +6,12 @@ from cherenkov_pipeline.models.likelihoods import (
     LIKELIHOODS,
     BernoulliLikelihood,
     GaussianLikelihood,
+    HeadTailLikelihood,
     calibrate_model,
     output_layer,
 )
+from cherenkov_pipeline.models.likelihoods.bernoulli import accuracy
+from cherenkov_pipeline.models.likelihoods.head_tail import right_side
 from cherenkov_pipeline.models.likelihoods.joint import JointOutput, parse
 
 THREE = "gaussian(1)+bernoulli(1)+head_tail(2)"
@@ -140,3 +143,31 @@ def test_unknown_constants_are_refused():
         layer.set_constants({"1.heat": [1.0]})
     with pytest.raises(ValueError, match="shape"):
         layer.set_constants({"1.temperature": [1.0, 2.0]})
+
+
+def test_learned_weights_are_those_of_homoscedastic_noise():
+    model, (inputs, targets) = network(THREE), events(30, np.random.default_rng(6))
+    given = np.array([0.5, -0.8, 1.1], dtype=np.float32)
+    output_layer(model).log_variances.assign(given)
+    outputs = model.predict(inputs, verbose=0)
+    s = 4 * np.tanh(given / 4)
+    lowest = np.log(0.4 * 0.05) + 0.5 * np.log(2 * np.pi), 0.0, 2 * np.log(0.02)
+    expected = np.zeros(30)
+    parts = (GaussianLikelihood, 0, 1, 0, 2), (BernoulliLikelihood, 1, 2, 2, 3), (HeadTailLikelihood, 2, 4, 3, 14)
+    for number, (loss, t0, t1, o0, o1) in enumerate(parts):
+        present = np.isfinite(targets[:, t0:t1]).all(axis=1)
+        own = np.asarray(loss().call(targets[present, t0:t1], outputs[present, o0:o1]))
+        expected[present] += np.exp(-s[number]) * (own - lowest[number]) + s[number]
+    found = keras.ops.convert_to_numpy(LIKELIHOODS[THREE].loss().call(targets, outputs))
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_metrics_tell_right_from_wrong():
+    outputs = np.zeros((4, 11), dtype=np.float32)
+    outputs[:, [0, 1, 3, 9]] = [[3, 1, -1, 1], [3, 1, -1, 1], [-3, 1, -1, 1], [-3, 1, -1, 1]]
+    targets = np.array([[0.9, 0], [-0.9, 0], [0.9, 0], [-0.9, 0]], dtype=np.float32)
+    np.testing.assert_array_equal(right_side(keras.ops.convert_to_tensor(targets), outputs), [1, 0, 0, 1])
+    found = accuracy(
+        np.array([[1.0], [0], [1], [0]], dtype=np.float32), np.array([[2.0], [2], [-2], [-2]], dtype=np.float32)
+    )
+    np.testing.assert_array_equal(found, [1, 0, 0, 1])

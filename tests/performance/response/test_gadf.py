@@ -14,6 +14,7 @@ from cherenkov_pipeline.performance.response.gadf import response_file
 from cherenkov_pipeline.performance.response.selection import passes_gammaness
 
 EDGES = energy_edges(EvaluationParameters())
+
 AREA = EFFICIENCY * np.pi * RADIUS**2
 INSIDE = slice(6, 10)
 """Bins of energy with many events."""
@@ -128,3 +129,11 @@ def test_gammapy_reads_the_files(paths):
     assert full["bkg"].evaluate(energy=energy, offset=1 * u.deg).to_value("s-1 TeV-1 sr-1") > 0
     cut = point_like["rad_max"].evaluate(energy=energy, offset=offset)
     assert cut.to_value("deg") == pytest.approx(np.sqrt(-2 * np.log(1 - 0.68)) * SIGMA, rel=0.05)
+
+
+def test_bin_of_the_offset_is_around_the_source(sample, info, fixed):
+    cuts = best_cuts(sample.gammas, sample.protons, EDGES, fixed, 20)
+    data = response_file(sample.gammas, sample.protons, info, cuts, EDGES, fixed, point_like=True)[
+        "EFFECTIVE AREA"
+    ].data
+    assert 0.5 * (data["THETA_LO"] + data["THETA_HI"])[0, 0] == pytest.approx(OFFSET)

@@ -213,3 +213,12 @@ def test_figures_after_cuts_are_listed_with_what_is_here(response, parameters, e
     assert shown["Angular resolution [°]"] == ["not told", "0.0720 to 0.0800", bounds]
     assert listed(parameters.model_copy(update={"observation_time": 5 * u.h})) == shown
     assert listed(ResponseParameters(level="telescope")) == {}
+
+
+def test_resolutions_are_of_the_gammas_after_the_gammaness_cut(sample, events, parameters, evaluation):
+    cuts = response_cuts(sample, parameters, evaluation)
+    tables = response_tables(sample, events[1], cuts, parameters, evaluation)
+    areas = tables["areas"][tables["areas"]["stage"] == "gammaness"]
+    for name in ("energy", "direction"):
+        np.testing.assert_array_equal(tables[name]["n"], areas["n"])
+    assert 0 < areas["n"].sum() < len(sample.gammas)

@@ -4,7 +4,7 @@ import pytest
 from pyirf.spectral import CRAB_HEGRA
 from pyirf.statistics import li_ma_significance
 
-from cherenkov_pipeline.performance.binning import energy_edges
+from cherenkov_pipeline.performance.binning import energy_edges, rows_per_bin
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.response.cuts import best_cuts
 from cherenkov_pipeline.performance.response.selection import cuts_table
@@ -75,3 +75,30 @@ def test_number_of_gammas_is_that_of_the_crab(sample, fixed):
     seen = sample.gammas[sample.gammas["theta"] <= 0.2 * u.deg]
     total = (seen["weight"].sum() * 50 * u.h).to_value(u.one)
     assert table["n_signal"].sum() == pytest.approx(total)
+
+
+def test_bounds_of_the_sensitivity_are_those_of_fewer_and_more_gammas(sample, parameters):
+    """Without background ten gammas are needed: the flux is 10 / n, and n is known to the root of the sum of w^2."""
+    n = len(EDGES) - 1
+    cuts = cuts_table(EDGES, np.zeros(n), np.full(n, 90) * u.deg)
+    table = differential_sensitivity(sample.gammas, sample.protons[:0], cuts, parameters, 20)
+    some = table["n_gammas"] > 1
+    weights = [sample.gammas["weight"][own].value for own in rows_per_bin(sample.gammas["reco_energy"], EDGES)]
+    error = np.array([np.sqrt((own**2).sum()) / own.sum() if len(own) else np.nan for own in weights])[some]
+    flux = table["sensitivity"][some]
+    np.testing.assert_allclose(table["sensitivity_high"][some] / flux, 1 / (1 - error), rtol=1e-6)
+    np.testing.assert_allclose(table["sensitivity_low"][some] / flux, 1 / (1 + error), rtol=1e-6)
+
+
+def test_each_condition_that_decides_is_named(sample, fixed):
+    n = len(EDGES) - 1
+    cuts = cuts_table(EDGES, np.zeros(n), np.full(n, 0.5) * u.deg)
+    table = differential_sensitivity(sample.gammas, sample.protons, cuts, fixed, 20)
+    excess = np.asarray(table["relative_sensitivity"] * table["n_signal"])
+    share = np.isclose(excess, fixed.minimum_excess_share * np.asarray(table["n_background"])) & np.isfinite(excess)
+    ten = np.isclose(excess, fixed.minimum_excess)
+    expected = np.select(
+        [share, ten, np.isfinite(excess)], [LIMITS["share"], LIMITS["excess"], LIMITS["significance"]], ""
+    )
+    np.testing.assert_array_equal(np.asarray(table["limited_by"]), expected)
+    assert {LIMITS["share"], LIMITS["significance"]} <= set(table["limited_by"])

@@ -6,12 +6,13 @@ import pytest
 from tests.performance.response.conftest import ALT, AZ, EFFICIENCY, OFFSET, RADIUS
 
 from cherenkov_pipeline.directions import separation
-from cherenkov_pipeline.performance.binning import energy_edges
+from cherenkov_pipeline.performance.binning import energy_edges, rows_per_bin
 from cherenkov_pipeline.performance.parameters import EvaluationParameters
 from cherenkov_pipeline.performance.response import stages
 from cherenkov_pipeline.performance.response.cuts import best_cuts
 
 EDGES = energy_edges(EvaluationParameters())
+
 AREA = EFFICIENCY * np.pi * RADIUS**2
 
 
@@ -76,3 +77,22 @@ def test_background_in_the_source_region_is_that_of_its_solid_angle(sample, para
     seen = protons["weight"][inside & (angle < region.to_value("deg"))].value
     expected = row["rate"].to_value("Hz") * (1 - np.cos(region.to("rad"))) / (1 - np.cos(cuts["theta"][bin_number]))
     assert seen.sum() == pytest.approx(expected.value, abs=4 * np.sqrt((seen**2).sum()))
+
+
+def test_errors_are_those_of_the_simulated_numbers(sample, info, fixed):
+    """By hand: of n showers with weights w, the root of the sum of w^2."""
+    cuts = best_cuts(sample.gammas, sample.protons, EDGES, fixed, 20)
+    left = stages.stages(sample.protons, cuts)
+    table = stages.background_rates(sample.protons, left, cuts, fixed)
+    rows = table[table["stage"] == "gammaness"]
+    chosen = sample.protons[left["gammaness"]]
+    expected = [
+        np.sqrt(np.sum(chosen["weight"][own].to_value("Hz") ** 2)) for own in rows_per_bin(chosen["reco_energy"], EDGES)
+    ]
+    for bound, sign in (("rate_high", 1), ("rate_low", -1)):
+        np.testing.assert_allclose(sign * (rows[bound] - rows["rate"]).to_value("Hz"), expected, rtol=1e-6, atol=1e-15)
+    areas = stages.areas(sample.gammas, stages.stages(sample.gammas, cuts), info, EDGES, 20)
+    areas = areas[areas["drawn"]]
+    for bound, sign in (("area_high", 1), ("area_low", -1)):
+        relative = sign * (areas[bound] / areas["area"] - 1)
+        np.testing.assert_allclose(relative, 1 / np.sqrt(areas["n"]))
