@@ -303,12 +303,12 @@ def test_kedro_viz_is_built_as_a_site_with_previews(kedro, tmp_path):
 
 
 def test_a_later_training_is_recorded_with_its_data(retrained):
-    query = "SELECT value FROM tags JOIN runs USING (run_uuid) WHERE name LIKE 'train_%' AND key = 'data_fingerprint'"
-    (recorded,) = mlflow_rows(retrained, query)
+    later = "runs USING (run_uuid) WHERE name = 'evaluate_energy+train_energy'"
+    (recorded,) = mlflow_rows(retrained, f"SELECT value FROM tags JOIN {later} AND key = 'data_fingerprint'")
     latest = json.loads((retrained.data / "05_model_input" / "event_store" / "latest.json").read_text())
     assert recorded[0] == latest["fingerprint"]
-    query = "SELECT step FROM metrics JOIN runs USING (run_uuid) WHERE name LIKE 'train_%' AND key = 'energy.val_loss'"
-    assert sorted(mlflow_rows(retrained, query)) == [(1,), (2,)]
+    steps = mlflow_rows(retrained, f"SELECT step FROM metrics JOIN {later} AND key = 'energy.val_loss'")
+    assert sorted(steps) == [(1,), (2,)]
 
 
 @pytest.mark.slow

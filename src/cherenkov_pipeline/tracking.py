@@ -101,7 +101,7 @@ class MlflowTracking:
         run = mlflow.start_run(
             run_id=_earlier_run(),
             experiment_id=self._context.mlflow.tracking.experiment._experiment.experiment_id,
-            run_name="+".join(names),
+            run_name="+".join(sorted(names)),  # Kedro makes a set of them, in another order each time
         )
         self._run_id = run.info.run_id
         if path := os.environ.get(RUN_FILE):
