@@ -10,10 +10,9 @@ puts on the wrong side.
 Every figure is the mean over the seeds, with a paired 95 % bootstrap interval over showers. The last line is one JSON
 object: ``direction_ratio``, ``energy_ratio`` (68 % errors, ours over the forest's), ``auc_gain``, ``proton_ratio``
 (protons kept at 70 % gamma efficiency), each also with ``_low`` and ``_high``, over all energies and per bin;
-``minutes_per_task`` (wall clock),
-``inference_events_per_s`` (one core, from packed pixels to physical columns); coverage of the predicted errors, better
-against worse half, calibration of the gammaness, and the real events. ``python -m benchmarks.stereo`` compares stereo
-with mono.
+``minutes_per_task`` (wall clock), ``inference_events_per_s`` (one core, from packed pixels to physical columns);
+coverage of the predicted errors, better against worse half, calibration of the gammaness, and the real events.
+``python -m benchmarks.stereo`` compares stereo with mono.
 """
 
 import argparse

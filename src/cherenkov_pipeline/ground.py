@@ -3,6 +3,9 @@
 The ground frame is ctapipe's `~ctapipe.coordinates.GroundFrame`: x to the north, y to the west, z up [m]. An image
 tells where a shower falls relative to its telescope and across the direction that this looks in, not where that is on
 the map: the same shower at another telescope, or the same sky turned about the zenith, gives the same image.
+
+The plane across a direction is that of ctapipe's `~ctapipe.coordinates.TiltedGroundFrame`, whose axes -y and -x are the
+first and the second here: along longitude and latitude, as images are mirrored and turned.
 """
 
 import astropy.units as u

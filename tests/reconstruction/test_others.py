@@ -244,10 +244,17 @@ def without(images: QTable, *names: str) -> QTable:
     return images[[name for name in images.colnames if name not in names]]
 
 
+def unpointed(images: QTable) -> QTable:
+    images = images.copy()
+    images["telescope_pointing_altitude"] *= np.nan
+    return images
+
+
 @pytest.mark.parametrize(
     ("task", "change", "message"),
     [
         ("energy", lambda t: without(t, "true_energy"), "no true_energy: energy can be judged by simulated events"),
+        ("skydirection", unpointed, "no telescope_pointing_altitude: skydirection"),
         ("energy", lambda t: t[t["true_shower_primary_id"] > 0], "no gammas"),
         ("skydirection", lambda t: without(t, "true_alt"), "no true_alt: skydirection"),
         ("type", lambda t: without(t, "true_shower_primary_id"), "no true_shower_primary_id"),

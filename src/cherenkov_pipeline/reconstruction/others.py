@@ -25,6 +25,7 @@ from cherenkov_pipeline.errors import UserError
 from cherenkov_pipeline.file_plans import FileSet
 from cherenkov_pipeline.fingerprints import fingerprint, fingerprint_file
 from cherenkov_pipeline.hdf5 import read_subarray
+from cherenkov_pipeline.reconstruction.columns import COPIED
 from cherenkov_pipeline.reconstruction.discover import Level, find_level, find_prefixes, only_prefix
 from cherenkov_pipeline.reconstruction.paths import list_dl2
 from cherenkov_pipeline.reconstruction.read import read_predictions
@@ -243,7 +244,7 @@ def _check_unique(table: QTable, path: Path) -> None:
 
 
 def _check_truth(table: QTable, task: Task, method: Method) -> None:
-    for name in dict.fromkeys((*task.true_labels, "true_energy")):
+    for name in dict.fromkeys((*(label for label in task.labels if label in COPIED), "true_energy")):
         known = np.asarray(table[name]) >= 0 if name == PRIMARY else np.isfinite(plain(table, name))
         if not known.any():
             raise UserError(f"{_files(method)} no {name}: {task.name} can be judged by simulated events alone.")

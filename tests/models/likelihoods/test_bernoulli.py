@@ -3,6 +3,7 @@ import pytest
 
 from cherenkov_pipeline.models.backend import keras
 from cherenkov_pipeline.models.likelihoods import LIKELIHOODS, BernoulliLikelihood, BernoulliOutput, calibrate_model
+from cherenkov_pipeline.models.likelihoods.bernoulli import accuracy
 
 
 def test_loss_is_the_cross_entropy():
@@ -48,3 +49,8 @@ def test_an_event_without_a_prediction_does_not_count_in_the_calibration():
 def test_it_has_one_target():
     with pytest.raises(ValueError, match="one target"):
         LIKELIHOODS["bernoulli"].n_raw(2)
+
+
+def test_accuracy_tells_right_from_wrong():
+    truth, logits = np.array([[1, 0, 1, 0], [2, 2, -2, -2]], dtype=np.float32)[..., np.newaxis]
+    np.testing.assert_array_equal(accuracy(truth, logits), [1, 0, 0, 1])

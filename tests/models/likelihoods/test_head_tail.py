@@ -94,3 +94,11 @@ def test_calibrated_radii_hold_what_they_say(factor):
     lon, lat, radius, _ = head_tail_point(fresh)
     held = np.hypot(*(targets[2000:] - np.column_stack([lon, lat])).T) <= radius
     assert held.mean() == pytest.approx(0.6827, abs=0.04)
+
+
+def test_right_side_tells_right_from_wrong():
+    """Head and tail 1 deg from the centre, the axis along lon; the first two are sure of the head."""
+    outputs = np.zeros((4, 11), dtype=np.float32)
+    outputs[:, [0, 1, 3, 9]] = [[3, 1, -1, 1], [3, 1, -1, 1], [-3, 1, -1, 1], [-3, 1, -1, 1]]
+    targets = np.array([[0.9, 0], [-0.9, 0], [0.9, 0], [-0.9, 0]], dtype=np.float32)
+    np.testing.assert_array_equal(right_side(keras.ops.convert_to_tensor(targets), outputs), [1, 0, 0, 1])

@@ -10,8 +10,6 @@ from cherenkov_pipeline.models.likelihoods import (
     calibrate_model,
     output_layer,
 )
-from cherenkov_pipeline.models.likelihoods.bernoulli import accuracy
-from cherenkov_pipeline.models.likelihoods.head_tail import right_side
 from cherenkov_pipeline.models.likelihoods.joint import JointOutput, parse
 
 THREE = "gaussian(1)+bernoulli(1)+head_tail(2)"
@@ -160,14 +158,3 @@ def test_learned_weights_are_those_of_homoscedastic_noise():
         expected[present] += np.exp(-s[number]) * (own - lowest[number]) + s[number]
     found = keras.ops.convert_to_numpy(LIKELIHOODS[THREE].loss().call(targets, outputs))
     np.testing.assert_allclose(found, expected, rtol=1e-4)
-
-
-def test_metrics_tell_right_from_wrong():
-    outputs = np.zeros((4, 11), dtype=np.float32)
-    outputs[:, [0, 1, 3, 9]] = [[3, 1, -1, 1], [3, 1, -1, 1], [-3, 1, -1, 1], [-3, 1, -1, 1]]
-    targets = np.array([[0.9, 0], [-0.9, 0], [0.9, 0], [-0.9, 0]], dtype=np.float32)
-    np.testing.assert_array_equal(right_side(keras.ops.convert_to_tensor(targets), outputs), [1, 0, 0, 1])
-    found = accuracy(
-        np.array([[1.0], [0], [1], [0]], dtype=np.float32), np.array([[2.0], [2], [-2], [-2]], dtype=np.float32)
-    )
-    np.testing.assert_array_equal(found, [1, 0, 0, 1])

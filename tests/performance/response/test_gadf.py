@@ -14,7 +14,6 @@ from cherenkov_pipeline.performance.response.gadf import response_file
 from cherenkov_pipeline.performance.response.selection import passes_gammaness
 
 EDGES = energy_edges(EvaluationParameters())
-
 AREA = EFFICIENCY * np.pi * RADIUS**2
 INSIDE = slice(6, 10)
 """Bins of energy with many events."""
@@ -133,7 +132,6 @@ def test_gammapy_reads_the_files(paths):
 
 def test_bin_of_the_offset_is_around_the_source(sample, info, fixed):
     cuts = best_cuts(sample.gammas, sample.protons, EDGES, fixed, 20)
-    data = response_file(sample.gammas, sample.protons, info, cuts, EDGES, fixed, point_like=True)[
-        "EFFECTIVE AREA"
-    ].data
+    file = response_file(sample.gammas, sample.protons, info, cuts, EDGES, fixed, point_like=True)
+    data = file["EFFECTIVE AREA"].data
     assert 0.5 * (data["THETA_LO"] + data["THETA_HI"])[0, 0] == pytest.approx(OFFSET)

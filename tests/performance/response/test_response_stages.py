@@ -12,7 +12,6 @@ from cherenkov_pipeline.performance.response import stages
 from cherenkov_pipeline.performance.response.cuts import best_cuts
 
 EDGES = energy_edges(EvaluationParameters())
-
 AREA = EFFICIENCY * np.pi * RADIUS**2
 
 
